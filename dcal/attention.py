@@ -1,0 +1,113 @@
+"""One attention over different queries and keys: softmax(Q Kᵀ / √d) V.
+
+SA takes queries, keys and values from the same tokens; GLCA gathers its queries first; PWCA joins the keys and values of two
+images. Weights are timm's own modules throughout, so a block shared by two branches is the same object.
+
+Symbols, PAPER → here: Q, K, V → queries, keys, values; S → attention; d → d (width of one head).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from timm.layers import Attention
+from timm.models.vision_transformer import Block
+from torch import Tensor
+
+# Below this many tokens one softmax over all rows is fastest; above, blocks of 64 rows stay in the processor's cache.
+WHOLE_BELOW = 300
+ROWS = 64
+
+Heads = tuple[Float[Tensor, "b h n d"], Float[Tensor, "b h n d"], Float[Tensor, "b h n d"]]
+
+
+def project(attention: Attention, x: Float[Tensor, "b n width"]) -> Heads:
+    """Q, K and V of every token, after timm's optional query and key norms."""
+    q, k, v = rearrange(attention.qkv(x), "b n (three h d) -> three b h n d", three=3, h=attention.num_heads)
+    return attention.q_norm(q), attention.k_norm(k), v
+
+
+def project_queries(attention: Attention, x: Float[Tensor, "b k width"]) -> Float[Tensor, "b h k d"]:
+    """Q of the given tokens alone: the first third of timm's joint projection."""
+    weight, bias = _part(attention, 0, 1)
+    return attention.q_norm(rearrange(F.linear(x, weight, bias), "b k (h d) -> b h k d", h=attention.num_heads))
+
+
+def project_keys_values(
+    attention: Attention, x: Float[Tensor, "b n width"]
+) -> tuple[Float[Tensor, "b h n d"], Float[Tensor, "b h n d"]]:
+    """K and V of the given tokens: the other two thirds."""
+    weight, bias = _part(attention, 1, 3)
+    k, v = rearrange(F.linear(x, weight, bias), "b n (two h d) -> two b h n d", two=2, h=attention.num_heads)
+    return attention.k_norm(k), v
+
+
+def _part(attention: Attention, first: int, last: int) -> tuple[Tensor, Tensor | None]:
+    third = attention.qkv.out_features // 3
+    rows = slice(first * third, last * third)
+    return attention.qkv.weight[rows], None if attention.qkv.bias is None else attention.qkv.bias[rows]
+
+
+def attend(
+    q: Float[Tensor, "b h q d"], k: Float[Tensor, "b h n d"], v: Float[Tensor, "b h n d"], dropout: float = 0.0
+) -> Float[Tensor, "b h q d"]:
+    """softmax(Q Kᵀ / √d) V, fused: no attention map is ever in memory."""
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+
+
+def attention_rows(
+    q: Float[Tensor, "b h q d"], k: Float[Tensor, "b h n d"]
+) -> Iterator[tuple[slice, Float[Tensor, "b h r n"]]]:
+    """softmax(Q Kᵀ / √d), a block of rows at a time, as (which rows, their values).
+
+    A block is overwritten by the next one: use it or copy it before asking for more. No gradient flows through it.
+    """
+    with torch.no_grad():
+        count = q.shape[-2]
+        size = count if k.shape[-2] < WHOLE_BELOW else min(count, ROWS)
+        scaled = k.transpose(-2, -1) * k.shape[-1] ** -0.5
+        buffer = q.new_empty((*q.shape[:-2], size, k.shape[-2]))
+        for start in range(0, count, size):
+            rows = slice(start, min(start + size, count))
+            block = buffer[..., : rows.stop - start, :] if rows.stop - start < size else buffer
+            torch.matmul(q[..., rows, :], scaled, out=block)
+            yield rows, torch.softmax(block, dim=-1, out=block)
+
+
+def attend_keeping_mean(
+    q: Float[Tensor, "b h n d"], k: Float[Tensor, "b h n d"], v: Float[Tensor, "b h n d"]
+) -> tuple[Float[Tensor, "b h n d"], Float[Tensor, "b n n"]]:
+    """(attention's output, its map averaged over heads), for inference: each block of rows serves both and is gone."""
+    output = torch.empty_like(q)
+    mean = q.new_empty((q.shape[0], q.shape[2], k.shape[2]))
+    for rows, block in attention_rows(q, k):
+        output[:, :, rows] = block @ v
+        torch.mean(block, dim=1, out=mean[:, rows])
+    return output, mean
+
+
+def dropout_of(attention: Attention) -> float:
+    """The attention dropout that is in force: timm's rate while training, else 0."""
+    return attention.attn_drop.p if attention.training else 0.0
+
+
+def finish_block(
+    block: Block,
+    x: Float[Tensor, "b n width"],
+    normed: Float[Tensor, "b n width"],
+    attended: Float[Tensor, "b h n d"],
+) -> Float[Tensor, "b n width"]:
+    """What timm's block does after its attention: gate, norm, projection, residual and MLP.
+
+    `x` is the block's input (the residual) and `normed` = norm1(x), of the query tokens alone.
+    """
+    attention = block.attn
+    y = attention.norm(rearrange(attended, "b h n d -> b n (h d)"))
+    if getattr(attention, "gate", None) is not None:
+        y = y * attention.gate(normed).sigmoid()
+    x = x + block.drop_path1(block.ls1(attention.proj_drop(attention.proj(y))))
+    return x + block.drop_path2(block.ls2(block.mlp(block.norm2(x))))

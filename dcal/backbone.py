@@ -1,0 +1,183 @@
+"""The backbone is timm's VisionTransformer, never a copy of it; here is what we ask of one and how we walk through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from timm.layers import Attention
+from timm.models import VisionTransformer
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from dcal.attention import attend, attend_keeping_mean, dropout_of, finish_block, project
+from dcal.config import Preprocess
+from dcal.errors import CheckpointError, DCALError
+from dcal.pairing import is_matching, pair_order
+from dcal.rollout import HeadMean, Layer, QueriesKeys
+
+SUPPORTED = (
+    "a timm VisionTransformer with a class token and standard pre-norm blocks "
+    "(deit, deit3, vit_*_augreg, vit_*_clip, vit_*_dinov2, with or without registers)"
+)
+# Up to this many tokens per unit of width, head-means (n² a layer) are kept instead of queries and keys (2·n·width): more
+# memory from n = 2·width on, but they come for free with the output, where recomputing costs up to a third of a forward.
+MEANS_UP_TO = 6
+
+
+@dataclass(frozen=True)
+class TokenLayout:
+    """Which token is which: `prefix` tokens (the class token first), then rows × cols patches, row by row."""
+
+    prefix: int
+    rows: int
+    cols: int
+
+    @property
+    def patches(self) -> int:
+        return self.rows * self.cols
+
+
+def create_backbone(
+    name: str, num_classes: int, img_size: tuple[int, int], pretrained: bool | str | Path, drop_path: float = 0.0
+) -> VisionTransformer:
+    """timm's model `name` for pictures of `img_size` (height, width), position embeddings resized to fit.
+
+    `pretrained`: False, True (timm's hub weights: needs the network), or a local safetensors file under timm's names, whose
+    classifier is left out unless it has `num_classes` rows. Raises DCALError for an architecture or a size that does not
+    fit, CheckpointError for weights that cannot be had or do not fit.
+    """
+    if not timm.is_model(name):
+        close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
+        raise DCALError(f"timm has no model {name!r}; similar names: {', '.join(close) or 'none'}. We need {SUPPORTED}")
+    overlay = None
+    if not isinstance(pretrained, bool):
+        overlay = {"file": str(check_safetensors(Path(pretrained))), "custom_load": False}
+    options = {"num_classes": num_classes, "img_size": img_size, "drop_path_rate": drop_path}
+    try:
+        model = timm.create_model(name, pretrained=bool(pretrained), pretrained_cfg_overlay=overlay, **options)
+    except TypeError as error:  # e.g. a convolutional network has no img_size
+        raise DCALError(f"{name!r} cannot serve as backbone ({error}): we need {SUPPORTED}") from error
+    except Exception as error:
+        if not pretrained:
+            raise
+        source = pretrained if overlay else "timm's hub (needs the network; or give a local safetensors file)"
+        raise CheckpointError(f"no weights for {name!r} from {source}: {error}") from error
+    check_backbone(model, name, img_size)
+    return model
+
+
+def check_backbone(model: nn.Module, name: str, img_size: tuple[int, int]) -> None:
+    """Raises DCALError unless `model` is a VisionTransformer that DCAL's three attentions can share."""
+    problem = None
+    if not isinstance(model, VisionTransformer):
+        problem = f"it is a {type(model).__name__}"
+    elif not model.has_class_token:
+        problem = "it has no class token"
+    elif not all(type(b) is Block and type(b.attn) is Attention for b in model.blocks):
+        problem = f"its blocks are {type(model.blocks[0]).__name__} with {type(model.blocks[0].attn).__name__}"
+    if problem:
+        raise DCALError(f"{name!r} cannot serve as backbone ({problem}): we need {SUPPORTED}")
+    patch = model.patch_embed.patch_size
+    if any(size < p or size % p for size, p in zip(img_size, patch, strict=True)):
+        fitting = tuple(max(p, round(size / p) * p) for size, p in zip(img_size, patch, strict=True))
+        raise DCALError(f"image size {img_size} is not a multiple of {name!r}'s patch {patch}; try {fitting}")
+
+
+def check_safetensors(path: Path) -> Path:
+    """`path` itself if it is a readable safetensors file, else a CheckpointError that says what it is instead."""
+    if not path.is_file():
+        raise CheckpointError(f"no weights at {path}: give an existing safetensors file")
+    try:
+        with safe_open(path, framework="pt"):
+            return path
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is not a complete safetensors file ({error}); pickled .pth/.bin files are not loaded, "
+            "because they can run code: convert them with safetensors.torch.save_file"
+        ) from error
+
+
+def preprocess_of(model: VisionTransformer, img_size: tuple[int, int]) -> Preprocess:
+    """The preprocessing that timm states for these weights, as ours."""
+    cfg = model.pretrained_cfg or {}
+    default = Preprocess()
+    return Preprocess(
+        size=img_size,
+        fit="crop",
+        crop_fraction=float(cfg.get("crop_pct", default.crop_fraction)),
+        mean=tuple(cfg.get("mean", default.mean)),
+        std=tuple(cfg.get("std", default.std)),
+        interpolation=cfg.get("interpolation", default.interpolation),
+    )
+
+
+def layout_of(model: VisionTransformer) -> TokenLayout:
+    rows, cols = model.patch_embed.grid_size
+    return TokenLayout(model.num_prefix_tokens, rows, cols)
+
+
+def embed(model: VisionTransformer, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b n width"]:
+    """The tokens that enter the first block: patches, prefix tokens, positions, and the norm that some models have here."""
+    return model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images))))
+
+
+def encode(
+    model: VisionTransformer,
+    x: Float[Tensor, "b n width"],
+    keep_rollout: bool = False,
+    record: list[QueriesKeys] | None = None,
+) -> tuple[Float[Tensor, "b n width"], list[Layer]]:
+    """(the last block's tokens, one `Layer` per block if `keep_rollout`, else none and every attention runs fused).
+
+    Layers are what the rollout needs: with gradients, the queries and keys that autograd holds anyway; without, head-means
+    on the way (of the last layer the class row alone is wanted, so there it is queries and keys). A `record` given gets
+    every block's queries and keys appended, as copies of their own, from which any map can be had later.
+    """
+    layers: list[Layer] = []
+    means = keep_rollout and not torch.is_grad_enabled() and x.shape[1] <= MEANS_UP_TO * x.shape[2]
+    for block in model.blocks:
+        normed = block.norm1(x)
+        q, k, v = project(block.attn, normed)
+        if record is not None:
+            record.append(QueriesKeys(q.detach().contiguous(), k.detach().contiguous()))
+        if means and block is not model.blocks[-1]:
+            attended, matrix = attend_keeping_mean(q, k, v)
+            layers.append(HeadMean(matrix))
+        else:
+            attended = attend(q, k, v, dropout_of(block.attn))
+            if keep_rollout:
+                layers.append(QueriesKeys(q.detach(), k.detach()))
+        x = finish_block(block, x, normed, attended)
+    return x, layers
+
+
+def encode_pairs(
+    model: VisionTransformer, x: Float[Tensor, "b n width"], partner: Int[Tensor, " b"]
+) -> Float[Tensor, "b n width"]:
+    """The last block's tokens under pair-wise cross-attention: softmax(Q_i K_cᵀ / √d) V_c, K_c = [K_i; K_partner(i)].
+
+    The same blocks as `encode`. PAPER is silent on the distractor's stream at layer i; we take PWCA's own. When `partner`
+    is a matching, a pair is one sequence of 2n tokens and its attention plain self-attention, with nothing copied;
+    otherwise (an odd batch's ring, an image as its own distractor) keys and values are gathered and joined.
+    """
+    if not is_matching(partner):
+        for block in model.blocks:
+            normed = block.norm1(x)
+            q, k, v = project(block.attn, normed)
+            k, v = torch.cat([k, k[partner]], dim=2), torch.cat([v, v[partner]], dim=2)
+            x = finish_block(block, x, normed, attend(q, k, v, dropout_of(block.attn)))
+        return x
+    order = pair_order(partner)
+    x = x[order]
+    for block in model.blocks:
+        normed = block.norm1(x)
+        q, k, v = project(block.attn, rearrange(normed, "(pair two) n d -> pair (two n) d", two=2))
+        attended = attend(q, k, v, dropout_of(block.attn))
+        x = finish_block(block, x, normed, rearrange(attended, "pair h (two n) d -> (pair two) h n d", two=2))
+    return x[order.argsort()]

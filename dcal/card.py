@@ -1,0 +1,54 @@
+"""The model card that goes with every checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dcal.model import DCAL
+
+ABOUT = {
+    "sa_only": "self-attention alone (the baseline: a plainly fine-tuned vision transformer)",
+    "sa_glca": "self-attention and global-local cross-attention",
+    "sa_pwca": "self-attention, regularised by pair-wise cross-attention while training",
+    "full": "self-attention, global-local cross-attention, and pair-wise cross-attention while training",
+}
+
+
+def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Mapping[str, str]) -> str:
+    """Markdown with the Hugging Face front matter: what the model is, how it measures, how to load it, then `sections`."""
+    config, parameters = model.config, sum(p.numel() for p in model.parameters())
+    lines = [
+        "---",
+        "library_name: dcal",
+        f"pipeline_tag: {'image-classification' if config.task == 'fgvc' else 'image-feature-extraction'}",
+        "tags: [dcal, vision-transformer, attention-rollout, fine-grained]",
+        "---",
+        "",
+        f"# {name}",
+        "",
+        f"Dual Cross-Attention Learning (Zhu et al., CVPR 2022) on `{config.backbone}`, trained with {ABOUT[config.ablation]}. "
+        f"{parameters / 1e6:.2f} million parameters, input {config.img_size[0]}×{config.img_size[1]} px, "
+        f"{config.num_classes} classes"
+        + (f", R = {config.top_ratio:.0%}, readout `{config.readout}`." if "glca" in config.branches else "."),
+        "",
+        "```python",
+        "import dcal",
+        "",
+        f'model = dcal.load("checkpoints/{name}")',
+        'seen = dcal.inspect(model, "photo.jpg")',
+        "```",
+    ]
+    if metrics:
+        lines += ["", "## Measured", "", "Ratios and accuracies are fractions.", "", "| figure | value |", "|---|---|"]
+        lines += [f"| {key} | {_shown(value)} |" for key, value in metrics.items()]
+    for heading, text in sections.items():
+        lines += ["", f"## {heading}", "", text]
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return value.replace("|", "\\|") if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,22 @@
+"""What can go wrong that a user can mend. Each message says what was wrong, with numbers, and what to do."""
+
+from collections.abc import Iterable
+
+
+class DCALError(ValueError):
+    """Base of every error that a user can cause."""
+
+
+class PictureError(DCALError):
+    """A picture cannot be read, or is not one that we show."""
+
+
+class CheckpointError(DCALError):
+    """A checkpoint is missing, incomplete, or does not fit its own configuration."""
+
+
+def known(what: str, name: str, names: Iterable[str]) -> str:
+    """`name` itself if it is one of `names`, else a DCALError that lists them."""
+    if name not in names:
+        raise DCALError(f"unknown {what} {name!r}: choose one of {', '.join(map(repr, names))}")
+    return name

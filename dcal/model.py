@@ -1,0 +1,184 @@
+"""DCAL: a vision transformer trained with three attentions (Zhu et al., CVPR 2022, arXiv 2205.02151)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dcal.backbone import create_backbone, embed, encode, encode_pairs, layout_of, preprocess_of
+from dcal.config import ModelConfig, Preprocess
+from dcal.errors import DCALError
+from dcal.glca import GLCA, read_out, select_patches
+from dcal.rollout import class_rollout, layer_rollouts
+
+
+@dataclass(frozen=True)
+class Output:
+    """One shape of answer, in training and inference. Absent branches are None; PWCA is also None without a distractor.
+
+    Features are the branches' embeddings before any neck or classifier. `scores` is the class row of the rollout over
+    patches, `selected` the indices of the patches that GLCA took from it, best first.
+    """
+
+    sa_logits: Float[Tensor, "b c"]
+    sa_feature: Float[Tensor, "b width"]
+    glca_logits: Float[Tensor, "b c"] | None = None
+    glca_feature: Float[Tensor, "b width"] | None = None
+    pwca_logits: Float[Tensor, "b c"] | None = None
+    pwca_feature: Float[Tensor, "b width"] | None = None
+    scores: Float[Tensor, "b p"] | None = None
+    selected: Int[Tensor, "b k"] | None = None
+
+    @property
+    def probabilities(self) -> Float[Tensor, "b c"]:
+        """PAPER adds the class probabilities of SA and GLCA; ours is that sum halved, so that it is a distribution again."""
+        probabilities = self.sa_logits.softmax(dim=-1)
+        if self.glca_logits is None:
+            return probabilities
+        return 0.5 * (probabilities + self.glca_logits.softmax(dim=-1))
+
+    @property
+    def embedding(self) -> Float[Tensor, "b d"]:
+        """PAPER concatenates SA's and GLCA's; each is L2-normalised first, so that both weigh the same."""
+        parts = [self.sa_feature] if self.glca_feature is None else [self.sa_feature, self.glca_feature]
+        return torch.cat([F.normalize(part, dim=-1) for part in parts], dim=-1)
+
+
+class Classifier(nn.Sequential):
+    """Re-ID's head, as TransReID's baseline has it: batch-norm neck without a learned shift, linear without bias."""
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        neck, linear = nn.BatchNorm1d(width), nn.Linear(width, num_classes, bias=False)
+        neck.bias.requires_grad_(False)
+        nn.init.normal_(linear.weight, std=0.001)
+        super().__init__(neck, linear)
+
+
+class DCAL(nn.Module):
+    """The backbone with the branches of its ablation. Use `create_model` or `load` to make one.
+
+    SA is timm's own forward. PWCA is an argument (`distractor`): the same blocks, norm and classifier. GLCA is one block
+    and one classifier of its own.
+    """
+
+    def __init__(self, config: ModelConfig, backbone: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        self.layout = layout_of(backbone)
+        width, reid = backbone.num_features, config.task == "reid"
+        self.sa_classifier = Classifier(width, config.num_classes) if reid else None  # FGVC: the backbone's own head
+        self.glca = GLCA(backbone) if "glca" in config.branches else None
+        if self.glca is not None:
+            self.glca_classifier = Classifier(width, config.num_classes) if reid else linear(width, config.num_classes)
+
+    def forward(
+        self,
+        images: Float[Tensor, "b 3 height width"],
+        distractor: Int[Tensor, " b"] | None = None,
+        top_ratio: float | None = None,
+    ) -> Output:
+        """All branches' logits and features. `distractor[i]` is the index of image i's distractor (see `random_matching`).
+
+        `top_ratio` overrides the configured R. Raises DCALError for pictures of another size than the model's.
+        """
+        x = self.embed(images)
+        tokens, layers = encode(self.backbone, x, keep_rollout=self.glca is not None)
+        output = self.read_sa(tokens)
+        if self.glca is not None:
+            scores = class_rollout(layers)[:, self.layout.prefix :]
+            selected = select_patches(scores, self.config.top_ratio if top_ratio is None else top_ratio)
+            logits, feature = self.read_glca(tokens, selected)
+            output = replace(output, glca_logits=logits, glca_feature=feature, scores=scores, selected=selected)
+        if distractor is not None and "pwca" in self.config.branches:
+            pwca = self.read_sa(encode_pairs(self.backbone, x, check_distractor(distractor, len(images))))
+            output = replace(output, pwca_logits=pwca.sa_logits, pwca_feature=pwca.sa_feature)
+        return output
+
+    def embed(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b n width"]:
+        """The tokens that enter the first block; SA and PWCA share them."""
+        expected = (3, *self.config.img_size)
+        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
+            raise DCALError(f"the model takes a batch of pictures (b, {expected}), got {tuple(images.shape)}")
+        return embed(self.backbone, images)
+
+    def read_sa(self, tokens: Float[Tensor, "b n width"]) -> Output:
+        """SA's (and PWCA's) logits and feature from the last block's tokens."""
+        tokens = self.backbone.norm(tokens)
+        feature = self.backbone.forward_head(tokens, pre_logits=True)
+        if self.sa_classifier is not None:
+            return Output(self.sa_classifier(feature), feature)
+        return Output(self.backbone.forward_head(tokens), feature)
+
+    def read_glca(
+        self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
+    ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b width"]]:
+        """(GLCA's logits, its feature) for the given patches."""
+        feature = read_out(self.glca(tokens, selected), self.config.readout)
+        return self.glca_classifier(feature), feature
+
+    @torch.no_grad()
+    def rollouts(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b l n"]:
+        """The class row of the rollout after each layer, over all tokens. Rows sum to 1."""
+        _, layers = encode(self.backbone, self.embed(images), keep_rollout=True)
+        return layer_rollouts(layers)
+
+
+def linear(width: int, num_classes: int) -> nn.Linear:
+    """A fresh classifier, initialised as timm initialises its own."""
+    layer = nn.Linear(width, num_classes)
+    nn.init.trunc_normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def check_distractor(distractor: Int[Tensor, " b"], batch: int) -> Int[Tensor, " b"]:
+    if distractor.shape != (batch,) or distractor.min() < 0 or distractor.max() >= batch:
+        raise DCALError(
+            f"distractor holds one index into the batch per image: expected ({batch},) values below {batch}"
+        )
+    return distractor
+
+
+def create_model(
+    backbone: str,
+    num_classes: int,
+    *,
+    ablation: str = "full",
+    img_size: int | tuple[int, int] = 224,
+    pretrained: bool | str | Path = False,
+    task: str = "fgvc",
+    top_ratio: float = 0.10,
+    readout: str = "mean",
+    classes: Sequence[str] = (),
+    preprocess: Preprocess | None = None,
+    drop_path: float = 0.0,
+) -> DCAL:
+    """A new model on timm's `backbone`. `img_size` is (height, width) in pixels, or one number for both.
+
+    `pretrained`: False, True (hub; needs the network), or a local safetensors file under timm's names. `preprocess`
+    defaults to what timm states for the backbone. Raises DCALError for names, sizes and ratios that do not fit, with
+    what would.
+    """
+    size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
+    config = ModelConfig(
+        backbone=backbone,
+        num_classes=num_classes,
+        ablation=ablation,
+        task=task,
+        img_size=size,
+        top_ratio=top_ratio,
+        readout=readout,
+        preprocess=preprocess or Preprocess(size=size),
+        classes=tuple(classes),
+    )
+    model = create_backbone(backbone, 0 if task == "reid" else num_classes, size, pretrained, drop_path)
+    if preprocess is None:
+        config = replace(config, preprocess=preprocess_of(model, size))
+    return DCAL(config, model)

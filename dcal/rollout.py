@@ -1,0 +1,118 @@
+"""Attention rollout without ever multiplying N×N by N×N.
+
+PAPER: S̄_i = ½ S_i + ½ E and Ŝ_i = S̄_i S̄_{i-1} … S̄_1; row 0 of Ŝ_i is how much of every input token is in the class token after
+layer i. Only that row is wanted, so it goes down the layers as a vector: r ← ½ r + ½ r S_i, from layer i to layer 1.
+PAPER is silent on how heads are fused; we take their mean. Maximum and minimum are offered for exploring only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dcal.attention import attention_rows
+from dcal.config import known
+from dcal.errors import DCALError
+
+FUSIONS = ("mean", "max", "min")
+
+
+@dataclass(frozen=True)
+class HeadMean:
+    """A layer's attention S, averaged over heads and kept: b·n² numbers."""
+
+    matrix: Float[Tensor, "b n n"]
+
+    def first_row(self) -> Float[Tensor, "b 1 n"]:
+        return self.matrix[:, :1]
+
+    def apply(self, rows: Float[Tensor, "b m n"]) -> Float[Tensor, "b m n"]:
+        """rows · S"""
+        return torch.bmm(rows, self.matrix)
+
+
+@dataclass(frozen=True)
+class QueriesKeys:
+    """A layer's attention as its queries and keys, 2·b·n·width numbers: the maps are recomputed a block at a time."""
+
+    queries: Float[Tensor, "b h n d"]
+    keys: Float[Tensor, "b h n d"]
+
+    def first_row(self) -> Float[Tensor, "b 1 n"]:
+        return self.row(0)
+
+    def row(self, token: int) -> Float[Tensor, "b 1 n"]:
+        """Row `token` of S: what that token attends to, averaged over heads."""
+        _, block = next(attention_rows(self.queries[:, :, token : token + 1], self.keys))
+        return block.mean(dim=1)
+
+    def apply(self, rows: Float[Tensor, "b m n"]) -> Float[Tensor, "b m n"]:
+        """rows · S"""
+        total = torch.zeros_like(rows)
+        for where, block in attention_rows(self.queries, self.keys):
+            total.baddbmm_(rows[:, :, where], block.mean(dim=1))
+        return total
+
+    def fused(self, fusion: str = "mean", discard: float = 0.0) -> HeadMean:
+        """S under another head fusion, with the lowest share `discard` of each row's entries set to zero.
+
+        Rows sum to 1 afterwards: fusing by maximum or minimum and discarding both change the sum, so rows are
+        renormalised before the identity is mixed in. A row whose entries all fuse to zero keeps its own token.
+        Raises DCALError for an unknown fusion or a discard outside [0, 1).
+        """
+        known("head fusion", fusion, FUSIONS)
+        if not 0 <= discard < 1:
+            raise DCALError(f"discard is the share of each row that is dropped: it must lie in [0, 1), got {discard}")
+        fuse = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}[fusion]
+        b, _, n, _ = self.queries.shape
+        matrix = self.queries.new_empty((b, n, n))
+        for where, block in attention_rows(self.queries, self.keys):
+            matrix[:, where] = fuse(block, dim=1)
+        dropped = int(discard * n)
+        if dropped:
+            matrix.scatter_(-1, matrix.topk(dropped, dim=-1, largest=False).indices, 0.0)
+        return HeadMean(normalise_rows(matrix))
+
+
+Layer = HeadMean | QueriesKeys
+
+
+def normalise_rows(matrix: Float[Tensor, "b n n"]) -> Float[Tensor, "b n n"]:
+    """`matrix` with rows that sum to 1; a row of zeros becomes the identity's row (its token keeps to itself)."""
+    sums = matrix.sum(dim=-1, keepdim=True)
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    return torch.where(sums > 0, matrix / sums.clamp_min(torch.finfo(matrix.dtype).tiny), identity)
+
+
+@torch.no_grad()
+def carry_down(rows: Float[Tensor, "b m n"], layers: Sequence[Layer]) -> Float[Tensor, "b m n"]:
+    """rows · Ŝ_L: attention on the last layer's tokens, carried down to the input tokens."""
+    for layer in reversed(layers):
+        rows = torch.lerp(rows, layer.apply(rows), 0.5)
+    return rows
+
+
+@torch.no_grad()
+def class_rollout(layers: Sequence[Layer]) -> Float[Tensor, "b n"]:
+    """Row 0 of Ŝ_L. Rows sum to 1."""
+    return carry_down(_first(layers[-1]), layers[:-1])[:, 0]
+
+
+@torch.no_grad()
+def layer_rollouts(layers: Sequence[Layer]) -> Float[Tensor, "b l n"]:
+    """Row 0 of Ŝ_1, …, Ŝ_L: one m×n matrix goes down, and each layer puts its own first row on top on the way."""
+    rows = _first(layers[-1])
+    for layer in reversed(layers[:-1]):
+        rows = torch.cat([_first(layer), torch.lerp(rows, layer.apply(rows), 0.5)], dim=1)
+    return rows
+
+
+def _first(layer: Layer) -> Float[Tensor, "b 1 n"]:
+    """Row 0 of S̄ = ½ S + ½ E."""
+    row = layer.first_row() * 0.5
+    row[..., 0] += 0.5
+    return row
