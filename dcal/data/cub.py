@@ -1,0 +1,105 @@
+"""CUB-200-2011 in its official layout, or any subset of it that keeps the layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcal.errors import DCALError
+
+FILES = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt", "bounding_boxes.txt")
+SPLITS = {"train": "1", "test": "0"}  # the second column of train_test_split.txt
+
+
+@dataclass(frozen=True)
+class Record:
+    """One photo: its file, its label (from 0) and the bird's box (left, top, width, height) in the photo's pixels."""
+
+    path: Path
+    label: int
+    box: tuple[float, float, float, float]
+
+
+class CUB:
+    """One split of CUB-200-2011: `.records` in the order of images.txt, and `.classes`, the human names by label.
+
+    `root` is the folder that holds images.txt, or its parent. Labels count the lines of classes.txt from 0, so a
+    subset with gaps in its class numbers has none in its labels. Raises DCALError when the layout's files are not
+    there, when they contradict each other, and when photos that they list are missing.
+    """
+
+    def __init__(self, root: str | Path, split: str = "train"):
+        if split not in SPLITS:
+            raise DCALError(f"CUB has no split {split!r}; it has {', '.join(SPLITS)}.")
+        self.root, self.split = find_root(root), split
+        class_names = table(self.root / "classes.txt")
+        self.classes = tuple(human(name) for name in class_names.values())
+        self.records = self._read({number: label for label, number in enumerate(class_names)})
+        missing = [record.path for record in self.records if not record.path.is_file()]
+        if missing:
+            shown = ", ".join(str(path.relative_to(self.root)) for path in missing[:3])
+            more = " and others" if len(missing) > 3 else ""
+            raise DCALError(
+                f"{len(missing)} of the {len(self.records)} {split} photos listed in {self.root / 'images.txt'} are "
+                f"missing: {shown}{more}. Unpack the archive again."
+            )
+
+    def _read(self, labels: dict[str, int]) -> tuple[Record, ...]:
+        images, numbers, parts, boxes = (table(self.root / FILES[i]) for i in (0, 1, 2, 4))
+        for name, rows in (("image_class_labels.txt", numbers), ("train_test_split.txt", parts), (FILES[4], boxes)):
+            if absent := images.keys() - rows.keys():
+                raise DCALError(
+                    f"{self.root / name} says nothing of {len(absent)} of the {len(images)} photos in images.txt "
+                    f"(the first by number: {min(absent, key=int)})."
+                )
+        chosen = [number for number in images if parts[number] == SPLITS[self.split]]
+        if unknown := {numbers[number] for number in chosen} - labels.keys():
+            raise DCALError(
+                f"image_class_labels.txt uses {len(unknown)} class numbers that are not among the {len(labels)} of "
+                f"{self.root / 'classes.txt'}: {', '.join(sorted(unknown, key=int)[:5])}."
+            )
+        if not chosen:
+            raise DCALError(f"{self.root}: none of the {len(images)} photos belongs to the {self.split} split.")
+        return tuple(
+            Record(self.root / "images" / images[number], labels[numbers[number]], parse_box(boxes[number]))
+            for number in chosen
+        )
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __str__(self) -> str:
+        return f"CUB {self.split}: {len(self.records)} photos of {len(self.classes)} classes"
+
+
+def find_root(root: str | Path) -> Path:
+    """The folder that holds the layout's files: `root` itself or `root`/CUB_200_2011."""
+    tried = (Path(root), Path(root) / "CUB_200_2011")
+    for folder in tried:
+        if all((folder / name).is_file() for name in FILES):
+            return folder
+    absent = " and ".join(
+        f"{folder} (without {', '.join(name for name in FILES if not (folder / name).is_file())})" for folder in tried
+    )
+    raise DCALError(
+        f"No CUB-200-2011 at {root}: looked in {absent}. Give the folder that CUB_200_2011.tgz unpacks to, or its parent."
+    )
+
+
+def table(path: Path) -> dict[str, str]:
+    """A file of lines 'number rest' as {number: rest}, in the file's order."""
+    rows = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    try:
+        return {number: rest.strip() for number, rest in rows}
+    except ValueError as error:
+        raise DCALError(f"{path}: every line must be a number and a value, one has a single word.") from error
+
+
+def human(name: str) -> str:
+    """'001.Black_footed_Albatross' → 'Black footed Albatross'."""
+    return name.split(".", 1)[-1].replace("_", " ")
+
+
+def parse_box(text: str) -> tuple[float, float, float, float]:
+    left, top, width, height = (float(number) for number in text.split())
+    return left, top, width, height
