@@ -1,14 +1,18 @@
-"""DCAL Explorer: Dual Cross-Attention Learning (Zhu et al., CVPR 2022), and a way to see what a vision transformer looks at."""
+"""DCAL Explorer: Dual Cross-Attention Learning (Zhu et al., CVPR 2022), and a way to see what a model looks at."""
 
 from dcal.checkpoint import fingerprint, read_config, read_metrics
 from dcal.checkpoint import load_checkpoint as load
 from dcal.checkpoint import save_checkpoint as save
 from dcal.config import ABLATIONS, ModelConfig, branches
 from dcal.errors import CheckpointError, DCALError, PictureError
+from dcal.inspection import inspect, reselect
 from dcal.loss import DCALLoss
 from dcal.model import DCAL, Output, create_model
 from dcal.pairing import random_matching
+from dcal.picture import Picture, read_picture
 from dcal.preprocess import Preprocess
+from dcal.record import Inspection
+from dcal.relevance import class_relevance
 
 __all__ = [
     "ABLATIONS",
@@ -16,16 +20,22 @@ __all__ = [
     "CheckpointError",
     "DCALError",
     "DCALLoss",
+    "Inspection",
     "ModelConfig",
     "Output",
+    "Picture",
     "PictureError",
     "Preprocess",
     "branches",
+    "class_relevance",
     "create_model",
     "fingerprint",
+    "inspect",
     "load",
     "random_matching",
     "read_config",
     "read_metrics",
+    "read_picture",
+    "reselect",
     "save",
 ]

@@ -1,7 +1,7 @@
 """One attention over different queries and keys: softmax(Q Kᵀ / √d) V.
 
-SA takes queries, keys and values from the same tokens; GLCA gathers its queries first; PWCA joins the keys and values of two
-images. Weights are timm's own modules throughout, so a block shared by two branches is the same object.
+SA takes queries, keys and values from the same tokens; GLCA gathers its queries first; PWCA joins the keys and values
+of two images. Weights are timm's own modules throughout, so a block shared by two branches is the same object.
 
 Symbols, PAPER → here: Q, K, V → queries, keys, values; S → attention; d → d (width of one head).
 """

@@ -1,4 +1,4 @@
-"""The backbone is timm's VisionTransformer, never a copy of it; here is what we ask of one and how we walk through it."""
+"""The backbone is timm's VisionTransformer, never a copy: what we ask of one, and how we walk through it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ SUPPORTED = (
     "a timm VisionTransformer with a class token and standard pre-norm blocks "
     "(deit, deit3, vit_*_augreg, vit_*_clip, vit_*_dinov2, with or without registers)"
 )
-# Up to this many tokens per unit of width, head-means (n² a layer) are kept instead of queries and keys (2·n·width): more
-# memory from n = 2·width on, but they come for free with the output, where recomputing costs up to a third of a forward.
+# Up to this many tokens per unit of width, head-means (n² a layer) are kept instead of queries and keys (2·n·width):
+# more memory from n = 2·width on, but they come for free with the output, where recomputing costs up to a third of a
+# forward.
 MEANS_UP_TO = 6
 
 
@@ -48,9 +49,9 @@ def create_backbone(
 ) -> VisionTransformer:
     """timm's model `name` for pictures of `img_size` (height, width), position embeddings resized to fit.
 
-    `pretrained`: False, True (timm's hub weights: needs the network), or a local safetensors file under timm's names, whose
-    classifier is left out unless it has `num_classes` rows. Raises DCALError for an architecture or a size that does not
-    fit, CheckpointError for weights that cannot be had or do not fit.
+    `pretrained`: False, True (timm's hub weights: needs the network), or a local safetensors file under timm's names,
+    whose classifier is left out unless it has `num_classes` rows. Raises DCALError for an architecture or a size that
+    does not fit, CheckpointError for weights that cannot be had or do not fit.
     """
     if not timm.is_model(name):
         close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
@@ -123,7 +124,7 @@ def layout_of(model: VisionTransformer) -> TokenLayout:
 
 
 def embed(model: VisionTransformer, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b n width"]:
-    """The tokens that enter the first block: patches, prefix tokens, positions, and the norm that some models have here."""
+    """The tokens that enter the first block: patches, prefix tokens, positions, and the norm that some models have."""
     return model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images))))
 
 
@@ -135,9 +136,9 @@ def encode(
 ) -> tuple[Float[Tensor, "b n width"], list[Layer]]:
     """(the last block's tokens, one `Layer` per block if `keep_rollout`, else none and every attention runs fused).
 
-    Layers are what the rollout needs: with gradients, the queries and keys that autograd holds anyway; without, head-means
-    on the way (of the last layer the class row alone is wanted, so there it is queries and keys). A `record` given gets
-    every block's queries and keys appended, as copies of their own, from which any map can be had later.
+    Layers are what the rollout needs: with gradients, the queries and keys that autograd holds anyway; without,
+    head-means on the way (of the last layer the class row alone is wanted, so there it is queries and keys). A `record`
+    given gets every block's queries and keys appended, as copies of their own, from which any map can be had later.
     """
     layers: list[Layer] = []
     means = keep_rollout and not torch.is_grad_enabled() and x.shape[1] <= MEANS_UP_TO * x.shape[2]
@@ -162,9 +163,9 @@ def encode_pairs(
 ) -> Float[Tensor, "b n width"]:
     """The last block's tokens under pair-wise cross-attention: softmax(Q_i K_cᵀ / √d) V_c, K_c = [K_i; K_partner(i)].
 
-    The same blocks as `encode`. PAPER is silent on the distractor's stream at layer i; we take PWCA's own. When `partner`
-    is a matching, a pair is one sequence of 2n tokens and its attention plain self-attention, with nothing copied;
-    otherwise (an odd batch's ring, an image as its own distractor) keys and values are gathered and joined.
+    The same blocks as `encode`. PAPER is silent on the distractor's stream at layer i; we take PWCA's own. When
+    `partner` is a matching, a pair is one sequence of 2n tokens and its attention plain self-attention, with nothing
+    copied; otherwise (an odd batch's ring, an image as its own distractor) keys and values are gathered and joined.
     """
     if not is_matching(partner):
         for block in model.blocks:

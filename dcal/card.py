@@ -17,7 +17,7 @@ ABOUT = {
 
 
 def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Mapping[str, str]) -> str:
-    """Markdown with the Hugging Face front matter: what the model is, how it measures, how to load it, then `sections`."""
+    """Markdown with Hugging Face front matter: what the model is, how to load it, how it measures, then `sections`."""
     config, parameters = model.config, sum(p.numel() for p in model.parameters())
     lines = [
         "---",
@@ -28,7 +28,8 @@ def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Map
         "",
         f"# {name}",
         "",
-        f"Dual Cross-Attention Learning (Zhu et al., CVPR 2022) on `{config.backbone}`, trained with {ABOUT[config.ablation]}. "
+        f"Dual Cross-Attention Learning (Zhu et al., CVPR 2022) on `{config.backbone}`, "
+        f"trained with {ABOUT[config.ablation]}. "
         f"{parameters / 1e6:.2f} million parameters, input {config.img_size[0]}×{config.img_size[1]} px, "
         f"{config.num_classes} classes"
         + (f", R = {config.top_ratio:.0%}, readout `{config.readout}`." if "glca" in config.branches else "."),

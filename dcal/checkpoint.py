@@ -1,4 +1,4 @@
-"""A checkpoint is a directory that holds all that loading needs: config.json, model.safetensors, README.md (its model card).
+"""A checkpoint is a directory that holds all that loading needs: config.json, model.safetensors, README.md (its card).
 
 The directory is a valid Hugging Face model repository. It is written whole or not at all.
 """
@@ -38,7 +38,8 @@ def save_checkpoint(
     """Write `model` to `directory`, replacing what is there, and return it. Exported as `dcal.save`.
 
     Floating-point tensors are stored as `dtype`. `metrics` (JSON-ready; fractions) are stored and shown in the card;
-    `card` adds sections to it, heading → text (command, hardware, data terms). Atomic: a crash leaves the old directory.
+    `card` adds sections to it, heading → text (command, hardware, data terms). Atomic: a crash leaves the old
+    directory.
     """
     directory = Path(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -79,8 +80,9 @@ def _swap(fresh: Path, directory: Path) -> None:
 def load_checkpoint(source: str | Path) -> DCAL:
     """The model in a checkpoint directory, or in a Hugging Face model repository, in float32 and evaluation mode.
 
-    Exported as `dcal.load`. A repository id (`owner/name`) is looked up only if there is no such directory, and needs the
-    network. Raises CheckpointError, naming the file, if anything is missing, is not safetensors, or does not fit the config.
+    Exported as `dcal.load`. A repository id (`owner/name`) is looked up only if there is no such directory, and needs
+    the network. Raises CheckpointError, naming the file, if anything is missing, is not safetensors, or does not fit
+    the config.
     """
     directory = Path(source)
     if not directory.is_dir():
@@ -150,7 +152,7 @@ def _download(repo: str) -> Path:
         return Path(snapshot_download(repo, allow_patterns=[WEIGHTS, CONFIG, METRICS, CARD]))
     except (HFValidationError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"no directory {repo!r}, and it could not be had from the Hugging Face hub ({type(error).__name__}: {error})"
+            f"no directory {repo!r}, and the Hugging Face hub did not give it ({type(error).__name__}: {error})"
         ) from error
 
 
@@ -160,7 +162,8 @@ _fingerprints: weakref.WeakKeyDictionary[DCAL, tuple[tuple[tuple[int, int], ...]
 def fingerprint(model: DCAL) -> str:
     """SHA-256 of the model's weights: of its `model.safetensors` as loaded, so that `sha256sum` gives the same.
 
-    A model that was never saved, or was changed since it was loaded, has the hash of the file that float32 saving gives.
+    A model that was never saved, or was changed since it was loaded, has the hash of the file that float32 saving
+    gives.
     """
     versions = _versions(model)
     known = _fingerprints.get(model)

@@ -1,8 +1,9 @@
 """Global-local cross-attention: the patches that matter most ask all the others.
 
 PAPER: the top-R queries by row 0 of the rollout, f_GLCA = softmax(Q^l K^gᵀ / √d) V^g, weights not shared with SA.
-PAPER is silent on the block; ours is a whole pre-norm encoder block: queries, residual and MLP on the selected tokens only, keys and
-values of all tokens (the only reading whose overhead matches the stated one). It starts as a copy of the last SA block.
+PAPER is silent on the block; ours is a whole pre-norm encoder block: queries, residual and MLP on the selected tokens
+only, keys and values of all tokens (the only reading whose overhead matches the stated one). It starts as a copy of the
+last SA block.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dcal.config import check_ratio, known
 
 
 def selected_count(patches: int, ratio: float) -> int:
-    """How many of `patches` the top `ratio` is: rounded to the nearest, at least one. Raises DCALError outside (0, 1]."""
+    """How many of `patches` the top `ratio` is: to the nearest, at least one. Raises DCALError outside (0, 1]."""
     return max(1, round(check_ratio(ratio) * patches))
 
 
@@ -51,7 +52,7 @@ class GLCA(nn.Module):
     def attention(
         self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
     ) -> Float[Tensor, "b h k_and_class n"]:
-        """The maps behind `forward`: what the class token and each selected patch attend to, per head, without gradient."""
+        """The maps behind `forward`: what the class token and each selected patch attend to, per head. No gradient."""
         normed = self.block.norm1(tokens)
         q = project_queries(self.block.attn, self._gather(normed, selected))
         k, _ = project_keys_values(self.block.attn, normed)

@@ -13,7 +13,7 @@ from dcal.model import Output
 
 
 class DCALLoss(nn.Module):
-    """L = ½ Σ_branch ( L_branch · e^{-w} + w ), with one learned w per branch: PAPER's L_SA, L_GLCA, L_PWCA and w1, w2, w3.
+    """L = ½ Σ ( L_branch · e^{-w} + w ), one learned w per branch: PAPER's L_SA, L_GLCA, L_PWCA and w1, w2, w3.
 
     L_branch is cross-entropy. PAPER is silent on the initial w; ours is 0 (equal weights). Put the parameters in the
     optimizer, without weight decay. PWCA's target is image 1's label, so all branches share `targets`. A single branch
@@ -31,7 +31,8 @@ class DCALLoss(nn.Module):
     ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
         """(the joint loss, each branch's own cross-entropy by name, detached).
 
-        Raises ValueError if the model gave no logits for a branch: the model's ablation differs, or no distractor was given.
+        Raises ValueError if the model gave no logits for a branch: the model's ablation differs, or no distractor was
+        given.
         """
         parts = {branch: self._cross_entropy(out, branch, targets) for branch in self.branches}
         losses = torch.stack(list(parts.values()))

@@ -37,7 +37,7 @@ class Output:
 
     @property
     def probabilities(self) -> Float[Tensor, "b c"]:
-        """PAPER adds the class probabilities of SA and GLCA; ours is that sum halved, so that it is a distribution again."""
+        """PAPER adds the class probabilities of SA and GLCA; ours is that sum halved, a distribution again."""
         probabilities = self.sa_logits.softmax(dim=-1)
         if self.glca_logits is None:
             return probabilities
@@ -63,8 +63,8 @@ class Classifier(nn.Sequential):
 class DCAL(nn.Module):
     """The backbone with the branches of its ablation. Use `create_model` or `load` to make one.
 
-    SA is timm's own forward. PWCA is an argument (`distractor`): the same blocks, norm and classifier. GLCA is one block
-    and one classifier of its own.
+    SA is timm's own forward. PWCA is an argument (`distractor`): the same blocks, norm and classifier. GLCA is one
+    block and one classifier of its own.
     """
 
     def __init__(self, config: ModelConfig, backbone: nn.Module) -> None:
@@ -84,7 +84,7 @@ class DCAL(nn.Module):
         distractor: Int[Tensor, " b"] | None = None,
         top_ratio: float | None = None,
     ) -> Output:
-        """All branches' logits and features. `distractor[i]` is the index of image i's distractor (see `random_matching`).
+        """All branches' logits and features. `distractor[i]` is the index of image i's distractor: see `random_matching`.
 
         `top_ratio` overrides the configured R. Raises DCALError for pictures of another size than the model's.
         """

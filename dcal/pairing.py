@@ -12,10 +12,10 @@ from dcal.errors import DCALError
 def random_matching(batch: int, generator: torch.Generator | None = None) -> Int[Tensor, " b"]:
     """partner[i], the index of image i's distractor: a random perfect matching, each the other's distractor.
 
-    PAPER draws image 2 at random from the training set; ours comes from the same batch, which the loader has shuffled. The
-    matching is shuffled too, since Re-ID batches hold an identity's pictures in a row. Nobody is paired with itself.
-    An odd batch has no perfect matching: its last three (after shuffling) form a ring, i → j → k → i, which the model
-    computes exactly but more slowly. Raises DCALError for a batch of one, which has nobody to be paired with.
+    PAPER draws image 2 at random from the training set; ours comes from the same batch, which the loader has shuffled.
+    The matching is shuffled too, since Re-ID batches hold an identity's pictures in a row. Nobody is paired with
+    itself. An odd batch has no perfect matching: its last three (after shuffling) form a ring, i → j → k → i, which the
+    model computes exactly but more slowly. Raises DCALError for a batch of one, which has nobody to be paired with.
     """
     if batch < 2:
         raise DCALError(f"PWCA pairs the images of a batch: it needs at least 2, got {batch}")

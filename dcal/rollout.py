@@ -1,8 +1,8 @@
 """Attention rollout without ever multiplying N×N by N×N.
 
-PAPER: S̄_i = ½ S_i + ½ E and Ŝ_i = S̄_i S̄_{i-1} … S̄_1; row 0 of Ŝ_i is how much of every input token is in the class token after
-layer i. Only that row is wanted, so it goes down the layers as a vector: r ← ½ r + ½ r S_i, from layer i to layer 1.
-PAPER is silent on how heads are fused; we take their mean. Maximum and minimum are offered for exploring only.
+PAPER: S̄_i = ½ S_i + ½ E and Ŝ_i = S̄_i S̄_{i-1} … S̄_1; row 0 of Ŝ_i is how much of every input token is in the class
+token after layer i. Only that row is wanted, so it goes down the layers as a vector: r ← ½ r + ½ r S_i, from layer i to
+layer 1. PAPER is silent on how heads are fused; we take their mean. Maximum and minimum are offered for exploring only.
 """
 
 from __future__ import annotations
