@@ -1,0 +1,205 @@
+"""The record of one inspected picture, from which every face draws."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64, UInt8
+from PIL import Image
+
+from dcal.attention import attention_rows
+from dcal.backbone import TokenLayout
+from dcal.config import ModelConfig
+from dcal.errors import DCALError, known
+from dcal.preprocess import Box
+from dcal.rollout import Layer, QueriesKeys, layer_rollouts
+
+Map = Float32[np.ndarray, "rows cols"]
+BRANCHES = ("fused", "sa", "glca")
+NPZ_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """Everything a face needs to draw one picture, in plain numpy. Layers, heads, rows and columns count from 0.
+
+    Maps are (rows, cols) over the model's patches, which cover `box` of the photo exactly. Queries and keys are kept,
+    not attention maps: any head's or token's map follows from them, in less memory than the maps themselves.
+    """
+
+    photo: UInt8[np.ndarray, "photo_height photo_width 3"]  # upright, RGB
+    view: UInt8[np.ndarray, "height width 3"]  # exactly what the model saw
+    box: Box  # left, top, right, bottom: the part of the photo that it saw, in the photo's pixels
+    notes: tuple[str, ...]  # what the user should know about how the photo was read
+    config: ModelConfig
+    layout: TokenLayout
+    fingerprint: str  # SHA-256 of the weights
+    queries: Float32[np.ndarray, "l h n d"]
+    keys: Float32[np.ndarray, "l h n d"]
+    final_tokens: Float32[np.ndarray, "n width"]  # the last block's output, from which GLCA can select again
+    rollout: Float32[np.ndarray, "l rows cols"]  # class row of the rollout after each layer
+    sa_probabilities: Float32[np.ndarray, " c"]
+    probabilities: Float32[np.ndarray, " c"]  # SA's and GLCA's, halved and added; SA's alone without GLCA
+    embedding: Float32[np.ndarray, " e"]
+    top_ratio: float  # R
+    glca_probabilities: Float32[np.ndarray, " c"] | None = None
+    selected: Int64[np.ndarray, " k"] | None = None  # patch indices, best first
+    glca_attention: Float32[np.ndarray, "h k_and_class n"] | None = (
+        None  # what GLCA's queries attend to, class query first
+    )
+    glca_input_map: Map | None = None  # the class query's attention, carried down to the input through the rollout
+    target: int | None = None
+    gradient_rollout: Map | None = None  # for class `target`; see dcal.relevance
+    relevance: Map | None = None
+    timings: dict[str, float] = field(default_factory=dict)  # seconds, by step
+
+    @property
+    def num_layers(self) -> int:
+        return self.queries.shape[0]
+
+    @property
+    def num_heads(self) -> int:
+        return self.queries.shape[1]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, or their numbers where the model has none."""
+        return self.config.classes or tuple(f"class {i}" for i in range(self.config.num_classes))
+
+    @property
+    def sa_map(self) -> Map:
+        """The rollout after the last layer: how much of every patch is in the class token."""
+        return self.rollout[-1]
+
+    @property
+    def scores(self) -> Float32[np.ndarray, " p"]:
+        """What GLCA ranks patches by: `sa_map`, flat."""
+        return self.sa_map.reshape(-1)
+
+    @property
+    def glca_map(self) -> Map | None:
+        """What the class query attends to in the GLCA block, averaged over heads."""
+        return None if self.glca_attention is None else self._patches(self.glca_attention[:, 0].mean(axis=0))
+
+    @property
+    def glca_local_map(self) -> Map | None:
+        """What the selected patches attend to in the GLCA block, averaged over them and over heads."""
+        return None if self.glca_attention is None else self._patches(self.glca_attention[:, 1:].mean(axis=(0, 1)))
+
+    @property
+    def selected_mask(self) -> Bool[np.ndarray, "rows cols"] | None:
+        if self.selected is None:
+            return None
+        mask = np.zeros(self.layout.patches, dtype=bool)
+        mask[self.selected] = True
+        return mask.reshape(self.layout.rows, self.layout.cols)
+
+    def head(self, layer: int, head: int) -> Map:
+        """What the class token attends to in one head of one layer. Raises DCALError outside the model."""
+        return self._patches(self._row(layer, 0)[within("head", head, self.num_heads)])
+
+    def token(self, layer: int, row: int, col: int, head: int | None = None) -> Map:
+        """What the patch at (row, col) attends to in one layer: in one head, or averaged over heads."""
+        row, col = within("row", row, self.layout.rows), within("column", col, self.layout.cols)
+        heads = self._row(layer, self.layout.prefix + row * self.layout.cols + col)
+        return self._patches(heads.mean(axis=0) if head is None else heads[within("head", head, self.num_heads)])
+
+    def rolled(self, fusion: str = "mean", discard: float = 0.0) -> Float32[np.ndarray, "l rows cols"]:
+        """The rollout after each layer under another head fusion ("mean", "max", "min") and discard ratio in [0, 1).
+
+        See `QueriesKeys.fused`. Computed from the record: no model runs.
+        """
+        if fusion == "mean" and discard == 0:
+            return self.rollout
+        return self._patches(layer_rollouts([layer.fused(fusion, discard) for layer in self.layers()])[0].numpy())
+
+    def top(self, k: int = 5, branch: str = "fused") -> list[tuple[str, float]]:
+        """The k most probable (class name, probability) of a branch: "fused", "sa" or "glca"."""
+        known("branch", branch, BRANCHES)
+        chosen = {"fused": self.probabilities, "sa": self.sa_probabilities, "glca": self.glca_probabilities}[branch]
+        if chosen is None:
+            raise DCALError(f"this checkpoint ({self.config.ablation}) has no GLCA branch")
+        return [(self.classes[i], float(chosen[i])) for i in np.argsort(-chosen, kind="stable")[:k]]
+
+    def layers(self) -> list[Layer]:
+        """The recorded layers, ready for the functions of `dcal.rollout`."""
+        pairs = zip(self.queries, self.keys, strict=True)
+        return [QueriesKeys(torch.from_numpy(q)[None], torch.from_numpy(k)[None]) for q, k in pairs]
+
+    def _row(self, layer: int, token: int) -> Float32[np.ndarray, "h n"]:
+        chosen = self.layers()[within("layer", layer, self.num_layers)]
+        _, block = next(attention_rows(chosen.queries[:, :, token : token + 1], chosen.keys))
+        return block[0, :, 0].numpy()
+
+    def _patches(self, tokens: Float32[np.ndarray, "*any n"]) -> Float32[np.ndarray, "*any rows cols"]:
+        return patch_part(tokens, self.layout)
+
+    def to_npz(self, path: str | Path) -> Path:
+        """Write the whole record to one compressed NPZ file, atomically, and return its path.
+
+        Arrays stand under their field names, the photo as PNG bytes, everything else as JSON under `meta`.
+        """
+        path = Path(path)
+        arrays, meta = {}, {"format": NPZ_FORMAT}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, np.ndarray):
+                arrays[item.name] = _png(value) if item.name == "photo" else value
+            else:
+                meta[item.name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
+        arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez_compressed(file, **arrays)
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def from_npz(cls, path: str | Path) -> Inspection:
+        """The record in an NPZ file that `to_npz` wrote. Raises DCALError for any other file; nothing is unpickled."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            meta = json.loads(arrays.pop("meta").tobytes())
+            if meta.pop("format") != NPZ_FORMAT:
+                raise DCALError(f"{path} was written by another release: its format is not {NPZ_FORMAT}")
+            arrays["photo"] = np.asarray(Image.open(io.BytesIO(arrays["photo"].tobytes())))
+            meta["config"] = ModelConfig.from_dict(meta["config"])
+            meta["layout"] = TokenLayout(**meta["layout"])
+            meta["box"], meta["notes"] = tuple(meta["box"]), tuple(meta["notes"])
+            return cls(**arrays, **meta)
+        except DCALError:
+            raise
+        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            raise DCALError(f"{path} is not a record that dcal wrote ({error!r})") from error
+
+
+def patch_part(tokens: Float32[np.ndarray, "*any n"], layout: TokenLayout) -> Float32[np.ndarray, "*any rows cols"]:
+    """The patches among the last axis' tokens, as (…, rows, cols)."""
+    patches = tokens[..., layout.prefix :]
+    return patches.reshape(*patches.shape[:-1], layout.rows, layout.cols)
+
+
+def within(what: str, index: int, count: int) -> int:
+    """`index` itself if it lies in [0, count), else a DCALError."""
+    if not 0 <= index < count:
+        raise DCALError(f"there is no {what} {index}: the model has {count}, counted from 0")
+    return index
+
+
+def _png(pixels: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, " bytes"]:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return np.frombuffer(buffer.getvalue(), dtype=np.uint8)

@@ -1,0 +1,86 @@
+"""What speaks for a chosen class: gradient-weighted rollout, and the relevance of Chefer, Gur and Wolf (ICCV 2021).
+
+Both weigh attention A with its gradient. Attention runs fused, so A is not in the graph; but the output is O = A V,
+hence ∇A = ∇O Vᵀ: one backward pass to the outputs O gives everything, and no layer's heads are ever all in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dcal.attention import attend, attention_rows, finish_block, project
+from dcal.errors import DCALError
+from dcal.model import DCAL
+from dcal.rollout import HeadMean, normalise_rows
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """Class row over all tokens. `gradient_rollout` sums to 1; `relevance` is non-negative and has no fixed sum."""
+
+    gradient_rollout: Float[Tensor, "b n"]
+    relevance: Float[Tensor, "b n"]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A layer's queries, keys, values and attention output, the last with a gradient to come."""
+
+    q: Float[Tensor, "b h n d"]
+    k: Float[Tensor, "b h n d"]
+    v: Float[Tensor, "b h n d"]
+    output: Float[Tensor, "b h n d"]
+
+
+def class_relevance(model: DCAL, images: Float[Tensor, "b 3 height width"], target: int) -> Relevance:
+    """Both maps for SA's logit of class `target` (an index), in the model's current mode.
+
+    Gradient-weighted rollout: rollout over M = normalise_rows(max(0, mean_h(A ∘ ∇A))), r ← ½ r + ½ r M. Relevance: r ←
+    r + r Ā with Ā = mean_h max(0, A ∘ ∇A). Both as a vector, from the last layer down. Raises DCALError for an unknown
+    class.
+    """
+    if not 0 <= target < model.config.num_classes:
+        raise DCALError(f"there is no class {target}: the model has {model.config.num_classes}, counted from 0")
+    with torch.enable_grad():
+        traced, tokens = trace(model, model.embed(images))
+        logit = model.read_sa(tokens).sa_logits[:, target].sum()
+        gradients = torch.autograd.grad(logit, [layer.output for layer in traced])
+    rolled = relevant = torch.zeros_like(tokens[:, :1, 0:1]).expand(-1, 1, tokens.shape[1]).clone()
+    rolled[..., 0] = 1
+    with torch.no_grad():
+        for layer, gradient in zip(reversed(traced), reversed(gradients), strict=True):
+            signed, positive = weighted_attention(layer, gradient)
+            rolled = torch.lerp(rolled, HeadMean(normalise_rows(signed)).apply(rolled), 0.5)
+            relevant = relevant + HeadMean(positive).apply(relevant)
+    return Relevance(rolled[:, 0], relevant[:, 0])
+
+
+def trace(model: DCAL, x: Float[Tensor, "b n width"]) -> tuple[list[Traced], Float[Tensor, "b n width"]]:
+    """Every layer's `Traced` and the last block's tokens, with gradients."""
+    traced = []
+    x = x.requires_grad_() if x.is_leaf else x
+    for block in model.backbone.blocks:
+        normed = block.norm1(x)
+        q, k, v = project(block.attn, normed)
+        output = attend(q, k, v)
+        traced.append(Traced(q.detach(), k.detach(), v.detach(), output))
+        x = finish_block(block, x, normed, output)
+    return traced, x
+
+
+def weighted_attention(
+    layer: Traced, gradient: Float[Tensor, "b h n d"]
+) -> tuple[Float[Tensor, "b n n"], Float[Tensor, "b n n"]]:
+    """(max(0, mean_h(A ∘ ∇A)), mean_h max(0, A ∘ ∇A)), a block of rows at a time."""
+    b, _, n, _ = layer.q.shape
+    signed, positive = layer.q.new_empty((b, n, n)), layer.q.new_empty((b, n, n))
+    values = layer.v.transpose(-2, -1)
+    for rows, block in attention_rows(layer.q, layer.k):
+        product = block.mul_(gradient[:, :, rows] @ values)
+        signed[:, rows] = product.mean(dim=1).clamp_(min=0)
+        positive[:, rows] = product.clamp_(min=0).mean(dim=1)
+    return signed, positive
