@@ -123,7 +123,7 @@ def layout_of(model: VisionTransformer) -> TokenLayout:
     return TokenLayout(model.num_prefix_tokens, rows, cols)
 
 
-def embed(model: VisionTransformer, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b n width"]:
+def embed(model: VisionTransformer, images: Float[Tensor, "b 3 img_h img_w"]) -> Float[Tensor, "b n width"]:
     """The tokens that enter the first block: patches, prefix tokens, positions, and the norm that some models have."""
     return model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images))))
 

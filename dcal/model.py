@@ -80,7 +80,7 @@ class DCAL(nn.Module):
 
     def forward(
         self,
-        images: Float[Tensor, "b 3 height width"],
+        images: Float[Tensor, "b 3 img_h img_w"],
         distractor: Int[Tensor, " b"] | None = None,
         top_ratio: float | None = None,
     ) -> Output:
@@ -101,7 +101,7 @@ class DCAL(nn.Module):
             output = replace(output, pwca_logits=pwca.sa_logits, pwca_feature=pwca.sa_feature)
         return output
 
-    def embed(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b n width"]:
+    def embed(self, images: Float[Tensor, "b 3 img_h img_w"]) -> Float[Tensor, "b n width"]:
         """The tokens that enter the first block; SA and PWCA share them."""
         expected = (3, *self.config.img_size)
         if images.ndim != 4 or tuple(images.shape[1:]) != expected:
@@ -124,7 +124,7 @@ class DCAL(nn.Module):
         return self.glca_classifier(feature), feature
 
     @torch.no_grad()
-    def rollouts(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b l n"]:
+    def rollouts(self, images: Float[Tensor, "b 3 img_h img_w"]) -> Float[Tensor, "b l n"]:
         """The class row of the rollout after each layer, over all tokens. Rows sum to 1."""
         _, layers = encode(self.backbone, self.embed(images), keep_rollout=True)
         return layer_rollouts(layers)

@@ -62,7 +62,7 @@ class Preprocess:
         box = self.box(picture.height, picture.width) if box is None else box
         return picture.resize(self.size[::-1], INTERPOLATIONS[self.interpolation], box=box)
 
-    def tensor(self, rendered: Image.Image) -> Float[Tensor, "3 height width"]:
+    def tensor(self, rendered: Image.Image) -> Float[Tensor, "3 img_h img_w"]:
         """A rendered RGB picture as the model takes it: scaled to [0, 1], mean subtracted, divided by the deviation."""
         pixels = torch.from_numpy(np.array(rendered, dtype=np.float32)) / 255
         return ((pixels - torch.tensor(self.mean)) / torch.tensor(self.std)).permute(2, 0, 1).contiguous()

@@ -37,7 +37,7 @@ class Inspection:
     """
 
     photo: UInt8[np.ndarray, "photo_height photo_width 3"]  # upright, RGB
-    view: UInt8[np.ndarray, "height width 3"]  # exactly what the model saw
+    view: UInt8[np.ndarray, "img_h img_w 3"]  # exactly what the model saw
     box: Box  # left, top, right, bottom: the part of the photo that it saw, in the photo's pixels
     notes: tuple[str, ...]  # what the user should know about how the photo was read
     config: ModelConfig
@@ -199,7 +199,7 @@ def within(what: str, index: int, count: int) -> int:
     return index
 
 
-def _png(pixels: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, " bytes"]:
+def _png(pixels: UInt8[np.ndarray, "img_h img_w 3"]) -> UInt8[np.ndarray, " bytes"]:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return np.frombuffer(buffer.getvalue(), dtype=np.uint8)

@@ -36,7 +36,7 @@ class Traced:
     output: Float[Tensor, "b h n d"]
 
 
-def class_relevance(model: DCAL, images: Float[Tensor, "b 3 height width"], target: int) -> Relevance:
+def class_relevance(model: DCAL, images: Float[Tensor, "b 3 img_h img_w"], target: int) -> Relevance:
     """Both maps for SA's logit of class `target` (an index), in the model's current mode.
 
     Gradient-weighted rollout: rollout over M = normalise_rows(max(0, mean_h(A ∘ ∇A))), r ← ½ r + ½ r M. Relevance: r ←
