@@ -1,0 +1,73 @@
+# Every target makes .venv on its first call and reuses it afterwards. Another Python: make setup PYTHON=python3.12
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := uv==0.13.9
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dashboard test bench check format-check lint types format clean
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.development ## install everything, development tools included, into .venv
+
+demo: $(VENV)/.runtime ## open the demo: upload a photo and see what the model looks at
+	$(BIN)/python -m app.demo
+
+dashboard: $(VENV)/.runtime ## open the dashboard
+	$(BIN)/streamlit run app/dashboard.py
+
+check: format-check lint types test ## all that CI runs: format, lint, types, tests
+
+format-check: $(VENV)/.development ## is everything formatted?
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.development ## ruff's rules
+	$(BIN)/ruff check .
+
+types: $(VENV)/.development ## mypy
+	$(BIN)/mypy
+
+test: $(VENV)/.development ## the tests; gets a Chromium for those in the browser if there is none
+	CHROME="$$($(BIN)/python tests/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest
+
+bench: $(VENV)/.development ## time and memory of an inspection (minutes)
+	@for bench in tests/benchmarks/bench_*.py; do echo "+ $$bench"; $(BIN)/python "$$bench" || exit 1; done
+
+format: $(VENV)/.development ## format everything and apply the lint rules' safe fixes
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+clean: ## remove caches and build products; .venv, runs and checkpoints stay
+	rm -rf build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .gradio
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps, because the apps need no development tools: what has been installed into .venv, and from which lists.
+$(VENV)/.runtime: requirements.txt pyproject.toml
+	@$(call install,-r requirements.txt -e .)
+	@touch $@
+
+$(VENV)/.development: requirements.txt pyproject.toml
+	@$(call install,-r requirements.txt -e ".[dev]")
+	@touch $(VENV)/.runtime $@
+
+# install(arguments): .venv if there is none, then by uv (half a minute), or by pip where uv cannot be had (two minutes).
+define install
+set -e; \
+python=$(BIN)/python; [ -x "$$python" ] || python="$(PYTHON)"; \
+"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "Python 3.11 or newer is needed; $$python is $$("$$python" --version 2>&1 | tail -n 1)." >&2; \
+	echo "Say which one to take, e.g.: make setup PYTHON=python3.12 (and remove $(VENV) if it holds the older one)." >&2; \
+	exit 1; }; \
+$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv $(VENV) || { \
+	echo "$(PYTHON) could not make $(VENV); on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }; \
+echo "Installing into $(VENV) ..."; \
+if $(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet $(UV); then \
+	$(BIN)/python -m uv pip install --python $(BIN)/python $(1); \
+else \
+	echo "uv cannot be installed here; pip does the same, slower." >&2; \
+	$(BIN)/python -m pip install $(1); \
+fi
+endef
