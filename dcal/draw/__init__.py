@@ -1,0 +1,29 @@
+"""Pictures of maps: numpy in, RGB uint8 out. The only place where maps become pictures."""
+
+from dcal.draw.colour import COLORMAPS, DIVERGING, colour, difference, shared_scale
+from dcal.draw.legend import bar, label, under
+from dcal.draw.overlay import mark, overlay, photo, selection
+from dcal.draw.placement import MAX_SIDE, drawn_size, patch_at
+from dcal.draw.sheet import beside, grid, png, strip
+
+__all__ = [
+    "COLORMAPS",
+    "DIVERGING",
+    "MAX_SIDE",
+    "bar",
+    "beside",
+    "colour",
+    "difference",
+    "drawn_size",
+    "grid",
+    "label",
+    "mark",
+    "overlay",
+    "patch_at",
+    "photo",
+    "png",
+    "selection",
+    "shared_scale",
+    "strip",
+    "under",
+]

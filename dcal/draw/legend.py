@@ -1,0 +1,67 @@
+"""Words and numbers in pictures: labels, and the colour bar that says what a colour is worth."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from dcal.draw.colour import table
+
+RGB = UInt8[np.ndarray, "height width 3"]
+ENDS = 0.11  # share of the bar's width that each plain end takes, to carry its number
+
+
+@lru_cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's bundled font, so that pictures are the same everywhere."""
+    return ImageFont.load_default(size)
+
+
+def label(picture: RGB, text: str, size: int | None = None) -> RGB:
+    """`picture` with a small dark plate in its upper left corner that carries `text`, `size` pixels high."""
+    size = max(11, round(max(picture.shape[:2]) / 22)) if size is None else size
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image, "RGBA")
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font(size), anchor="lt")
+    margin = size // 3
+    draw.rectangle((0, 0, right - left + 2 * margin, bottom - top + 2 * margin), fill=(0, 0, 0, 175))
+    draw.text((margin, margin), text, font=font(size), fill="white", anchor="lt")
+    return np.asarray(image)
+
+
+def bar(width: int, low: float, high: float, colormap: str = "viridis", height: int | None = None) -> RGB:
+    """A colour bar, `width` pixels wide: `low` to `high`, both written into it in percent."""
+    height = max(18, width // 32) if height is None else height
+    plain = round(ENDS * width)
+    ramp = np.clip((np.arange(width) - plain) / max(1, width - 2 * plain - 1), 0, 1)
+    colours = table(colormap)[np.rint(ramp * 255).astype(int)]
+    image = Image.fromarray(np.repeat(colours[None], height, axis=0))
+    draw, size = ImageDraw.Draw(image), round(0.62 * height)
+    for value, x, anchor, ground in (
+        (low, 0.35 * height, "lm", colours[0]),
+        (high, width - 0.35 * height, "rm", colours[-1]),
+    ):
+        draw.text((x, height / 2), percent(value), font=font(size), fill=_legible(ground), anchor=anchor)
+    return np.asarray(image)
+
+
+def under(picture: RGB, *strips: RGB) -> RGB:
+    """`picture` with strips (a colour bar, say) of any width below it, scaled to its width where they differ."""
+    width = picture.shape[1]
+    fitted = [s if s.shape[1] == width else cv2.resize(s, (width, s.shape[0])) for s in strips]
+    return np.concatenate([picture, *fitted])
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent, with three significant digits."""
+    return f"{float(f'{100 * fraction:.3g}'):g} %"
+
+
+def _legible(ground: UInt8[np.ndarray, " 3"]) -> str:
+    """Black or white, whichever is read more easily on `ground`."""
+    luminance = ground @ np.array([0.299, 0.587, 0.114])
+    return "black" if luminance > 140 else "white"

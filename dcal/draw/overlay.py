@@ -1,0 +1,114 @@
+"""Maps on the photo: coloured over it, selected patches outlined, one patch marked."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from dcal.draw.colour import colour, shared_scale
+from dcal.draw.placement import MAX_SIDE, drawn_size, spreads
+from dcal.errors import DCALError
+from dcal.record import Inspection
+
+RGB = UInt8[np.ndarray, "height width 3"]
+UNSEEN = 0.3  # brightness of what the model did not see
+PASSED_OVER = 0.45  # brightness of patches that were not selected
+ACCENT = (255, 196, 0)  # outlines
+
+
+def photo(seen: Inspection, max_side: int | None = MAX_SIDE) -> RGB:
+    """The photo at the size in which it is drawn, what the model did not see dimmed."""
+    bright = _scaled(seen, max_side)
+    down, across = spreads(seen, bright.shape[:2], (seen.layout.rows, seen.layout.cols), smooth=False)
+    inside = _inside(down), _inside(across)
+    picture = dim(bright, UNSEEN)
+    picture[inside] = bright[inside]
+    return picture
+
+
+def overlay(
+    seen: Inspection,
+    map: Float[np.ndarray, "rows cols"],
+    opacity: float = 0.6,
+    colormap: str = "viridis",
+    low: float | None = None,
+    high: float | None = None,
+    smooth: bool = False,
+    max_side: int | None = MAX_SIDE,
+) -> RGB:
+    """The map in colours over the photo, only where the model looked; the rest of the photo is dimmed.
+
+    Every patch is its exact rectangle of the photo, or, `smooth`, values run bilinearly between patch centres. `low`
+    and `high` as in `colour`. `opacity` in [0, 1]: 0 shows the photo alone, 1 the map alone; as it grows the photo
+    turns grey, so that its own colours are not read as the map's. `max_side` as in `drawn_size`.
+    """
+    if not 0 <= opacity <= 1:
+        raise DCALError(f"opacity must lie in [0, 1], got {opacity}")
+    low, high = shared_scale(map) if low is None or high is None else (low, high)
+    picture = photo(seen, max_side)
+    down, across = spreads(seen, picture.shape[:2], map.shape, smooth)
+    inside = _inside(down), _inside(across)
+    values = down[inside[0]] @ map @ across[inside[1]].T
+    if values.size:  # a box narrower than a pixel holds no pixel's centre
+        ground = _fade(np.ascontiguousarray(picture[inside]), opacity)
+        picture[inside] = cv2.addWeighted(colour(values, colormap, low, high), opacity, ground, 1 - opacity, 0)
+    return picture
+
+
+def selection(seen: Inspection, mask: Bool[np.ndarray, "rows cols"], max_side: int | None = MAX_SIDE) -> RGB:
+    """The photo with the patches in `mask` bright and outlined, the others dimmed, the unseen rest dimmed more."""
+    picture = photo(seen, max_side)
+    chosen, passed_over = _pixels(seen, mask, picture), _pixels(seen, ~mask, picture)
+    return outline(np.where(passed_over[..., None], dim(picture, PASSED_OVER), picture), chosen)
+
+
+def mark(seen: Inspection, picture: RGB, row: int, col: int) -> RGB:
+    """`picture`, which shows the photo at any size, with the patch at (row, col) outlined."""
+    mask = np.zeros((seen.layout.rows, seen.layout.cols), dtype=bool)
+    mask[row, col] = True
+    return outline(picture, _pixels(seen, mask, picture))
+
+
+def outline(picture: RGB, region: Bool[np.ndarray, "height width"]) -> RGB:
+    """`picture` with the region's border drawn: in the accent colour inside it, black just outside."""
+    width = max(1, round(max(picture.shape) / 400))
+    kernel = np.ones((3, 3), dtype=np.uint8)
+    padded = np.pad(region.astype(np.uint8), 1)
+    inner = cv2.erode(padded, kernel, iterations=width)[1:-1, 1:-1].astype(bool)
+    outer = cv2.dilate(padded, kernel, iterations=max(1, width // 2))[1:-1, 1:-1].astype(bool)
+    drawn = picture.copy()
+    drawn[outer & ~region] = 0
+    drawn[region & ~inner] = ACCENT
+    return drawn
+
+
+def dim(picture: RGB, brightness: float) -> RGB:
+    """`picture` with every value times `brightness`, rounded."""
+    return cv2.convertScaleAbs(picture, alpha=brightness)
+
+
+def _scaled(seen: Inspection, max_side: int | None) -> RGB:
+    height, width = drawn_size(seen, max_side)
+    if (height, width) == seen.photo.shape[:2]:
+        return seen.photo.copy()
+    smaller = height < seen.photo.shape[0]
+    return cv2.resize(seen.photo, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+
+
+def _fade(picture: RGB, share: float) -> RGB:
+    """`picture` with its colours drained: 0 leaves them, 1 makes it grey."""
+    grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(grey, share, picture, 1 - share, 0)
+
+
+def _pixels(seen: Inspection, mask: Bool[np.ndarray, "rows cols"], picture: RGB) -> Bool[np.ndarray, "height width"]:
+    """The pixels of `picture` that the patches in `mask` cover."""
+    down, across = spreads(seen, picture.shape[:2], mask.shape, smooth=False)
+    return (down @ mask.astype(float) @ across.T) > 0
+
+
+def _inside(weights: Float[np.ndarray, "length count"]) -> slice:
+    """The run of pixels that lie on the grid."""
+    where = np.flatnonzero(weights.any(axis=1))
+    return slice(where[0], where[-1] + 1) if len(where) else slice(0, 0)

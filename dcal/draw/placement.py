@@ -1,0 +1,87 @@
+"""Where the patches lie on a picture of the photo, and which patch a pixel belongs to.
+
+A drawn picture is the whole photo, scaled. Pixel i of w has its centre at x = (i + ½)·W/w in the photo's own pixels,
+and lies in column floor((x − left) / (right − left) · cols) of the patch grid. The grid covers `seen.box`, no more.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dcal.errors import DCALError
+from dcal.record import Inspection
+
+MAX_SIDE = 1024  # pixels of a drawn picture's longer side, for speed
+MIN_SIDE = 512  # smaller photos are enlarged to this: browsers show them as they come
+
+
+def drawn_size(seen: Inspection, max_side: int | None = MAX_SIDE) -> tuple[int, int]:
+    """(height, width) of a picture of the photo whose longer side is at most `max_side` (None: the photo's own size).
+
+    Photos under `MIN_SIDE` are enlarged to it, or to `max_side` if that is less.
+    """
+    height, width = seen.photo.shape[:2]
+    if max_side is None:
+        return height, width
+    if max_side < 1:
+        raise DCALError(f"max_side must be at least 1 pixel, got {max_side}")
+    longer = max(height, width)
+    scale = min(max(longer, min(MIN_SIDE, max_side)), max_side) / longer
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def grid_position(length: int, extent: int, low: float, high: float, count: int) -> Float[np.ndarray, " length"]:
+    """Where the centres of `length` pixels, drawn over `extent` photo pixels, lie on a grid of `count` patches.
+
+    The grid covers [low, high) of the photo: 0 is its first edge, `count` its last; less or more lies outside.
+    """
+    centres = (np.arange(length) + 0.5) * (extent / length)
+    return (centres - low) / (high - low) * count
+
+
+def grid_index(position: Float[np.ndarray, " length"], count: int) -> Int[np.ndarray, " length"]:
+    """The patch that each position lies in, −1 outside."""
+    index = np.floor(position).astype(int)
+    return np.where((index >= 0) & (index < count), index, -1)
+
+
+def spread(position: Float[np.ndarray, " length"], count: int, smooth: bool) -> Float[np.ndarray, "length count"]:
+    """Weights W so that W @ values gives every pixel its value: its patch's, or, `smooth`, linear between centres.
+
+    Outside the grid all weights are zero. Smooth values are constant from the outermost centres to the grid's edge.
+    """
+    inside = grid_index(position, count) >= 0
+    weights = np.zeros((len(position), count))
+    if smooth:
+        between = np.clip(position - 0.5, 0, count - 1)
+        lower = np.minimum(between.astype(int), max(count - 2, 0))
+        pixels = np.arange(len(position))
+        weights[pixels, lower] = 1 - (between - lower)
+        weights[pixels, np.minimum(lower + 1, count - 1)] += between - lower
+    else:
+        weights[np.arange(len(position)), grid_index(position, count)] = 1
+    return weights * inside[:, None]
+
+
+def spreads(
+    seen: Inspection, size: tuple[int, int], grid: tuple[int, int], smooth: bool
+) -> tuple[Float[np.ndarray, "height rows"], Float[np.ndarray, "width cols"]]:
+    """(down, across) for a (rows, cols) `grid` on a drawn picture of `size`: its pixels are down @ map @ across.T"""
+    (height, width), (rows, cols) = size, grid
+    left, top, right, bottom = seen.box
+    down = grid_position(height, seen.photo.shape[0], top, bottom, rows)
+    across = grid_position(width, seen.photo.shape[1], left, right, cols)
+    return spread(down, rows, smooth), spread(across, cols, smooth)
+
+
+def patch_at(seen: Inspection, x: float, y: float, shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """(row, col) of the patch under pixel (x, y) of a drawn picture of `shape` (height, width, …), None outside."""
+    height, width = shape[:2]
+    if not (0 <= x < width and 0 <= y < height):
+        return None
+    left, top, right, bottom = seen.box
+    row = grid_index(grid_position(height, seen.photo.shape[0], top, bottom, seen.layout.rows), seen.layout.rows)
+    col = grid_index(grid_position(width, seen.photo.shape[1], left, right, seen.layout.cols), seen.layout.cols)
+    found = int(row[int(y)]), int(col[int(x)])
+    return found if min(found) >= 0 else None
