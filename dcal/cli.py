@@ -1,22 +1,155 @@
-"""The `dcal` command. Each subcommand calls the function of the same name; what it needs is imported when it runs."""
+"""The `dcal` command. A subcommand calls the core and prints; what it needs is imported when it runs."""
 
 from __future__ import annotations
 
+import json
+import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
 
 from dcal.errors import DCALError
+from dcal.recipe import TrainConfig
+
+if TYPE_CHECKING:
+    from dcal.record import Inspection
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    import tyro
-
-    from dcal.train import TrainConfig, train
-
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command line and return its exit status: 2 after an error that the user can mend, told in one line."""
+    commands: dict[str, Callable[..., Any]] = {"train": train, "eval": evaluate, "inspect": inspect, "demo": demo}
+    options = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
     try:
-        train(tyro.cli(TrainConfig, args=arguments[1:], config=(tyro.conf.FlagCreatePairsOff,)))
+        tyro.extras.subcommand_cli_from_dict(commands, prog="dcal", args=arguments, config=options)
     except DCALError as error:
         print(f"dcal: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("dcal: interrupted", file=sys.stderr)
+        return 130
     return 0
+
+
+def train(config: Annotated[TrainConfig, tyro.conf.arg(name="")]) -> None:
+    """Train on a data set in its official layout; prints the measured accuracy and writes a checkpoint."""
+    from dcal.train import train
+
+    train(config)
+
+
+def evaluate(
+    checkpoint: str,
+    data_root: Path,
+    task: Literal["fgvc"] = "fgvc",
+    dataset: str = "cub",
+    batch_size: int = 32,
+    workers: int = 2,
+    json: bool = False,
+) -> None:
+    """Measure a checkpoint on the official test split.
+
+    Args:
+        checkpoint: a checkpoint directory, or a Hugging Face repository id
+        data_root: the folder that holds the data set in its official layout
+        task: what the checkpoint was trained for
+        dataset: which data set
+        batch_size: photos per forward pass
+        workers: loader processes
+        json: print one JSON object instead of a table
+    """
+    from torch.utils.data import DataLoader
+
+    from dcal.checkpoint import fingerprint, load_checkpoint
+    from dcal.data import DATASETS
+    from dcal.data.photos import Photos
+    from dcal.errors import known
+    from dcal.evaluate import evaluate
+
+    data = DATASETS[known("dataset", dataset, DATASETS)](data_root, "test")
+    model = load_checkpoint(checkpoint)
+    if model.config.task != task:
+        raise DCALError(f"{checkpoint} was trained for task {model.config.task!r}, not {task!r}")
+    if model.config.classes != data.classes:
+        raise DCALError(
+            f"{checkpoint} knows {model.config.num_classes} classes ({few(model.config.classes)}), the data set has "
+            f"{len(data.classes)} ({few(data.classes)}): they must be the same, in the same order"
+        )
+    loader = DataLoader(Photos(data.records, model.config.preprocess), batch_size=batch_size, num_workers=workers)
+    found = evaluate(model, loader).summary()
+    if json:
+        show_json({"checkpoint": checkpoint, "fingerprint": fingerprint(model), "dataset": str(data), **found})
+        return
+    print(f"{checkpoint} on {data}")
+    for branch in ("", "sa_", "glca_"):
+        if f"{branch}top1" in found:
+            name = branch.strip("_").upper() or "fused"
+            print(f"  {name:5}  top-1 {found[branch + 'top1']:.2%}  top-5 {found[branch + 'top5']:.2%}")
+
+
+def inspect(
+    photo: tyro.conf.Positional[Path],
+    checkpoint: str,
+    out: Path,
+    target: str | None = None,
+    top_ratio: float | None = None,
+) -> None:
+    """See what a model looks at in one photo: writes layers.png, sa.png, glca.png, selected.png and inspection.npz.
+
+    Args:
+        photo: a picture
+        checkpoint: a checkpoint directory, or a Hugging Face repository id
+        out: the folder to write to
+        target: a class by name, for the gradient-weighted rollout and the relevance
+        top_ratio: another R than the checkpoint's, in (0, 1]
+    """
+    from dcal.checkpoint import load_checkpoint
+    from dcal.inspection import inspect
+
+    seen = inspect(load_checkpoint(checkpoint), photo, target=target, top_ratio=top_ratio)
+    out.mkdir(parents=True, exist_ok=True)
+    seen.to_npz(out / "inspection.npz")
+    written = [out / "inspection.npz", *draw_all(seen, out)]
+    for note in seen.notes:
+        print(note)
+    for name, probability in seen.top(5):
+        print(f"  {probability:6.1%}  {name}")
+    print("written:", ", ".join(str(path) for path in written))
+
+
+def draw_all(seen: Inspection, out: Path) -> list[Path]:
+    """Write the pictures of a record to the folder `out`; the files written."""
+    from PIL import Image
+
+    from dcal import draw
+
+    names = [f"layer {layer + 1}" for layer in range(seen.num_layers)]
+    pictures = {"layers": draw.strip(seen, seen.rollout, names), "sa": draw.overlay(seen, seen.sa_map)}
+    if seen.glca_map is not None and seen.selected_mask is not None:
+        pictures["glca"] = draw.overlay(seen, seen.glca_map)
+        pictures["selected"] = draw.selection(seen, seen.selected_mask)
+    if seen.relevance is not None and seen.gradient_rollout is not None:
+        pictures["gradient_rollout"] = draw.overlay(seen, seen.gradient_rollout)
+        pictures["relevance"] = draw.overlay(seen, seen.relevance)
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(out / f"{name}.png")
+    return [out / f"{name}.png" for name in pictures]
+
+
+def demo() -> None:
+    """Open the demo in the browser: upload a photo and see what the model looks at."""
+    runpy.run_module("app.demo", run_name="__main__")  # by name: the core does not import the apps
+
+
+def few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "") if names else "without names"
+
+
+def show_json(values: dict[str, Any]) -> None:
+    print(json.dumps(values, indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

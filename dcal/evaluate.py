@@ -75,7 +75,7 @@ def evaluate(model: DCAL, loader: Iterable[tuple[Tensor, Tensor]]) -> Evaluation
 
 
 def accuracy(probabilities: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " n"], k: int) -> float:
-    """The fraction of rows whose label is among the k most probable classes; of equals, the smaller index goes first."""
+    """The fraction of rows whose label is among the k most probable classes; equals go by index."""
     n, classes = probabilities.shape
     if labels.min() < 0 or labels.max() >= classes:
         raise DCALError(f"Labels {labels.min()} to {labels.max()} do not fit a head of {classes} classes (from 0).")

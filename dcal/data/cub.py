@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcal.errors import DCALError
+from dcal.errors import DCALError, known
 
 FILES = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt", "bounding_boxes.txt")
 SPLITS = {"train": "1", "test": "0"}  # the second column of train_test_split.txt
@@ -28,10 +28,13 @@ class CUB:
     there, when they contradict each other, and when photos that they list are missing.
     """
 
-    def __init__(self, root: str | Path, split: str = "train"):
-        if split not in SPLITS:
-            raise DCALError(f"CUB has no split {split!r}; it has {', '.join(SPLITS)}.")
-        self.root, self.split = find_root(root), split
+    terms = (
+        "CUB-200-2011 (Wah, Branson, Welinder, Perona and Belongie, 2011): photos from Flickr, for non-commercial "
+        "research, not to be redistributed; none of them is in this repository."
+    )
+
+    def __init__(self, root: str | Path, split: str = "train") -> None:
+        self.root, self.split = find_root(root), known("split", split, SPLITS)
         class_names = table(self.root / "classes.txt")
         self.classes = tuple(human(name) for name in class_names.values())
         self.records = self._read({number: label for label, number in enumerate(class_names)})
@@ -41,7 +44,7 @@ class CUB:
             more = " and others" if len(missing) > 3 else ""
             raise DCALError(
                 f"{len(missing)} of the {len(self.records)} {split} photos listed in {self.root / 'images.txt'} are "
-                f"missing: {shown}{more}. Unpack the archive again."
+                f"missing: {shown}{more}. Unpack the archive again"
             )
 
     def _read(self, labels: dict[str, int]) -> tuple[Record, ...]:
@@ -69,7 +72,10 @@ class CUB:
         return len(self.records)
 
     def __str__(self) -> str:
-        return f"CUB {self.split}: {len(self.records)} photos of {len(self.classes)} classes"
+        classes = (
+            f"{len(self.classes)} classes" if len(self.classes) == 200 else f"{len(self.classes)} of the 200 classes"
+        )
+        return f"CUB-200-2011, {self.split} split: {len(self.records)} photos of {classes}"
 
 
 def find_root(root: str | Path) -> Path:
@@ -78,11 +84,9 @@ def find_root(root: str | Path) -> Path:
     for folder in tried:
         if all((folder / name).is_file() for name in FILES):
             return folder
-    absent = " and ".join(
-        f"{folder} (without {', '.join(name for name in FILES if not (folder / name).is_file())})" for folder in tried
-    )
+    lacks = [f"{folder} lacks {', '.join(name for name in FILES if not (folder / name).is_file())}" for folder in tried]
     raise DCALError(
-        f"No CUB-200-2011 at {root}: looked in {absent}. Give the folder that CUB_200_2011.tgz unpacks to, or its parent."
+        f"no CUB-200-2011 at {root}: {'; '.join(lacks)}. Give the folder that the archive unpacks to, or its parent"
     )
 
 
@@ -101,5 +105,6 @@ def human(name: str) -> str:
 
 
 def parse_box(text: str) -> tuple[float, float, float, float]:
+    """'60.0 27.0 325.0 304.0' → (left, top, width, height)."""
     left, top, width, height = (float(number) for number in text.split())
     return left, top, width, height

@@ -14,7 +14,7 @@ from dcal.data.cub import Record
 from dcal.preprocess import Box, Preprocess
 
 
-class Photos(Dataset):
+class Photos(Dataset[tuple[Tensor, int]]):
     """(tensor (3, height, width), label) of each record, through `preprocess`.
 
     In a test the model sees `preprocess.box`. With `augment` it sees a box of the same size at a random place,
@@ -23,7 +23,7 @@ class Photos(Dataset):
     `set_epoch` must be called before the loader's iterator is made, since workers copy the data set there.
     """
 
-    def __init__(self, records: Sequence[Record], preprocess: Preprocess, augment: bool = False, seed: int = 0):
+    def __init__(self, records: Sequence[Record], preprocess: Preprocess, augment: bool = False, seed: int = 0) -> None:
         self.records, self.preprocess, self.augment, self.seed = tuple(records), preprocess, augment, seed
         self.epoch = 0
 

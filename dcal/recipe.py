@@ -1,0 +1,132 @@
+"""The recipe: what a training run is told, and the numbers that follow from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import timm
+import torch
+from timm.models import VisionTransformer
+from torch import nn
+
+from dcal.config import branches
+from dcal.data import DATASETS
+from dcal.data.cub import Record
+from dcal.errors import DCALError, known
+from dcal.model import DCAL
+from dcal.preprocess import Preprocess
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. "Paper" marks its FGVC recipe; the rest says where the number is from."""
+
+    data_root: Path  # the folder that holds the data set in its official layout
+    out: Path  # log.jsonl, last.pt (to resume) and checkpoint/ (to use) go here
+    task: Literal["fgvc"] = "fgvc"
+    dataset: str = "cub"
+    backbone: str = "deit_tiny_patch16_224"  # the smallest of the paper's
+    pretrained: str = "true"  # "true": timm's weights from the hub; "false": random; or a .safetensors file
+    ablation: str = "full"  # full | sa_glca | sa_pwca | sa_only
+    img_size: int = 224  # pixels; the paper trains at 448
+    top_ratio: float = 0.10  # R; paper, FGVC
+    readout: str = "mean"  # what GLCA's embedding is read from; see dcal.glca
+    epochs: int = 100  # paper
+    batch_size: int = 16  # paper; the last, smaller batch of an epoch is dropped, so that every step weighs the same
+    learning_rate: float | None = None  # peak; None: the paper's 5e-4 / 512 per photo of the batch
+    weight_decay: float = 0.05  # paper; not on biases, norms, position embeddings, class token, loss weights
+    warmup_epochs: float = 1.0  # paper silent; linear. DeiT warms up for 5 of 300
+    drop_path: float = 0.1  # stochastic depth is the paper's, the rate DeiT's
+    label_smoothing: float = 0.0  # paper: plain cross-entropy
+    val_fraction: float = 0.0  # part of the training photos held out to choose the best epoch; 0: the last one counts
+    eval_every: int = 0  # epochs between evaluations on the way; 0: after the last one only
+    log_every: int = 10  # steps between lines of log.jsonl
+    seed: int = 0
+    workers: int = 2  # loader processes; they cannot change a number
+    device: str = "auto"  # auto: cuda when there is one, else cpu
+    amp: Literal["auto", "off"] = "auto"  # auto: bfloat16 autocast on cuda, float32 on a CPU
+    resume: bool = False  # continue from out/last.pt; from the start if no epoch was finished
+
+    def __post_init__(self) -> None:
+        known("dataset", self.dataset, DATASETS)
+        branches(self.ablation)
+        for name in ("epochs", "batch_size", "img_size", "log_every"):
+            if getattr(self, name) < 1:
+                raise DCALError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.warmup_epochs < self.epochs:
+            raise DCALError(f"warmup_epochs must lie in [0, epochs = {self.epochs}), got {self.warmup_epochs}")
+        for name in ("eval_every", "workers", "weight_decay", "drop_path", "label_smoothing", "seed"):
+            if getattr(self, name) < 0:
+                raise DCALError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.val_fraction < 1:
+            raise DCALError(f"val_fraction must lie in [0, 1), got {self.val_fraction}")
+
+    @property
+    def peak_rate(self) -> float:
+        return 5e-4 / 512 * self.batch_size if self.learning_rate is None else self.learning_rate
+
+
+def device_of(config: TrainConfig) -> torch.device:
+    """Where to train. Raises DCALError for a device that torch does not know or this machine does not have."""
+    cuda = torch.cuda.is_available()
+    known("device", config.device.partition(":")[0], ("auto", "cpu", "cuda"))
+    if config.device.startswith("cuda") and not cuda:
+        raise DCALError("device is 'cuda', but torch finds no GPU here: use 'cpu' or 'auto'")
+    return torch.device(("cuda" if cuda else "cpu") if config.device == "auto" else config.device)
+
+
+def fgvc_preprocess(config: TrainConfig) -> Preprocess:
+    """The whole photo squashed, then 7/8 of it cut out: the paper's "resize 550, crop 448", at the ratio 256 : 224.
+
+    Mean, standard deviation and interpolation are those that the backbone was trained with.
+    """
+    size = (config.img_size, config.img_size)
+    cfg = timm.get_pretrained_cfg(config.backbone) if timm.is_model(config.backbone) else None
+    if cfg is None:  # create_model says what is wrong with the name
+        return Preprocess(size=size)
+    return Preprocess(size=size, mean=cfg.mean, std=cfg.std, interpolation=cfg.interpolation)
+
+
+def parameter_groups(model: DCAL, loss: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Every parameter of the model and of the loss, once: matrices with weight decay, all others without.
+
+    Without: biases, norms and layer scales (vectors), what timm names in `no_weight_decay` (position embeddings,
+    class and register tokens), and the loss weights.
+    """
+    backbone = cast(VisionTransformer, model.backbone)
+    exempt = {f"backbone.{name}" for name in backbone.no_weight_decay()}
+    decayed: list[nn.Parameter] = []
+    free = list(loss.parameters())
+    for name, parameter in model.named_parameters():
+        (free if parameter.ndim < 2 or name in exempt else decayed).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """Linear from 0 to the peak over the warm-up, then half a cosine down to 0 at the last step."""
+    warmup, total = config.warmup_epochs * steps_per_epoch, config.epochs * steps_per_epoch
+    if step + 1 < warmup:
+        return config.peak_rate * (step + 1) / warmup
+    return config.peak_rate * 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / (total + 1 - warmup)))
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """One number from the two, unrelated between neighbours; epoch -1 stands for the model's initial values."""
+    return int(np.random.SeedSequence((seed, epoch + 1)).generate_state(1)[0])
+
+
+def hold_out(records: tuple[Record, ...], fraction: float, seed: int) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+    """(kept, held out): of every class, round(fraction × its photos) drawn by `seed` are held out."""
+    random = np.random.default_rng((seed, 0))
+    members: dict[int, list[int]] = {}
+    for index, record in enumerate(records):
+        members.setdefault(record.label, []).append(index)
+    held = {int(i) for own in members.values() for i in random.permutation(own)[: round(fraction * len(own))]}
+    return (
+        tuple(record for index, record in enumerate(records) if index not in held),
+        tuple(record for index, record in enumerate(records) if index in held),
+    )

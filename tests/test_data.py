@@ -1,0 +1,150 @@
+"""The CUB loader on a generated copy of the official layout, and the samples that it gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from dcal.data.cub import CUB, human
+from dcal.data.photos import Photos, random_box
+from dcal.errors import DCALError
+from dcal.preprocess import Preprocess
+from tests.tiny_cub import write_cub
+
+SMALL = Preprocess(size=(21, 28), crop_fraction=0.875)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_cub(tmp_path)
+
+
+def test_splits_labels_names_and_boxes(root: Path):
+    train, test = CUB(root, "train"), CUB(root, "test")
+    assert (len(train), len(test)) == (12, 9)
+    assert train.classes == ("Black footed Albatross", "Red winged Blackbird", "Parakeet Auklet")
+    assert [record.label for record in test.records] == [0, 0, 0, 1, 1, 1, 2, 2, 2]  # class 7 is label 2: no gaps
+    first = test.records[0]
+    assert first.path == root / "images" / "001.Black_footed_Albatross" / "photo_4.jpg"
+    assert first.box == (3.0, 5.0, 46.0, 40.0)
+    assert not {record.path for record in train.records} & {record.path for record in test.records}
+    assert str(train) == "CUB-200-2011, train split: 12 photos of 3 of the 200 classes"
+
+
+def test_the_parent_will_do(root: Path):
+    assert CUB(root.parent, "test").records == CUB(root, "test").records
+
+
+def test_human_names():
+    assert human("001.Black_footed_Albatross") == "Black footed Albatross"
+    assert human("099.St._Bernard") == "St. Bernard"
+
+
+def test_a_wrong_root_names_the_files_it_looked_for(tmp_path: Path):
+    with pytest.raises(DCALError, match=r"nowhere lacks images\.txt.*nowhere/CUB_200_2011 lacks images\.txt"):
+        CUB(tmp_path / "nowhere")
+
+
+def test_a_root_without_one_file_names_that_file(root: Path):
+    (root / "classes.txt").unlink()
+    with pytest.raises(DCALError, match=r"CUB_200_2011 lacks classes\.txt;"):
+        CUB(root)
+
+
+def test_missing_photos_are_named_and_counted(root: Path):
+    for index in range(4):
+        (root / "images" / "002.Red_winged_Blackbird" / f"photo_{index}.jpg").unlink()
+    with pytest.raises(DCALError, match=r"4 of the 12 train photos .*Blackbird/photo_0\.jpg.* and others"):
+        CUB(root, "train")
+    assert len(CUB(root, "test")) == 9  # theirs are all there
+
+
+def test_tables_that_contradict_each_other(root: Path):
+    labels = root / "image_class_labels.txt"
+    whole = labels.read_text()
+    labels.write_text("".join(whole.splitlines(keepends=True)[:-2]))
+    with pytest.raises(DCALError, match=r"image_class_labels.txt says nothing of 2 of the 21 photos .*: 20\)"):
+        CUB(root)
+    labels.write_text(whole.replace("1 1\n", "1 9\n", 1))
+    with pytest.raises(DCALError, match=r"1 class numbers that are not among the 3 .*: 9"):
+        CUB(root)
+    labels.write_text("1\n")
+    with pytest.raises(DCALError, match="a number and a value"):
+        CUB(root)
+
+
+def test_unknown_and_empty_splits(root: Path):
+    with pytest.raises(DCALError, match="unknown split 'val': choose one of 'train', 'test'"):
+        CUB(root, "val")
+    table = root / "train_test_split.txt"
+    table.write_text(table.read_text().replace(" 0\n", " 1\n"))
+    with pytest.raises(DCALError, match="none of the 21 photos belongs to the test split"):
+        CUB(root, "test")
+
+
+def test_a_test_sample_is_what_the_model_sees(root: Path):
+    records = CUB(root, "test").records
+    image, label = Photos(records, SMALL)[4]
+    with Image.open(records[4].path) as file:
+        expected = SMALL.tensor(SMALL.render(file.convert("RGB")))
+    assert label == 1
+    assert image.shape == (3, 21, 28)
+    assert torch.equal(image, expected)
+
+
+@pytest.mark.parametrize("fit", ["squash", "crop"])
+def test_random_boxes_have_the_tests_size_and_reach_every_edge(fit: str):
+    preprocess, height, width = Preprocess(size=(21, 28), fit=fit, crop_fraction=0.75), 90, 50
+    random = np.random.default_rng(0)
+    boxes = np.array([random_box(preprocess, height, width, random) for _ in range(2000)])
+    box_height, box_width = preprocess.box_size(height, width)
+    np.testing.assert_allclose(boxes[:, 2] - boxes[:, 0], box_width)
+    np.testing.assert_allclose(boxes[:, 3] - boxes[:, 1], box_height)
+    np.testing.assert_allclose(boxes.min(0), [0, 0, box_width, box_height], atol=0.5)
+    np.testing.assert_allclose(boxes.max(0), [width - box_width, height - box_height, width, height], atol=0.5)
+    assert boxes[:, :2].min() >= 0 and (boxes[:, 2:].max(0) <= (width, height)).all()
+
+
+def test_augmentation_moves_and_mirrors(tmp_path: Path):
+    """On a ramp from left to right, the mean tells the place and the slope's sign the mirroring."""
+    ramp = np.broadcast_to(np.linspace(0, 255, 80, dtype=np.uint8)[None, :, None], (40, 80, 3))
+    root = write_cub(tmp_path)
+    records = CUB(root).records[:1]
+    Image.fromarray(np.ascontiguousarray(ramp)).save(records[0].path, quality=100)
+    photos = Photos(records, SMALL, augment=True)
+    slopes, means = [], []
+    for epoch in range(60):
+        photos.set_epoch(epoch)
+        image = photos[0][0][0]
+        slopes.append((image[:, -1] - image[:, 0]).mean().item() > 0)
+        means.append(image.mean().item())
+    assert 15 <= sum(slopes) <= 45
+    assert len(set(means)) > 50
+
+
+def test_a_sample_depends_on_seed_epoch_and_index_alone(root: Path):
+    records = CUB(root).records
+
+    def sample(seed: int, epoch: int, index: int, before: tuple[int, ...] = ()) -> torch.Tensor:
+        photos = Photos(records, SMALL, augment=True, seed=seed)
+        photos.set_epoch(epoch)
+        for other in before:
+            photos[other]
+        return photos[index][0]
+
+    reference = sample(1, 2, 3)
+    assert torch.equal(reference, sample(1, 2, 3, before=(5, 3, 0)))
+    assert not torch.equal(reference, sample(0, 2, 3))
+    assert not torch.equal(reference, sample(1, 3, 3))
+
+
+def test_workers_change_nothing(root: Path):
+    photos = Photos(CUB(root).records, SMALL, augment=True, seed=4)
+    photos.set_epoch(7)
+    alone, helped = (torch.cat([x for x, _ in DataLoader(photos, 5, num_workers=n)]) for n in (0, 1))
+    assert torch.equal(alone, helped)
