@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.explicit import attention_maps, rollout_by_products
 
 import dcal
 from dcal.inspection import patch_part
+from tests.explicit import attention_maps, rollout_by_products
 
 ROWS, COLS, PATCH = 3, 5, 16
 SIZE = (ROWS * PATCH, COLS * PATCH)
@@ -152,7 +152,7 @@ def test_reselecting_with_other_weights_or_without_glca_is_refused(model, seen, 
     without = dcal.inspect(plain, photo)
     assert without.glca_map is without.glca_local_map is without.selected_mask is without.glca_probabilities is None
     assert np.array_equal(without.probabilities, without.sa_probabilities)
-    with pytest.raises(dcal.DCALError, match="sa_only.*no GLCA"):
+    with pytest.raises(dcal.DCALError, match=r"sa_only.*no GLCA"):
         dcal.reselect(plain, without, 0.5)
     with pytest.raises(dcal.DCALError, match="no GLCA"):
         without.top(3, "glca")

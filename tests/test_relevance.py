@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
-from tests.explicit import written_out
 
 import dcal
+from tests.explicit import written_out
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,20 @@
+"""The dashboard: one photo in depth, and checkpoints side by side. Run it with `streamlit run app/dashboard.py`."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.views import compare, inspect
+
+
+def main() -> None:
+    """Both pages, and the sidebar that they share."""
+    st.set_page_config(page_title="DCAL Explorer", page_icon="🔎", layout="wide")
+    pages = [
+        st.Page(inspect.page, title="Inspect", icon=":material/visibility:", url_path="inspect", default=True),
+        st.Page(compare.page, title="Compare", icon=":material/compare:", url_path="compare"),
+    ]
+    st.navigation(pages).run()
+
+
+main()

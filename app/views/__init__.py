@@ -1,0 +1,1 @@
+"""The dashboard's pages. They draw what the core computed and compute nothing."""

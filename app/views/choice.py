@@ -1,0 +1,82 @@
+"""What the sidebar chooses: a photo, and how maps are drawn. Models and records are cached by name and content."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+import dcal
+from app.shelf import Shelf
+from dcal import draw
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "app" / "samples"
+KINDS = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
+CHECKPOINTS = "DCAL_CHECKPOINTS"  # environment: another folder of checkpoints
+
+
+@dataclass(frozen=True)
+class Look:
+    """How maps are drawn: keyword arguments of `dcal.draw.overlay`."""
+
+    colormap: str
+    opacity: float
+    smooth: bool
+
+    def options(self) -> dict[str, object]:
+        return {"colormap": self.colormap, "opacity": self.opacity, "smooth": self.smooth}
+
+
+@st.cache_resource(show_spinner="Opening the checkpoints …")
+def shelf(folder: str) -> Shelf:
+    """The checkpoints of a folder, loaded once for all visitors."""
+    return Shelf(folder)
+
+
+def checkpoints() -> Shelf:
+    return shelf(os.environ.get(CHECKPOINTS, str(ROOT / "checkpoints")))
+
+
+@st.cache_data(show_spinner="Looking …", max_entries=24)
+def seen_by(checkpoint: str, fingerprint: str, photo: bytes, target: int | None = None) -> dcal.Inspection:
+    """The record of `photo` (a file's bytes), by checkpoint name and weights. Raises DCALError for a bad picture."""
+    return dcal.inspect(checkpoints().model(checkpoint), photo, target=target)
+
+
+def look_at(checkpoint: str, photo: bytes, target: int | None = None) -> dcal.Inspection:
+    """`seen_by` for the weights as they are now; a picture that cannot be shown ends the run with its message."""
+    try:
+        return seen_by(checkpoint, dcal.fingerprint(checkpoints().model(checkpoint)), photo, target)
+    except dcal.DCALError as error:
+        st.error(str(error), icon=":material/broken_image:")
+        st.stop()
+
+
+def samples() -> dict[str, Path]:
+    """The bundled pictures, by a readable name."""
+    return {path.stem.replace("-", " "): path for path in sorted(SAMPLES.glob("*.webp"))}
+
+
+def photo() -> bytes:
+    """The chosen photo's bytes: an upload, or else a sample."""
+    with st.sidebar:
+        upload = st.file_uploader(
+            "Photo", type=["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"], key="upload"
+        )
+        names = samples()
+        sample = st.selectbox(
+            "… or a sample", list(names), key="sample", bind="query-params", disabled=upload is not None
+        )
+    return upload.getvalue() if upload is not None else names[sample].read_bytes()
+
+
+def look() -> Look:
+    """The sidebar's drawing options."""
+    with st.sidebar:
+        colormap = st.selectbox("Colour map", list(draw.COLORMAPS), key="colormap", bind="query-params")
+        opacity = st.slider("Opacity", 0.0, 1.0, 0.6, 0.05, key="opacity", bind="query-params")
+        smooth = st.toggle("Smooth between patches", key="smooth", bind="query-params")
+    return Look(colormap, opacity, smooth)
