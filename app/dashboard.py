@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.views import compare, inspect
+from app.board import compare, inspect
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ def inspect_page() -> AppTest:
 
 
 def compare_page() -> None:
-    from app.views import compare
+    from app.board import compare
 
     compare.page()
 

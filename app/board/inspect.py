@@ -9,7 +9,7 @@ from PIL import Image
 
 import dcal
 from app import words
-from app.views.choice import Look, checkpoints, look, look_at, photo
+from app.board.choice import Look, checkpoints, look, look_at, photo
 from dcal import draw
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import words
-from app.views.choice import checkpoints, look, look_at, photo
+from app.board.choice import checkpoints, look, look_at, photo
 from dcal import draw
 
 
