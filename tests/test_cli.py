@@ -1,0 +1,132 @@
+"""The `dcal` command: what it prints and writes, and one clear line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dcal.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from dcal.cli import main
+from dcal.data.cub import CUB
+from dcal.model import create_model
+from dcal.preprocess import Preprocess
+from dcal.record import Inspection
+from tests.tiny_cub import write_cub
+
+TINY = ["--backbone", "test_vit", "--pretrained", "false", "--img-size", "32", "--workers", "0", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cub(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    classes, preprocess = CUB(root).classes, Preprocess(size=(32, 32))
+    model = create_model("test_vit", 3, img_size=32, top_ratio=0.5, classes=classes, preprocess=preprocess)
+    return save_checkpoint(model.eval(), tmp_path_factory.mktemp("models") / "tiny")
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """The line that a wrong command prints; it must be one line, on the error stream, with exit status 2."""
+    status = main([str(word) for word in words])
+    printed = capsys.readouterr()
+    assert status == 2
+    assert printed.err.startswith("dcal: ") and printed.err.count("\n") == 1 and "Traceback" not in printed.err
+    return printed.err
+
+
+def test_train_then_eval_give_the_same_figures(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = ["--data-root", str(root), "--out", str(tmp_path / "run"), "--epochs", "1", "--warmup-epochs", "0"]
+    assert main(["train", *run, *TINY, "--batch-size", "4", "--ablation", "sa_glca", "--top-ratio", "0.5"]) == 0
+    assert "top1" in capsys.readouterr().out
+    trained = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    model = str(tmp_path / "run" / "checkpoint")
+    measure = ["eval", "--checkpoint", model, "--data-root", str(root), "--workers", "0"]
+    assert main([*measure, "--task", "fgvc", "--dataset", "cub", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 9 and found["fingerprint"] == fingerprint(load_checkpoint(model))
+    assert {name: trained[name] for name in found if "top" in name} == {n: v for n, v in found.items() if "top" in n}
+    assert main(measure) == 0
+    table = capsys.readouterr().out
+    assert f"fused  top-1 {found['top1']:.2%}" in table and "GLCA" in table and "9 photos of 3 of the 200" in table
+
+
+def test_inspect_writes_pictures_and_the_record(
+    root: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photo = CUB(root, "test").records[0].path
+    words = ["--checkpoint", str(checkpoint), "--out", str(tmp_path / "seen"), "--target", "Parakeet Auklet"]
+    assert main(["inspect", str(photo), *words]) == 0
+    assert "Parakeet Auklet" in capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "seen").iterdir()}
+    maps = {"layers.png", "sa.png", "glca.png", "selected.png", "gradient_rollout.png", "relevance.png"}
+    assert names == maps | {"inspection.npz"}
+    seen = Inspection.from_npz(tmp_path / "seen" / "inspection.npz")
+    assert seen.target == 2 and seen.fingerprint == fingerprint(load_checkpoint(checkpoint))
+    for name in maps:
+        with Image.open(tmp_path / "seen" / name) as picture:
+            assert picture.mode == "RGB" and np.asarray(picture).std() > 0
+
+
+def test_demo_starts_the_app(monkeypatch: pytest.MonkeyPatch):
+    started: list[tuple[str, str]] = []
+    monkeypatch.setattr(runpy, "run_module", lambda name, run_name: started.append((name, run_name)))
+    assert main(["demo"]) == 0
+    assert started == [("app.demo", "__main__")]
+
+
+def test_mistakes_about_the_data(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    measure = ("eval", "--checkpoint", checkpoint, "--workers", 0, "--data-root")
+    assert "lacks images.txt" in mistake(capsys, *measure, tmp_path)
+    assert "unknown dataset 'cars'" in mistake(capsys, *measure, tmp_path, "--dataset", "cars")
+    assert "lacks images.txt" in mistake(capsys, "train", "--data-root", tmp_path, "--out", tmp_path / "run", *TINY)
+    assert not (tmp_path / "run").exists()
+
+
+def test_mistakes_about_the_checkpoint(
+    root: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    measure = ("eval", "--data-root", root, "--workers", 0, "--checkpoint")
+    assert "config.json" in mistake(capsys, *measure, tmp_path)
+    others = save_checkpoint(
+        create_model("test_vit", 2, ablation="sa_only", img_size=32, classes=("Owl", "Kiwi")), tmp_path / "others"
+    )
+    text = mistake(capsys, *measure, others)
+    assert "knows 2 classes (Owl, Kiwi), the data set has 3 (Black footed Albatross, " in text
+    reid = save_checkpoint(create_model("test_vit", 2, task="reid", img_size=32), tmp_path / "reid")
+    assert "was trained for task 'reid', not 'fgvc'" in mistake(capsys, *measure, reid)
+
+
+def test_mistakes_about_the_photo(root: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    look = ("--checkpoint", checkpoint, "--out", tmp_path / "seen")
+    (tmp_path / "photo.png").write_bytes(b"%PDF-1.7 not a picture")
+    mistake(capsys, "inspect", tmp_path / "photo.png", *look)
+    assert "nobody.jpg" in mistake(capsys, "inspect", tmp_path / "nobody.jpg", *look)
+    photo = CUB(root).records[0].path
+    assert "no class 'Dodo'" in mistake(capsys, "inspect", photo, *look, "--target", "Dodo")
+    assert "1.5" in mistake(capsys, "inspect", photo, *look, "--top-ratio", 1.5)
+    assert not (tmp_path / "seen").exists()
+
+
+def test_mistakes_about_the_settings(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = ("train", "--data-root", root, "--out", tmp_path / "run", *TINY)
+    assert "epochs must be at least 1, got 0" in mistake(capsys, *run, "--epochs", 0)
+    assert "unknown ablation 'both'" in mistake(capsys, *run, "--ablation", "both")
+    assert "do not fill one batch of 16" in mistake(capsys, *run)
+
+
+@pytest.mark.parametrize("words", [[], ["fly"], ["train"], ["train", "--epochs", "many"], ["inspect"]])
+def test_lines_that_cannot_be_parsed(words: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
