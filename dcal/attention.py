@@ -66,16 +66,16 @@ def attention_rows(
 
     A block is overwritten by the next one: use it or copy it before asking for more. No gradient flows through it.
     """
-    with torch.no_grad():
-        count = q.shape[-2]
-        size = count if k.shape[-2] < WHOLE_BELOW else min(count, ROWS)
-        scaled = k.transpose(-2, -1) * k.shape[-1] ** -0.5
-        buffer = q.new_empty((*q.shape[:-2], size, k.shape[-2]))
-        for start in range(0, count, size):
-            rows = slice(start, min(start + size, count))
-            block = buffer[..., : rows.stop - start, :] if rows.stop - start < size else buffer
-            torch.matmul(q[..., rows, :], scaled, out=block)
-            yield rows, torch.softmax(block, dim=-1, out=block)
+    q, k = q.detach(), k.detach()  # not `no_grad`: paused between blocks, that would hold for the caller too
+    count = q.shape[-2]
+    size = count if k.shape[-2] < WHOLE_BELOW else min(count, ROWS)
+    scaled = k.transpose(-2, -1) * k.shape[-1] ** -0.5
+    buffer = q.new_empty((*q.shape[:-2], size, k.shape[-2]))
+    for start in range(0, count, size):
+        rows = slice(start, min(start + size, count))
+        block = buffer[..., : rows.stop - start, :] if rows.stop - start < size else buffer
+        torch.matmul(q[..., rows, :], scaled, out=block)
+        yield rows, torch.softmax(block, dim=-1, out=block)
 
 
 def attend_keeping_mean(
