@@ -34,7 +34,7 @@ test: $(VENV)/.development ## the tests; gets a Chromium for those in the browse
 	CHROME="$$($(BIN)/python tests/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest
 
 bench: $(VENV)/.development ## time and memory of an inspection (minutes)
-	@for bench in tests/benchmarks/bench_*.py; do echo "+ $$bench"; $(BIN)/python "$$bench" || exit 1; done
+	$(BIN)/python -m tests.benchmarks.inspection
 
 format: $(VENV)/.development ## format everything and apply the lint rules' safe fixes
 	$(BIN)/ruff check --fix-only .
