@@ -1,0 +1,1 @@
+"""Sample pictures for the demo, and the code that draws them."""
