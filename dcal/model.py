@@ -84,7 +84,7 @@ class DCAL(nn.Module):
         distractor: Int[Tensor, " b"] | None = None,
         top_ratio: float | None = None,
     ) -> Output:
-        """All branches' logits and features. `distractor[i]` is the index of image i's distractor: see `random_matching`.
+        """All branches' logits and features. `distractor[i]` is the index of image i's distractor (`random_matching`).
 
         `top_ratio` overrides the configured R. Raises DCALError for pictures of another size than the model's.
         """
@@ -138,10 +138,13 @@ def linear(width: int, num_classes: int) -> nn.Linear:
     return layer
 
 
-def check_distractor(distractor: Int[Tensor, " b"], batch: int) -> Int[Tensor, " b"]:
+def check_distractor(distractor: Int[Tensor, " indices"], batch: int) -> Int[Tensor, " indices"]:
+    """`distractor` itself if it holds one index into the batch per image, else a DCALError."""
     if distractor.shape != (batch,) or distractor.min() < 0 or distractor.max() >= batch:
+        came = f"{tuple(distractor.shape)}, values from {distractor.min()} to {distractor.max()}"
         raise DCALError(
-            f"distractor holds one index into the batch per image: expected ({batch},) values below {batch}"
+            "distractor holds one index into the batch per image: "
+            f"expected ({batch},), values from 0 to {batch - 1}, got {came}"
         )
     return distractor
 
