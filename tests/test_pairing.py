@@ -1,0 +1,147 @@
+"""Who distracts whom, and what PWCA makes of it: one softmax over both pictures' tokens."""
+
+from collections import Counter
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dcal
+from dcal import backbone as walk
+from dcal.model import check_distractor
+from dcal.pairing import is_matching, pair_order
+from tests.oracles import block_output
+from tests.small import VARIANTS, pictures, small_model
+
+NEAR = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
+
+
+def drawn(batch: int, seed: int) -> torch.Tensor:
+    return dcal.random_matching(batch, torch.Generator().manual_seed(seed))
+
+
+@given(st.integers(2, 67), st.integers(0, 2**31))
+def test_everybody_has_a_partner_and_nobody_is_their_own(batch, seed):
+    partner, everybody = drawn(batch, seed), torch.arange(batch)
+    assert partner.sort().values.equal(everybody), "each image distracts exactly one"
+    assert (partner != everybody).all()
+    ring = (partner[partner] != everybody).sum()
+    assert ring == (3 if batch % 2 else 0)
+    assert partner[partner[partner]][partner[partner] != everybody].equal(everybody[partner[partner] != everybody])
+    assert is_matching(partner) == (batch % 2 == 0)
+
+
+@given(st.integers(2, 67), st.integers(0, 2**31))
+def test_a_generator_decides_alone(batch, seed):
+    assert drawn(batch, seed).equal(drawn(batch, seed))
+
+
+@given(st.integers(1, 33), st.integers(0, 2**31))
+def test_partners_stand_side_by_side_each_picture_once(pairs, seed):
+    partner = drawn(2 * pairs, seed)
+    order = pair_order(partner)
+    assert order.sort().values.equal(torch.arange(2 * pairs))
+    assert partner[order[0::2]].equal(order[1::2])
+
+
+@pytest.mark.parametrize(("batch", "possible"), [(4, 3), (5, 20), (6, 15)])
+def test_matchings_are_equally_likely(batch, possible, generator):
+    draws = 80 * possible
+    counts = Counter(tuple(dcal.random_matching(batch, generator).tolist()) for _ in range(draws))
+    assert len(counts) == possible
+    assert all(abs(count - 80) < 5 * 80**0.5 for count in counts.values()), counts  # five standard deviations
+
+
+@pytest.mark.parametrize("batch", [1, 0, -3])
+def test_nobody_to_be_paired_with(batch):
+    with pytest.raises(dcal.DCALError, match=f"at least 2, got {batch}"):
+        dcal.random_matching(batch)
+
+
+# -- PWCA --
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def model(request) -> dcal.DCAL:
+    return small_model(request.param).requires_grad_(False)
+
+
+def naive_pairs(model: dcal.DCAL, x: torch.Tensor, partner: list[int]) -> torch.Tensor:
+    """softmax(Q_i [K_i; K_j]ᵀ / √d) [V_i; V_j] in loops, layer by layer, j = partner[i] in its own PWCA stream."""
+    for block in model.backbone.blocks:
+        x = torch.stack([block_output(block, x[i], torch.cat([x[i], x[j]])) for i, j in enumerate(partner)])
+    return x
+
+
+@pytest.mark.parametrize("partner", [[1, 0], [2, 3, 0, 1], [1, 2, 0], [4, 2, 1, 0, 3], [0, 0, 0]], ids=str)
+def test_pairs_are_the_formula(partner, monkeypatch):
+    model = small_model("registers").requires_grad_(False)
+    x = model.embed(pictures(len(partner)))
+    wanted = naive_pairs(model, x, partner)
+    NEAR(walk.encode_pairs(model.backbone, x, torch.tensor(partner)), wanted)
+    monkeypatch.setattr(walk, "is_matching", lambda partner: False)  # joined keys, even where pairs would do
+    NEAR(walk.encode_pairs(model.backbone, x, torch.tensor(partner)), wanted)
+
+
+def test_paired_and_joined_are_one(model, monkeypatch):
+    x, partner = model.embed(pictures(6)), torch.tensor([3, 4, 5, 0, 1, 2])
+    paired = walk.encode_pairs(model.backbone, x, partner)
+    monkeypatch.setattr(walk, "is_matching", lambda partner: False)
+    NEAR(walk.encode_pairs(model.backbone, x, partner), paired)
+
+
+def test_an_image_as_its_own_distractor_is_self_attention(model):
+    images = pictures(3)
+    out = model(images, distractor=torch.arange(3))
+    NEAR(out.pwca_logits, out.sa_logits)
+    NEAR(out.pwca_feature, out.sa_feature)
+
+
+def test_another_distractor_does_distract(model):
+    out = model(pictures(4), distractor=torch.tensor([1, 0, 3, 2]))
+    assert ((out.pwca_logits - out.sa_logits).abs().amax(dim=1) > 1e-2).all()
+    other = model(pictures(4), distractor=torch.tensor([2, 3, 0, 1]))
+    assert ((out.pwca_logits - other.pwca_logits).abs().amax(dim=1) > 1e-3).all()
+
+
+@pytest.mark.parametrize("partner", [[1, 0, 3, 2], [1, 2, 3, 0]], ids=["pairs", "ring"])
+def test_order_of_the_distractor_s_tokens_does_not_matter(model, partner):
+    x = model.embed(pictures(4))
+    shuffled = x.clone()
+    shuffled[1] = x[1, torch.randperm(x.shape[1])]
+    got = walk.encode_pairs(model.backbone, shuffled, torch.tensor(partner))
+    wanted = walk.encode_pairs(model.backbone, x, torch.tensor(partner))
+    assert partner[0] == 1
+    NEAR(got[0], wanted[0])
+    assert (got[1] - wanted[1]).abs().max() > 1e-2, "the shuffled picture's own tokens are elsewhere now"
+
+
+def test_only_the_distractor_distracts(model):
+    images, partner = pictures(4), torch.tensor([1, 0, 3, 2])
+    reference = model(images, distractor=partner).pwca_logits
+    images[3] = -images[3]
+    changed = (model(images, distractor=partner).pwca_logits - reference).abs().amax(dim=1)
+    assert (changed[:2] < 1e-12).all()
+    assert (changed[2:] > 1e-3).all()
+
+
+def test_a_distractor_costs_the_other_branches_nothing(model):
+    alone, distracted = model(pictures(4)), model(pictures(4), distractor=torch.tensor([1, 0, 3, 2]))
+    assert alone.pwca_logits is None
+    NEAR(distracted.sa_logits, alone.sa_logits)
+    NEAR(distracted.glca_logits, alone.glca_logits)
+
+
+@pytest.mark.parametrize(
+    ("distractor", "came"), [([1, 0], r"\(2,\), .*0 to 1"), ([1, 0, 3], "0 to 3"), ([-1, 0, 1], "-1 to 1")], ids=str
+)
+def test_wrong_distractors_are_errors_with_numbers(distractor, came):
+    with pytest.raises(dcal.DCALError, match=rf"expected \(3,\), values from 0 to 2, got .*{came}"):
+        check_distractor(torch.tensor(distractor), 3)
+
+
+def test_a_model_checks_its_distractors():
+    with pytest.raises(dcal.DCALError, match="0 to 7"):
+        small_model()(pictures(3), distractor=torch.tensor([1, 0, 7]))
