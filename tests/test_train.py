@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -22,9 +23,9 @@ from dcal.config import ABLATIONS, branches
 from dcal.data.cub import CUB
 from dcal.data.photos import Photos
 from dcal.errors import DCALError
-from dcal.evaluate import evaluate
+from dcal.evaluate import Evaluation, evaluate
 from dcal.loss import DCALLoss
-from dcal.model import create_model
+from dcal.model import DCAL, create_model
 from dcal.pairing import random_matching
 from dcal.recipe import TrainConfig, epoch_seed, fgvc_preprocess, hold_out, learning_rate, parameter_groups
 from dcal.train import train
@@ -168,8 +169,17 @@ def test_a_run_leaves_a_checkpoint_a_log_and_metrics(config: Callable[..., Train
     assert {name: metrics[name] for name in again.summary()} == again.summary()  # the figures are the checkpoint's own
 
 
-def test_with_held_out_photos_the_best_epoch_is_exported(config: Callable[..., TrainConfig]):
+def test_with_held_out_photos_the_best_epoch_is_exported(
+    config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
+):
     run = config(val_fraction=0.34, ablation="sa_only")
+    measured: list[dict[str, torch.Tensor]] = []
+
+    def spy(model: DCAL, loader: Any) -> Evaluation:
+        measured.append(copy.deepcopy(model.state_dict()))
+        return evaluate(model, loader)
+
+    monkeypatch.setattr(sys.modules["dcal.train"], "evaluate", spy)
     metrics = train(run)
     lines = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
     accuracies = [line["top1"] for line in lines if line.get("split") == "val"]
@@ -179,6 +189,7 @@ def test_with_held_out_photos_the_best_epoch_is_exported(config: Callable[..., T
     best = torch.load(run.out / "best.pt", weights_only=True)
     exported = load_checkpoint(run.out / "checkpoint").state_dict()
     assert_same({name: tensor.half().float() for name, tensor in best["model"].items()}, exported)
+    assert_same(measured[-1], dict(exported))  # the figures are of the weights as stored
 
 
 # --- that a killed run ends with the same numbers -----------------------------------------------------------------
