@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -54,23 +56,24 @@ def create_backbone(
     does not fit, CheckpointError for weights that cannot be had or do not fit.
     """
     if not timm.is_model(name):
-        close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
+        close = difflib.get_close_matches(name, timm.list_models(), n=5)
         raise DCALError(f"timm has no model {name!r}; similar names: {', '.join(close) or 'none'}. We need {SUPPORTED}")
-    overlay = None
-    if not isinstance(pretrained, bool):
-        overlay = {"file": str(check_safetensors(Path(pretrained))), "custom_load": False}
-    options = {"num_classes": num_classes, "img_size": img_size, "drop_path_rate": drop_path}
+    options = {"num_classes": num_classes, "img_size": img_size}
     try:
-        model = timm.create_model(name, pretrained=bool(pretrained), pretrained_cfg_overlay=overlay, **options)
-    except TypeError as error:  # e.g. a convolutional network has no img_size
+        with torch.device("meta"):  # architecture and size are judged before any weights are made, read or fetched
+            plan = timm.create_model(name, **options)
+    except Exception as error:  # e.g. a convolutional network has no img_size
         raise DCALError(f"{name!r} cannot serve as backbone ({error}): we need {SUPPORTED}") from error
+    check_backbone(plan, name, img_size)
+    overlay = None if isinstance(pretrained, bool) else local_weights(Path(pretrained), plan)
+    options = {**options, "pretrained": bool(pretrained), "pretrained_cfg_overlay": overlay}
+    try:
+        return timm.create_model(name, **options, drop_path_rate=drop_path)
     except Exception as error:
         if not pretrained:
             raise
         source = pretrained if overlay else "timm's hub (needs the network; or give a local safetensors file)"
         raise CheckpointError(f"no weights for {name!r} from {source}: {error}") from error
-    check_backbone(model, name, img_size)
-    return model
 
 
 def check_backbone(model: nn.Module, name: str, img_size: tuple[int, int]) -> None:
@@ -80,14 +83,37 @@ def check_backbone(model: nn.Module, name: str, img_size: tuple[int, int]) -> No
         problem = f"it is a {type(model).__name__}"
     elif not model.has_class_token:
         problem = "it has no class token"
-    elif not all(type(b) is Block and type(b.attn) is Attention for b in model.blocks):
-        problem = f"its blocks are {type(model.blocks[0]).__name__} with {type(model.blocks[0].attn).__name__}"
+    elif not all(type(block) is Block and type(block.attn) is Attention for block in model.blocks):
+        kinds = {type(module).__name__ for block in model.blocks for module in (block, getattr(block, "attn", block))}
+        problem = f"its blocks are made of {' and '.join(sorted(kinds))}"
     if problem:
         raise DCALError(f"{name!r} cannot serve as backbone ({problem}): we need {SUPPORTED}")
     patch = model.patch_embed.patch_size
     if any(size < p or size % p for size, p in zip(img_size, patch, strict=True)):
         fitting = tuple(max(p, round(size / p) * p) for size, p in zip(img_size, patch, strict=True))
         raise DCALError(f"image size {img_size} is not a multiple of {name!r}'s patch {patch}; try {fitting}")
+
+
+def local_weights(path: Path, model: VisionTransformer) -> dict[str, Any]:
+    """What tells timm to load the file at `path` into a model like `model`, the classifier only if it has as many rows.
+
+    Raises CheckpointError unless the file holds every tensor of the model, classifiers apart, and no others: where the
+    classifier does not fit, timm itself would leave what is missing as it was initialised, and only log it.
+    """
+    with safe_open(check_safetensors(path), framework="pt") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    stated = model.pretrained_cfg["classifier"]
+    classifiers = (stated,) if isinstance(stated, str) else tuple(stated)
+    exempt = {f"{classifier}.{part}" for classifier in classifiers for part in ("weight", "bias")}
+    wanted = model.state_dict().keys() - exempt
+    missing, extra = sorted(wanted - shapes.keys()), sorted(shapes.keys() - wanted - exempt)
+    if missing or extra:
+        raise CheckpointError(
+            f"{path} does not fit {model.pretrained_cfg['architecture']!r} under timm's names: "
+            f"{len(missing)} tensors missing {missing[:3]}, {len(extra)} unexpected {extra[:3]}"
+        )
+    rows = shapes.get(f"{classifiers[0]}.weight", [0])[0]
+    return {"file": str(path), "custom_load": False, "num_classes": rows}
 
 
 def check_safetensors(path: Path) -> Path:
@@ -148,7 +174,9 @@ def encode(
         if record is not None:
             record.append(QueriesKeys(q.detach().contiguous(), k.detach().contiguous()))
         if means and block is not model.blocks[-1]:
-            attended, matrix = attend_keeping_mean(q, k, v)
+            if not layers:  # in one piece, which the C library reuses the next time; many pieces it would return
+                matrices = q.new_empty((len(model.blocks) - 1, x.shape[0], x.shape[1], x.shape[1]))
+            attended, matrix = attend_keeping_mean(q, k, v, matrices[len(layers)])
             layers.append(HeadMean(matrix))
         else:
             attended = attend(q, k, v, dropout_of(block.attn))
