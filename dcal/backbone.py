@@ -18,9 +18,9 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from dcal.attention import attend, attend_keeping_mean, dropout_of, finish_block, project
-from dcal.config import Preprocess
 from dcal.errors import CheckpointError, DCALError
 from dcal.pairing import is_matching, pair_order
+from dcal.preprocess import Preprocess
 from dcal.rollout import HeadMean, Layer, QueriesKeys
 
 SUPPORTED = (
@@ -88,7 +88,7 @@ def check_backbone(model: nn.Module, name: str, img_size: tuple[int, int]) -> No
         problem = f"its blocks are made of {' and '.join(sorted(kinds))}"
     if problem:
         raise DCALError(f"{name!r} cannot serve as backbone ({problem}): we need {SUPPORTED}")
-    patch = model.patch_embed.patch_size
+    patch: tuple[int, int] = model.patch_embed.patch_size  # type: ignore[union-attr, assignment] # timm's PatchEmbed
     if any(size < p or size % p for size, p in zip(img_size, patch, strict=True)):
         fitting = tuple(max(p, round(size / p) * p) for size, p in zip(img_size, patch, strict=True))
         raise DCALError(f"image size {img_size} is not a multiple of {name!r}'s patch {patch}; try {fitting}")

@@ -16,7 +16,8 @@ from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from dcal.attention import attend, attention_rows, dropout_of, finish_block, project_keys_values, project_queries
-from dcal.config import check_ratio, known
+from dcal.config import check_ratio
+from dcal.errors import known
 
 
 def selected_count(patches: int, ratio: float) -> int:

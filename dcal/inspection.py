@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,8 +81,7 @@ def reselect(model: DCAL, seen: Inspection, top_ratio: float) -> Inspection:
 
     Raises DCALError if the model has no GLCA branch, R is outside (0, 1], or the record came from other weights.
     """
-    if model.glca is None:
-        raise DCALError(f"this checkpoint ({model.config.ablation}) has no GLCA branch, so there is nothing to select")
+    model.require_glca()
     if fingerprint(model) != seen.fingerprint:
         raise DCALError("the record was made by another checkpoint: inspect the picture again with this one")
     device = next(model.parameters()).device
@@ -101,12 +101,12 @@ def _glca_fields(
     output: Output,
     rollout: Float[torch.Tensor, " n"],
     ratio: float,
-    layers: list[Layer],
-) -> dict[str, object]:
+    layers: Sequence[Layer],
+) -> dict[str, Any]:
     selected = select_patches(rollout[None, model.layout.prefix :], ratio)
     logits, feature = model.read_glca(tokens, selected)
     output = replace(output, glca_logits=logits, glca_feature=feature)
-    attention = model.glca.attention(tokens, selected)
+    attention = model.require_glca().attention(tokens, selected)
     carried = carry_down(attention[:, :, :1].mean(dim=1), layers)[0, 0]
     return {
         "glca_probabilities": _numpy(logits.softmax(dim=-1)[0]),

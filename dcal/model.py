@@ -9,12 +9,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from dcal.backbone import create_backbone, embed, encode, encode_pairs, layout_of, preprocess_of
-from dcal.config import ModelConfig, Preprocess
+from dcal.config import ModelConfig
 from dcal.errors import DCALError
 from dcal.glca import GLCA, read_out, select_patches
+from dcal.preprocess import Preprocess
 from dcal.rollout import class_rollout, layer_rollouts
 
 
@@ -67,7 +69,9 @@ class DCAL(nn.Module):
     block and one classifier of its own.
     """
 
-    def __init__(self, config: ModelConfig, backbone: nn.Module) -> None:
+    backbone: VisionTransformer
+
+    def __init__(self, config: ModelConfig, backbone: VisionTransformer) -> None:
         super().__init__()
         self.config = config
         self.backbone = backbone
@@ -116,11 +120,19 @@ class DCAL(nn.Module):
             return Output(self.sa_classifier(feature), feature)
         return Output(self.backbone.forward_head(tokens), feature)
 
+    def require_glca(self) -> GLCA:
+        """The GLCA branch. Raises DCALError if the ablation has none."""
+        if self.glca is None:
+            raise DCALError(
+                f"this checkpoint ({self.config.ablation}) has no GLCA branch, so there is nothing to select"
+            )
+        return self.glca
+
     def read_glca(
         self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b width"]]:
         """(GLCA's logits, its feature) for the given patches."""
-        feature = read_out(self.glca(tokens, selected), self.config.readout)
+        feature = read_out(self.require_glca()(tokens, selected), self.config.readout)
         return self.glca_classifier(feature), feature
 
     @torch.no_grad()
@@ -169,7 +181,7 @@ def create_model(
     defaults to what timm states for the backbone. Raises DCALError for names, sizes and ratios that do not fit, with
     what would.
     """
-    size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
+    size = (img_size, img_size) if isinstance(img_size, int) else (img_size[0], img_size[1])
     config = ModelConfig(
         backbone=backbone,
         num_classes=num_classes,

@@ -109,7 +109,7 @@ def _open(source: str | Path | bytes) -> Image.Image:
     try:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
     except OSError as error:
-        raise PictureError(f"Cannot read {source}: {error.strerror or error}.") from error
+        raise PictureError(f"Cannot read {source!s}: {error.strerror or error}.") from error
     try:
         return Image.open(io.BytesIO(data))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

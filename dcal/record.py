@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from dcal.backbone import TokenLayout
 from dcal.config import ModelConfig
 from dcal.errors import DCALError, known
 from dcal.preprocess import Box
-from dcal.rollout import Layer, QueriesKeys, layer_rollouts
+from dcal.rollout import QueriesKeys, layer_rollouts
 
 Map = Float32[np.ndarray, "rows cols"]
 BRANCHES = ("fused", "sa", "glca")
@@ -130,7 +131,7 @@ class Inspection:
             raise DCALError(f"this checkpoint ({self.config.ablation}) has no GLCA branch")
         return [(self.classes[i], float(chosen[i])) for i in np.argsort(-chosen, kind="stable")[:k]]
 
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[QueriesKeys]:
         """The recorded layers, ready for the functions of `dcal.rollout`."""
         pairs = zip(self.queries, self.keys, strict=True)
         return [QueriesKeys(torch.from_numpy(q)[None], torch.from_numpy(k)[None]) for q, k in pairs]
@@ -149,18 +150,19 @@ class Inspection:
         Arrays stand under their field names, the photo as PNG bytes, everything else as JSON under `meta`.
         """
         path = Path(path)
-        arrays, meta = {}, {"format": NPZ_FORMAT}
+        arrays: dict[str, np.ndarray] = {}
+        meta: dict[str, Any] = {"format": NPZ_FORMAT}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if isinstance(value, np.ndarray):
                 arrays[item.name] = _png(value) if item.name == "photo" else value
             else:
-                meta[item.name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
+                meta[item.name] = dataclasses.asdict(value) if item.name in ("config", "layout") else value
         arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **arrays)
+                np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # allow_pickle is not among the names
             os.replace(temporary, path)
         finally:
             Path(temporary).unlink(missing_ok=True)

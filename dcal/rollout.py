@@ -7,7 +7,7 @@ layer 1. PAPER is silent on how heads are fused; we take their mean. Maximum and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dcal.attention import attention_rows
-from dcal.config import known
-from dcal.errors import DCALError
+from dcal.errors import DCALError, known
 
-FUSIONS = ("mean", "max", "min")
+_FUSE: dict[str, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
+FUSIONS = tuple(_FUSE)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class QueriesKeys:
         known("head fusion", fusion, FUSIONS)
         if not 0 <= discard < 1:
             raise DCALError(f"discard is the share of each row that is dropped: it must lie in [0, 1), got {discard}")
-        fuse = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}[fusion]
+        fuse = _FUSE[fusion]
         b, _, n, _ = self.queries.shape
         matrix = self.queries.new_empty((b, n, n))
         for where, block in attention_rows(self.queries, self.keys):

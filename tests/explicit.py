@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from timm.models import VisionTransformer
@@ -12,7 +13,8 @@ from torch import Tensor
 
 def attention_maps(model: VisionTransformer, images: Tensor) -> Tensor:
     """(l, b, h, n, n): every attention map of timm's own forward, softmax written out, in float64."""
-    model, kept = copy.deepcopy(model).double(), []
+    kept: list[Tensor] = []
+    model = copy.deepcopy(model).double()
     for block in model.blocks:
         block.attn.forward = written_out(block.attn, kept)
     with torch.no_grad():
@@ -20,7 +22,7 @@ def attention_maps(model: VisionTransformer, images: Tensor) -> Tensor:
     return torch.stack(kept)
 
 
-def written_out(attn: torch.nn.Module, kept: list[Tensor]) -> Callable[..., Tensor]:
+def written_out(attn: Any, kept: list[Tensor]) -> Callable[..., Tensor]:
     """timm's attention without the fused kernel, leaving each map in `kept` (with its gradient, where there is one)."""
 
     def forward(x: Tensor, attn_mask: None = None, is_causal: bool = False) -> Tensor:

@@ -7,6 +7,8 @@ each token by itself (norms, MLP, projection), never its attention.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,7 +102,8 @@ def block_output(block: Block, own: Tensor, context: Tensor) -> Tensor:
 
 def head_means(backbone: VisionTransformer, tokens: Tensor, fusion: str = "mean") -> list[Array]:
     """Each layer's attention (n, n), fused over heads, for one picture's tokens; timm walks from layer to layer."""
-    fuse = {"mean": np.mean, "max": np.max, "min": np.min}[fusion]
+    fuses: dict[str, Callable[..., Any]] = {"mean": np.mean, "max": np.max, "min": np.min}
+    fuse = fuses[fusion]
     maps, x = [], tokens[None]
     for block in backbone.blocks:
         q, k, _ = heads(block, block.norm1(x)[0])

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import dcal
-from dcal.inspection import patch_part
+from dcal.record import patch_part
 from tests.explicit import attention_maps, rollout_by_products
 
 ROWS, COLS, PATCH = 3, 5, 16

@@ -15,7 +15,7 @@ def test_runs(path, folder, monkeypatch):
     monkeypatch.chdir(ROOT / folder)
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     assert cells
-    names: dict[str, object] = {}
+    names = {"__name__": "notebook"}
     for cell in cells:
         exec("".join(cell["source"]), names)  # the project's own notebooks
         assert cell["outputs"] == [], "clear the outputs before committing: they would go stale"

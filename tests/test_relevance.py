@@ -21,7 +21,8 @@ def model() -> dcal.DCAL:
 
 def in_the_graph(model: dcal.DCAL, images: torch.Tensor, target: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """[(A, ∇A)] by layer, (h, n, n) each."""
-    backbone, kept = copy.deepcopy(model.backbone), []
+    kept: list[torch.Tensor] = []
+    backbone = copy.deepcopy(model.backbone)
     for block in backbone.blocks:
         block.attn.forward = written_out(block.attn, kept)
     backbone(images)[0, target].backward()

@@ -1,7 +1,9 @@
 """Rollout: the class row that goes down the layers as a vector is row 0 of the explicit product, on every path."""
 
 import math
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,7 +131,8 @@ def test_a_layer_by_queries_and_keys_is_its_matrix(n):
 
 def naive_fused(maps: torch.Tensor, fusion: str, discard: float) -> np.ndarray:
     """(h, n, n) → (n, n): fused, the lowest entries of each row dropped, rows made to sum to 1. In loops."""
-    fuse = {"mean": lambda values: sum(values) / len(values), "max": max, "min": min}[fusion]
+    fuses: dict[str, Callable[..., Any]] = {"mean": lambda values: sum(values) / len(values), "max": max, "min": min}
+    fuse = fuses[fusion]
     h, n, _ = maps.shape
     result = np.zeros((n, n))
     for i in range(n):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -26,7 +27,7 @@ class Look:
     opacity: float
     smooth: bool
 
-    def options(self) -> dict[str, object]:
+    def options(self) -> dict[str, Any]:
         return {"colormap": self.colormap, "opacity": self.opacity, "smooth": self.smooth}
 
 

@@ -36,7 +36,7 @@ def page() -> None:
                 draw.overlay(record, record.rollout[layer - 1], low=low, high=high, **style.options()), width="stretch"
             )
             st.caption(f"Rollout after layer {layer}: how much of every patch is in the class token.")
-            if record.glca_input_map is None:
+            if record.glca_input_map is None or record.selected is None or record.selected_mask is None:
                 st.caption("No GLCA branch in this checkpoint.")
                 continue
             picture = draw.overlay(record, record.glca_input_map, low=glca_low, high=glca_high, **style.options())
