@@ -46,7 +46,6 @@ def patch_chooser(seen: dcal.Inspection, map: np.ndarray, style: Look) -> tuple[
     picture = draw.overlay(seen, map, **style.options())
     figure = patch_points(seen, picture)
     event = st.plotly_chart(figure, width="stretch", key="patches", on_select="rerun", selection_mode="points")
-    st.caption("Click a patch: the picture beside shows what its token attends to in this layer.")
     points = event["selection"]["points"] if event else []
     chosen = points[0]["point_index"] if points else int(map.argmax())
     return divmod(chosen, cols) if chosen < rows * cols else divmod(int(map.argmax()), cols)
