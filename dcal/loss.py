@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dcal.config import ABLATIONS
+from dcal.errors import DCALError, known
 from dcal.model import Output
 
 
@@ -17,12 +19,15 @@ class DCALLoss(nn.Module):
 
     L_branch is cross-entropy. PAPER is silent on the initial w; ours is 0 (equal weights). Put the parameters in the
     optimizer, without weight decay. PWCA's target is image 1's label, so all branches share `targets`. A single branch
-    needs no weighing: its loss is plain cross-entropy and there are no parameters.
+    needs no weighing: its loss is plain cross-entropy and there are no parameters. Raises DCALError for unknown names,
+    and for none at all.
     """
 
     def __init__(self, branches: Sequence[str], label_smoothing: float = 0.0) -> None:
         super().__init__()
-        self.branches = tuple(branches)
+        self.branches = tuple(known("branch", branch, ABLATIONS["full"]) for branch in branches)
+        if not self.branches:
+            raise DCALError(f"a loss needs at least one branch of {', '.join(map(repr, ABLATIONS['full']))}")
         self.label_smoothing = label_smoothing
         self.weights = nn.Parameter(torch.zeros(len(self.branches))) if len(self.branches) > 1 else None
 
