@@ -1,0 +1,80 @@
+"""A process for each variant, so that none meets the memory or the caches that another has left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FORK = multiprocessing.get_context("fork")  # the model is made once, and shared
+
+
+class Worker:
+    """A forked process that runs `call`, in inference mode, whenever it is told to; a context manager.
+
+    torch must not have used a second thread before: a forked process has none of its parent's.
+    """
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.pipe, far = FORK.Pipe()
+        self.process = FORK.Process(target=_serve, args=(call, far), daemon=True)
+
+    def __enter__(self) -> Worker:
+        self.process.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.join()
+
+    def seconds(self) -> tuple[float, float]:
+        """(processor time, wall time) of one call."""
+        return self._ask(_timed)
+
+    def peak(self) -> int:
+        """Bytes at the peak of one call above the process before it; Linux only. Call it after others, to warm up."""
+        return self._ask(_peak)
+
+    def answer(self) -> Any:
+        """What the call returns."""
+        return self._ask(_answer)
+
+    def _ask(self, how: Callable[[Callable[[], Any]], Any]) -> Any:
+        self.pipe.send(how)
+        if not self.pipe.poll(600):
+            raise TimeoutError("a variant has not answered for ten minutes")
+        return self.pipe.recv()
+
+
+@torch.inference_mode()
+def _serve(call: Callable[[], Any], pipe: Connection) -> None:
+    while True:
+        pipe.send(pipe.recv()(call))
+
+
+def _timed(call: Callable[[], Any]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    call()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def _peak(call: Callable[[], Any]) -> int:
+    Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark: proc_pid_clear_refs(5)
+    resting = _status("VmRSS")
+    call()
+    return _status("VmHWM") - resting
+
+
+def _answer(call: Callable[[], Any]) -> Any:
+    return call()
+
+
+def _status(field: str) -> int:
+    """A size from /proc/self/status, bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) * 1024
