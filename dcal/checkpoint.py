@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from dcal.errors import CheckpointError, DCALError
 from dcal.model import DCAL, create_model
 
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
+METADATA = {"format": "pt"}  # of the safetensors file; Hugging Face's libraries want it
 FORMAT = 1
 
 
@@ -38,24 +38,43 @@ def save_checkpoint(
     """Write `model` to `directory`, replacing what is there, and return it. Exported as `dcal.save`.
 
     Floating-point tensors are stored as `dtype`. `metrics` (JSON-ready; fractions) are stored and shown in the card;
-    `card` adds sections to it, heading → text (command, hardware, data terms). Atomic: a crash leaves the old
-    directory.
+    `card` adds sections to it, heading → text (command, hardware, data terms). Whole or not at all: a failure, an
+    interrupt or a kill leaves the old checkpoint (a kill in the instant between two renames leaves it beside its place,
+    as `.<name>-…-replaced`). Raises CheckpointError for a directory that holds something else: it would be lost.
     """
-    directory = Path(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    place = Path(directory).resolve()
+    _check_replaceable(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
     config = {"format": FORMAT, "library_name": "dcal", **model.config.to_dict()}
-    fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
-        save_file(tensors, fresh / WEIGHTS, metadata={"format": "pt"})
-        (fresh / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-        (fresh / METRICS).write_text(json.dumps(dict(metrics or {}), indent=2, ensure_ascii=False) + "\n")
-        (fresh / CARD).write_text(model_card(model, directory.name, dict(metrics or {}), dict(card or {})))
+        save_file(tensors, fresh / WEIGHTS, metadata=METADATA)
+        _write_json(fresh / CONFIG, config)
+        _write_json(fresh / METRICS, dict(metrics or {}))
+        text = model_card(model, place.name, dict(metrics or {}), dict(card or {}))
+        (fresh / CARD).write_text(text, encoding="utf-8")
         fresh.chmod(0o755)
-        _swap(fresh, directory)
+        _swap(fresh, place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return directory
+    return Path(directory)
+
+
+def _check_replaceable(place: Path) -> None:
+    if place.is_dir():
+        names = sorted(path.name for path in place.iterdir())
+        if names and CONFIG not in names:
+            raise CheckpointError(
+                f"{place} is no checkpoint, and saving there would remove what it holds ({', '.join(names[:3])}, …): "
+                "give a directory of its own"
+            )
+    elif place.exists():
+        raise CheckpointError(f"{place} is a file: a checkpoint is a directory, give the name of a new one")
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _stored(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -63,16 +82,16 @@ def _stored(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def _swap(fresh: Path, directory: Path) -> None:
-    """Put `fresh` in the place of `directory`, whose old content is set aside first and removed last."""
-    aside = directory.with_name(f".{directory.name}-replaced-{os.getpid()}")
-    if directory.exists():
-        directory.rename(aside)
+def _swap(fresh: Path, place: Path) -> None:
+    """Put `fresh` in the place of `place`, whose old content is set aside first and removed last."""
+    aside = fresh.with_name(f"{fresh.name}-replaced")  # as unique as `fresh` is
     try:
-        fresh.rename(directory)
-    except OSError:
-        if aside.exists():
-            aside.rename(directory)
+        if place.exists():
+            place.rename(aside)
+        fresh.rename(place)
+    except BaseException:  # an interrupt, too, must not leave the place empty
+        if aside.exists() and not place.exists():
+            aside.rename(place)
         raise
     shutil.rmtree(aside, ignore_errors=True)
 
@@ -107,7 +126,7 @@ def read_config(directory: str | Path) -> ModelConfig:
     """The configuration in a checkpoint directory. Raises CheckpointError if it is missing or malformed."""
     path = Path(directory) / CONFIG
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         version = values.pop("format")
         values.pop("library_name", None)
         if version != FORMAT:
@@ -124,7 +143,7 @@ def read_config(directory: str | Path) -> ModelConfig:
 def read_metrics(directory: str | Path) -> dict[str, Any]:
     """The metrics stored with a checkpoint (empty if it has none)."""
     path = Path(directory) / METRICS
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _check_fit(directory: Path, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
@@ -162,16 +181,26 @@ _fingerprints: weakref.WeakKeyDictionary[DCAL, tuple[tuple[tuple[int, int], ...]
 def fingerprint(model: DCAL) -> str:
     """SHA-256 of the model's weights: of its `model.safetensors` as loaded, so that `sha256sum` gives the same.
 
-    A model that was never saved, or was changed since it was loaded, has the hash of the file that float32 saving
-    gives.
+    Any other model, or one that was changed or moved since, has the hash of the file that stores it without loss: in half
+    precision where that loses nothing, else in float32. So a model that was loaded keeps its hash on every device until
+    its weights change.
     """
     versions = _versions(model)
     known = _fingerprints.get(model)
     if known is None or known[0] != versions:
-        tensors = {name: _stored(tensor, torch.float32) for name, tensor in model.state_dict().items()}
-        known = (versions, hashlib.sha256(save(tensors, metadata={"format": "pt"})).hexdigest())
+        dtype = _lossless(model.state_dict().values())
+        tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
+        known = (versions, hashlib.sha256(save(tensors, metadata=METADATA)).hexdigest())
         _fingerprints[model] = known
     return known[1]
+
+
+def _lossless(tensors: Iterable[torch.Tensor]) -> torch.dtype:
+    floating = [tensor for tensor in tensors if tensor.is_floating_point()]
+    for dtype in (torch.float16, torch.bfloat16):
+        if all(torch.equal(tensor.to(dtype).to(tensor.dtype), tensor) for tensor in floating):
+            return dtype
+    return torch.float32
 
 
 def file_hash(path: str | Path) -> str:
@@ -181,5 +210,5 @@ def file_hash(path: str | Path) -> str:
 
 
 def _versions(model: DCAL) -> tuple[tuple[int, int], ...]:
-    """Changes whenever a tensor is written to or replaced."""
+    """Changes whenever a tensor is written to or replaced (but not when written to through `.data`: don't)."""
     return tuple((tensor.data_ptr(), tensor._version) for tensor in model.state_dict(keep_vars=True).values())
