@@ -58,8 +58,10 @@ def colour(
     """
     low, high = shared_scale(map) if low is None or high is None else (low, high)
     steps = 255 / (high - low) if high > low else 0.0
-    indices = np.clip(np.rint((map - low) * steps), 0, 255).astype(np.uint8)
-    return cv2.applyColorMap(indices, table(colormap)[:, None])
+    indices = map - map.dtype.type(low)  # in place from here on: a picture has a million pixels
+    indices *= map.dtype.type(steps)
+    np.clip(np.rint(indices, out=indices), 0, 255, out=indices)
+    return cv2.applyColorMap(indices.astype(np.uint8), table(colormap)[:, None])
 
 
 def shared_scale(*maps: Float[np.ndarray, "..."]) -> tuple[float, float]:

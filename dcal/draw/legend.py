@@ -23,7 +23,7 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def label(picture: RGB, text: str, size: int | None = None) -> RGB:
     """`picture` with a small dark plate in its upper left corner that carries `text`, `size` pixels high."""
-    size = max(11, round(max(picture.shape[:2]) / 22)) if size is None else size
+    size = max(12, round(max(picture.shape[:2]) / 15)) if size is None else size
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image, "RGBA")
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font(size), anchor="lt")
@@ -35,12 +35,12 @@ def label(picture: RGB, text: str, size: int | None = None) -> RGB:
 
 def bar(width: int, low: float, high: float, colormap: str = "viridis", height: int | None = None) -> RGB:
     """A colour bar, `width` pixels wide: `low` to `high`, both written into it in percent."""
-    height = max(18, width // 32) if height is None else height
+    height = max(30, width // 22) if height is None else height
     plain = round(ENDS * width)
     ramp = np.clip((np.arange(width) - plain) / max(1, width - 2 * plain - 1), 0, 1)
     colours = table(colormap)[np.rint(ramp * 255).astype(int)]
     image = Image.fromarray(np.repeat(colours[None], height, axis=0))
-    draw, size = ImageDraw.Draw(image), round(0.62 * height)
+    draw, size = ImageDraw.Draw(image), round(min(0.6 * height, width / 14))
     for value, x, anchor, ground in (
         (low, 0.35 * height, "lm", colours[0]),
         (high, width - 0.35 * height, "rm", colours[-1]),
@@ -49,16 +49,22 @@ def bar(width: int, low: float, high: float, colormap: str = "viridis", height: 
     return np.asarray(image)
 
 
-def under(picture: RGB, *strips: RGB) -> RGB:
-    """`picture` with strips (a colour bar, say) of any width below it, scaled to its width where they differ."""
-    width = picture.shape[1]
-    fitted = [s if s.shape[1] == width else cv2.resize(s, (width, s.shape[0])) for s in strips]
-    return np.concatenate([picture, *fitted])
+def under(picture: RGB, *others: RGB) -> RGB:
+    """`picture` with others below it (its colour bar, say), each scaled to its width."""
+    return np.concatenate([picture, *(_as_wide(other, picture.shape[1]) for other in others)])
 
 
 def percent(fraction: float) -> str:
     """A fraction in percent, with three significant digits."""
-    return f"{float(f'{100 * fraction:.3g}'):g} %"
+    return f"{float(f'{100 * fraction:.3g}'):g}%"
+
+
+def _as_wide(picture: RGB, width: int) -> RGB:
+    if picture.shape[1] == width:
+        return picture
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    shrinks = width < picture.shape[1]
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
 def _legible(ground: UInt8[np.ndarray, " 3"]) -> str:

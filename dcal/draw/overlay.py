@@ -49,7 +49,7 @@ def overlay(
     picture = photo(seen, max_side)
     down, across = spreads(seen, picture.shape[:2], map.shape, smooth)
     inside = _inside(down), _inside(across)
-    values = down[inside[0]] @ map @ across[inside[1]].T
+    values = down[inside[0]].astype(map.dtype) @ map @ across[inside[1]].T.astype(map.dtype)
     if values.size:  # a box narrower than a pixel holds no pixel's centre
         ground = _fade(np.ascontiguousarray(picture[inside]), opacity)
         picture[inside] = cv2.addWeighted(colour(values, colormap, low, high), opacity, ground, 1 - opacity, 0)
@@ -72,7 +72,7 @@ def mark(seen: Inspection, picture: RGB, row: int, col: int) -> RGB:
 
 def outline(picture: RGB, region: Bool[np.ndarray, "height width"]) -> RGB:
     """`picture` with the region's border drawn: in the accent colour inside it, black just outside."""
-    width = max(1, round(max(picture.shape) / 400))
+    width = max(1, round(max(picture.shape) / 300))
     kernel = np.ones((3, 3), dtype=np.uint8)
     padded = np.pad(region.astype(np.uint8), 1)
     inner = cv2.erode(padded, kernel, iterations=width)[1:-1, 1:-1].astype(bool)

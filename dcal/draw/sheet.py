@@ -13,14 +13,34 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from dcal.draw.colour import shared_scale
-from dcal.draw.legend import label
-from dcal.draw.overlay import overlay
+from dcal.draw.legend import bar, label, under
+from dcal.draw.overlay import mark, overlay
+from dcal.draw.placement import MAX_SIDE, drawn_size
 from dcal.errors import DCALError
 from dcal.record import Inspection
 
 RGB = UInt8[np.ndarray, "height width 3"]
+STRIP_TILE = 220  # pixels of the longer side of a picture in a strip
 GAP = 4  # pixels between pictures
 GROUND = (24, 24, 27)  # what shows in the gaps
+
+
+def figure(
+    seen: Inspection,
+    map: Float[np.ndarray, "rows cols"],
+    opacity: float = 0.6,
+    colormap: str = "viridis",
+    low: float | None = None,
+    high: float | None = None,
+    smooth: bool = False,
+    max_side: int | None = MAX_SIDE,
+    marked: tuple[int, int] | None = None,
+) -> RGB:
+    """One map over the photo (see `overlay`) with its colour bar below; the patch `marked` (row, col) is outlined."""
+    low, high = shared_scale(map) if low is None or high is None else (low, high)
+    picture = overlay(seen, map, opacity, colormap, low, high, smooth, max_side)
+    picture = picture if marked is None else mark(seen, picture, *marked)
+    return under(picture, bar(picture.shape[1], low, high, colormap))
 
 
 def grid(
@@ -34,16 +54,18 @@ def grid(
     high: float | None = None,
     smooth: bool = False,
     tile: int = 300,
+    text: int | None = None,
 ) -> RGB:
     """Every map over the photo, labelled, row by row, on one scale: `low` to `high` (default: the range of all maps).
 
-    `tile` is the longer side of one picture in pixels. Raises DCALError if labels and maps differ in number.
+    `tile` is the longer side of one picture in pixels, `text` the height of its label. Raises DCALError if labels and
+    maps differ in number.
     """
     if len(maps) != len(labels) or columns < 1:
         raise DCALError(f"{len(labels)} labels were given for {len(maps)} maps, in {columns} columns")
     low, high = shared_scale(maps) if low is None or high is None else (low, high)
     tiles = [overlay(seen, m, opacity, colormap, low, high, smooth, max_side=tile) for m in maps]
-    tiles = [label(picture, text) for picture, text in zip(tiles, labels, strict=True)]
+    tiles = [label(picture, name, text) for picture, name in zip(tiles, labels, strict=True)]
     rows = [beside(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
     return _stack(rows)
 
@@ -52,7 +74,18 @@ def strip(
     seen: Inspection, maps: Float[np.ndarray, "l rows cols"], labels: Sequence[str], most: int = 6, **look: Any
 ) -> RGB:
     """All layers in reading order, at most `most` in a row. Keyword arguments as in `grid`."""
-    return grid(seen, maps, labels, columns_for(len(maps), most), **{"tile": 220, **look})
+    return grid(
+        seen, maps, labels, columns_for(len(maps), most), **{"tile": STRIP_TILE, "text": STRIP_TILE // 8, **look}
+    )
+
+
+def tile_at(seen: Inspection, x: float, y: float, count: int, most: int = 6, tile: int = STRIP_TILE) -> int | None:
+    """Which of `count` maps lies under pixel (x, y) of a `strip` with the same `most` and `tile`; None for none."""
+    height, width = drawn_size(seen, tile)
+    columns = columns_for(count, most)
+    row, col = int(y // (height + GAP)), int(x // (width + GAP))
+    index = row * columns + col
+    return index if 0 <= col < columns and 0 <= index < count else None
 
 
 def columns_for(count: int, most: int) -> int:

@@ -1,0 +1,40 @@
+"""DCAL Explorer in the browser: `python -m app.demo`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve the page until it is stopped. What visitors upload is kept in a folder of its own, and goes with it."""
+    options = parse(arguments)
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    with tempfile.TemporaryDirectory(prefix="dcal-demo-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder  # before gradio is imported
+        from app.page import serve
+        from dcal import DCALError
+
+        try:
+            serve(options.checkpoints, Path(folder), options.port, options.browser)
+        except DCALError as error:
+            print(f"dcal: {error}", file=sys.stderr)
+            return 2
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m app.demo", description="See what a DCAL model looks at.")
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860 (or $GRADIO_SERVER_PORT)")
+    parser.add_argument("--checkpoints", type=Path, default=ROOT / "checkpoints", help="a folder of checkpoints")
+    parser.add_argument("--no-browser", dest="browser", action="store_false", help="do not open the browser")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The page "DCAL Explorer", and the server that shows it."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import NoReturn
+
+import gradio as gr
+from gradio import processing_utils
+
+from app import inspect_tab
+from app.explorer import NOT_UPLOADED, Explorer
+from app.shelf import Shelf
+
+HERE = Path(__file__).resolve().parent
+HEADER = (
+    "# DCAL Explorer\n"
+    "See, layer by layer, what a vision transformer trained with dual cross-attention looks at. "
+    "[The paper](https://arxiv.org/abs/2205.02151)"
+)
+LARGEST = "20mb"  # upload
+FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
+
+
+def page(explorer: Explorer, samples: list[Path]) -> gr.Blocks:
+    """The whole page, not yet served. Looks at one picture, so that the model is warm and the controls fit it."""
+    first = explorer.warm(samples)
+    with gr.Blocks(title="DCAL Explorer", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+        gr.Markdown(HEADER, elem_id="header")
+        with gr.Tabs(), gr.Tab("Inspect", id="inspect"):
+            inspect_tab.build(blocks, explorer, samples, first)
+    blocks.queue(default_concurrency_limit=2, max_size=64)
+    return blocks
+
+
+def theme() -> gr.themes.Base:
+    """Quiet: system fonts, so that nothing is fetched, and one blue."""
+    quiet = gr.themes.Default(
+        primary_hue="blue", neutral_hue="slate", radius_size="sm", spacing_size="sm", font=FONTS, font_mono=MONO
+    )
+    return quiet.set(
+        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued_dark="*neutral_400",
+        button_large_text_weight="500",
+        button_medium_text_weight="500",
+    )
+
+
+def sample_pictures() -> list[Path]:
+    """The pictures that come with the app."""
+    return sorted((HERE / "samples").glob("*.webp"))
+
+
+def serve(checkpoints: Path, folder: Path, port: int | None = None, browser: bool = False) -> None:
+    """Serve the page until interrupted."""
+    explorer, samples = Explorer(Shelf(checkpoints), folder), sample_pictures()
+    fetch_nothing()
+    blocks = page(explorer, samples)
+    _, url, _ = blocks.launch(
+        server_name="127.0.0.1",
+        server_port=port,
+        share=False,
+        theme=theme(),
+        css_paths=HERE / "page.css",
+        footer_links=["api", "settings"],
+        max_file_size=LARGEST,
+        ssr_mode=False,
+        enable_monitoring=False,
+        run_history=False,
+        allowed_paths=[str(HERE / "samples")],
+        prevent_thread_lock=True,
+        quiet=True,
+    )
+    print(f"DCAL Explorer is at {url}", flush=True)
+    if browser:
+        webbrowser.open(url)
+    blocks.block_thread()
+
+
+def fetch_nothing() -> None:
+    """A picture given by its address is refused: gradio would fetch it, and this page sends nothing anywhere."""
+
+    async def refuse(url: str, cache_dir: str) -> NoReturn:
+        raise gr.Error(NOT_UPLOADED, print_exception=False)
+
+    processing_utils.async_ssrf_protected_download = refuse

@@ -1,0 +1,154 @@
+"""What the page says: one plain sentence for every map, and the predictions as bars."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import numpy as np
+
+from dcal import Inspection
+from dcal.draw import percent
+
+EMPTY = "Upload, paste or drop a photo, or click a sample."
+NO_GLCA = (
+    "This checkpoint was trained without global-local cross-attention: there is no GLCA map, and nothing is selected. "
+    "Choose one that has the branch, such as `cub50-full`."
+)
+FUSED = {"mean": "mean", "max": "maximum", "min": "minimum"}
+GLCA_KINDS = {
+    "input": "Carried down to the input",
+    "block": "In the GLCA block",
+    "local": "Selected patches",
+}
+GLCA_MAPS = {
+    "input": "What the class token gathers in the GLCA block, carried down through the rollout to the photo's patches.",
+    "block": "What the class token attends to in the GLCA block, among the last layer's tokens.",
+    "local": "What the selected patches attend to in the GLCA block, averaged over them.",
+}
+SA = "**SA.** The rollout after the last layer: how much of every patch is in the class token."
+DIFFERENCE = "**GLCA − SA.** Orange where GLCA looks more, blue where SA does; white where they agree."
+
+
+def summary(seen: Inspection, checkpoint: str, metrics: dict[str, Any]) -> str:
+    """Which model looked at what, how long it took, and what the user should know about the photo."""
+    config, (height, width) = seen.config, seen.config.img_size
+    parts = [
+        f"`{config.backbone}`",
+        f"{width}×{height} px",
+        f"{seen.layout.rows}×{seen.layout.cols} patches",
+        f"{seen.num_layers} layers of {seen.num_heads} heads",
+    ]
+    if isinstance(metrics.get("top1"), float):
+        parts.append(f"{metrics['top1']:.1%} right on its test photos")
+    parts.append(f"seen in {sum(seen.timings.values()):.2f} s")
+    lines = [f"**{plain(checkpoint)}** · {' · '.join(parts)}", *seen.notes]
+    left, top, right, bottom = seen.box
+    if (right - left) * (bottom - top) < 0.999 * seen.photo.shape[0] * seen.photo.shape[1]:
+        lines.append("The dimmed margin lies outside what the model sees.")
+    return "\n\n".join(lines)
+
+
+def top(seen: Inspection, k: int = 5) -> dict[str, dict[str, float]]:
+    """The k most probable classes of each branch there is: {"SA + GLCA" | "SA" | "GLCA": {class: probability}}."""
+    branches = {"SA": "sa"} if seen.glca_probabilities is None else {"SA + GLCA": "fused", "SA": "sa", "GLCA": "glca"}
+    return {name: dict(seen.top(k, branch)) for name, branch in branches.items()}
+
+
+def bars(predictions: dict[str, dict[str, float]]) -> str:
+    """Predictions as HTML: per branch a short list, each class with a bar and its probability in percent."""
+    return "".join(_branch(name, found) for name, found in predictions.items())
+
+
+def _branch(name: str, found: dict[str, float]) -> str:
+    kind = {"SA": "sa", "GLCA": "glca"}.get(name, "both")
+    rows = "".join(_bar(*item) for item in found.items())
+    return f'<section class="branch {kind}"><h4>{name}</h4><ol>{rows}</ol></section>'
+
+
+def _bar(name: str, probability: float) -> str:
+    shown = html.escape(readable(name))
+    return f'<li style="--p:{probability:.2%}"><span title="{shown}">{shown}</span><b>{probability:.1%}</b></li>'
+
+
+def readable(name: str) -> str:
+    """CUB's "001.Black_footed_Albatross" as "Black footed Albatross"; other names stay, but for underscores."""
+    number, dot, rest = name.partition(".")
+    return (rest if dot and number.isdigit() and rest else name).replace("_", " ")
+
+
+def plain(text: str) -> str:
+    """`text` for a Markdown sentence, shown as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>|#~$])", r"\\\1", text)
+
+
+def choices(seen: Inspection) -> list[tuple[str, str]]:
+    """Class names to choose from: (as shown, as the checkpoint has it)."""
+    return [(readable(name), name) for name in seen.classes]
+
+
+def layer(seen: Inspection, number: int, map: np.ndarray, fusion: str, discard: float) -> str:
+    dropped = f", the weakest {discard:.0%} of each row dropped" if discard else ""
+    return (
+        f"**Layer {number} of {seen.num_layers}.** How much of every patch is in the class token after this layer: "
+        f"attention rollout over the {FUSED[fusion]} of the heads{dropped}. All patches together hold "
+        f"{percent(float(map.sum()))}, the strongest {percent(float(map.max()))}. "
+        "*Click a patch to see what it attends to.*"
+    )
+
+
+def layers(seen: Inspection) -> str:
+    return f"The rollout after each of the {seen.num_layers} layers, on one scale. *Click one to enlarge it.*"
+
+
+def heads(seen: Inspection, number: int) -> str:
+    return (
+        f"**Layer {number}, {seen.num_heads} heads.** What the class token attends to in this layer alone, one picture "
+        "a head, on one scale."
+    )
+
+
+def token(row: int, column: int, number: int, head: int, map: np.ndarray) -> str:
+    of = f"head {head}" if head else "mean of all heads"
+    return (
+        f"**Row {row}, column {column}, layer {number}, {of}.** What the outlined patch attends to. All patches "
+        f"together get {percent(float(map.sum()))} of its attention, the strongest {percent(float(map.max()))}; the "
+        "rest goes to the class token. *Click another patch.*"
+    )
+
+
+def selection(seen: Inspection, before: Inspection) -> str:
+    """How many patches R selects, and what that does to the predictions, beside those at the checkpoint's own R."""
+    assert seen.selected is not None
+    name, now = seen.top(1)[0]
+    old_name, old = before.top(1)[0]
+    moved = (
+        f"The prediction stays **{plain(readable(name))}** ({old:.1%} → {now:.1%})."
+        if name == old_name
+        else f"The prediction moves from **{plain(readable(old_name))}** to **{plain(readable(name))}** ({now:.1%})."
+    )
+    trap = " This checkpoint reads out the class token alone, which R cannot reach."
+    rows = "\n".join(
+        f"| {label} | {_first(before, branch)} | {_first(seen, branch)} |"
+        for label, branch in (("SA", "sa"), ("GLCA", "glca"), ("SA + GLCA", "fused"))
+    )
+    return (
+        f"**R = {seen.top_ratio:.0%}: {len(seen.selected)} of {seen.layout.patches} patches.** The outlined patches "
+        "are the strongest in SA's map; they and the class token are all that asks in the GLCA block. "
+        f"{moved}{trap if seen.config.readout == 'class' else ''}\n\n"
+        f"| | R = {before.top_ratio:.0%}, as trained | R = {seen.top_ratio:.0%} |\n|---|---|---|\n{rows}"
+    )
+
+
+def _first(seen: Inspection, branch: str) -> str:
+    name, probability = seen.top(1, branch)[0]
+    return f"{plain(readable(name))} {probability:.1%}"
+
+
+def evidence(seen: Inspection, target: int) -> tuple[str, str]:
+    name = plain(readable(seen.classes[target]))
+    return (
+        f"**Gradient-weighted rollout for {name}.** The rollout, counting only attention that speaks for it.",
+        f"**Relevance for {name}** (Chefer et al., 2021). How much each patch adds to SA's score for it.",
+    )
