@@ -50,6 +50,7 @@ def save_checkpoint(
     fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         save_file(tensors, fresh / WEIGHTS, metadata=METADATA)
+        (fresh / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         _write_json(fresh / CONFIG, config)
         _write_json(fresh / METRICS, dict(metrics or {}))
         text = model_card(model, place.name, dict(metrics or {}), dict(card or {}))
