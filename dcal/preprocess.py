@@ -41,6 +41,8 @@ class Preprocess:
     def __post_init__(self) -> None:
         known("fit", self.fit, FITS)
         known("interpolation", self.interpolation, INTERPOLATIONS)
+        if len(self.size) != 2 or min(self.size) < 1:
+            raise DCALError(f"an input's size is (height, width) in pixels, both at least 1, got {self.size}")
         if not 0 < self.crop_fraction <= 1:
             raise DCALError(f"crop_fraction must lie in (0, 1], got {self.crop_fraction}")
 
@@ -51,11 +53,14 @@ class Preprocess:
         return left, top, left + box_width, top + box_height
 
     def box_size(self, height: int, width: int) -> tuple[float, float]:
-        """(height, width) of that part in the photo's pixels; training moves it about, evaluation centres it."""
+        """(height, width) of that part in the photo's pixels; training moves it about, evaluation centres it.
+
+        Never larger than the photo, not even by a rounding error, which the resampling would refuse.
+        """
         if self.fit == "squash":
             return self.crop_fraction * height, self.crop_fraction * width
         scale = self.crop_fraction * min(height / self.size[0], width / self.size[1])
-        return scale * self.size[0], scale * self.size[1]
+        return min(scale * self.size[0], float(height)), min(scale * self.size[1], float(width))
 
     def render(self, picture: Image.Image, box: Box | None = None) -> Image.Image:
         """The part of an RGB `picture` inside `box` (default: `self.box`), resampled once to `size`."""
