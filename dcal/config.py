@@ -79,7 +79,7 @@ def check_ratio(ratio: float) -> float:
     return ratio
 
 
-def _from_dict(cls: type, values: dict[str, Any]) -> Any:
+def _from_dict(cls: type, values: Any) -> Any:
     if not isinstance(values, dict):
         raise DCALError(f"{cls.__name__} must be a JSON object, got {type(values).__name__}")
     fields = {f.name: f for f in dataclasses.fields(cls)}
