@@ -43,7 +43,7 @@ def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Map
     ]
     if metrics:
         lines += ["", "## Measured", "", "Ratios and accuracies are fractions.", "", "| figure | value |", "|---|---|"]
-        lines += [f"| {key} | {_shown(value)} |" for key, value in metrics.items()]
+        lines += [f"| {_shown(key)} | {_shown(value)} |" for key, value in metrics.items()]
     for heading, text in sections.items():
         lines += ["", f"## {heading}", "", text]
     return "\n".join(lines) + "\n"

@@ -182,9 +182,9 @@ _fingerprints: weakref.WeakKeyDictionary[DCAL, tuple[tuple[tuple[int, int], ...]
 def fingerprint(model: DCAL) -> str:
     """SHA-256 of the model's weights: of its `model.safetensors` as loaded, so that `sha256sum` gives the same.
 
-    Any other model, or one that was changed or moved since, has the hash of the file that stores it without loss: in half
-    precision where that loses nothing, else in float32. So a model that was loaded keeps its hash on every device until
-    its weights change.
+    Any other model, or one that was changed or moved since, has the hash of the file that stores it without loss: in
+    half precision where that loses nothing, else in float32. So a model that was loaded keeps its hash on every device
+    until its weights change.
     """
     versions = _versions(model)
     known = _fingerprints.get(model)
