@@ -94,10 +94,9 @@ def attend_keeping_mean(
     b, h, n, d = q.shape
     output = q.new_empty((b, n, h, d)).transpose(1, 2)  # in this order joining the heads afterwards copies nothing
     mean = q.new_empty((b, n, n)) if mean is None else mean
-    weights = q.new_full((b, 1, h), 1 / h)  # the mean as a product: half of torch.mean's time
     for rows, block in attention_rows(q, k):
         torch.matmul(block, v, out=output[:, :, rows])
-        torch.bmm(weights, block.flatten(2), out=mean[:, rows].view(b, 1, -1))
+        torch.sum(block, dim=1, out=mean[:, rows]).div_(h)  # twice as fast as torch.mean
     return output, mean
 
 
@@ -116,9 +115,23 @@ def finish_block(
 
     `x` is the block's input (the residual) and `normed` = norm1(x), of the query tokens alone.
     """
+    return add_mlp(block, add_attention(block, x, normed, attended))
+
+
+def add_attention(
+    block: Block,
+    x: Float[Tensor, "b n width"],
+    normed: Float[Tensor, "b n width"],
+    attended: Float[Tensor, "b h n d"],
+) -> Float[Tensor, "b n width"]:
+    """The first half of `finish_block`."""
     attention = block.attn
     y = attention.norm(rearrange(attended, "b h n d -> b n (h d)"))
     if getattr(attention, "gate", None) is not None:
         y = y * attention.gate(normed).sigmoid()
-    x = x + block.drop_path1(block.ls1(attention.proj_drop(attention.proj(y))))
+    return x + block.drop_path1(block.ls1(attention.proj_drop(attention.proj(y))))
+
+
+def add_mlp(block: Block, x: Float[Tensor, "b n width"]) -> Float[Tensor, "b n width"]:
+    """The second half of `finish_block`."""
     return x + block.drop_path2(block.ls2(block.mlp(block.norm2(x))))

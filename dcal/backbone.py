@@ -17,7 +17,15 @@ from timm.models import VisionTransformer
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from dcal.attention import attend, attend_keeping_mean, dropout_of, finish_block, project
+from dcal.attention import (
+    add_attention,
+    add_mlp,
+    attend,
+    attend_keeping_mean,
+    dropout_of,
+    finish_block,
+    project,
+)
 from dcal.errors import CheckpointError, DCALError
 from dcal.pairing import is_matching, pair_order
 from dcal.preprocess import Preprocess
@@ -182,7 +190,9 @@ def encode(
             attended = attend(q, k, v, dropout_of(block.attn))
             if keep_rollout:
                 layers.append(QueriesKeys(q.detach(), k.detach()))
-        x = finish_block(block, x, normed, attended)
+        x = add_attention(block, x, normed, attended)
+        del normed, q, k, v, attended  # not held through the MLP, where memory peaks
+        x = add_mlp(block, x)
     return x, layers
 
 
