@@ -76,8 +76,6 @@ def difference(
     first: Float[np.ndarray, "rows cols"], second: Float[np.ndarray, "rows cols"]
 ) -> tuple[Float[np.ndarray, "rows cols"], float]:
     """(second − first, its largest magnitude m): draw it with `colormap=DIVERGING` from −m to m; zero is white then."""
-    if first.shape != second.shape:
-        raise DCALError(f"maps of {first.shape} and {second.shape} patches cannot be subtracted")
     delta = second - first
     low, high = shared_scale(delta)
     return delta, max(-low, high)

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from dcal.draw.colour import table
 
 RGB = UInt8[np.ndarray, "height width 3"]
+AnyRGB = UInt8[np.ndarray, "_ _ 3"]  # where several sizes meet in one signature
 ENDS = 0.11  # share of the bar's width that each plain end takes, to carry its number
 
 
@@ -40,7 +41,7 @@ def bar(width: int, low: float, high: float, colormap: str = "viridis", height: 
     ramp = np.clip((np.arange(width) - plain) / max(1, width - 2 * plain - 1), 0, 1)
     colours = table(colormap)[np.rint(ramp * 255).astype(int)]
     image = Image.fromarray(np.repeat(colours[None], height, axis=0))
-    draw, size = ImageDraw.Draw(image), round(min(0.6 * height, width / 14))
+    draw, size = ImageDraw.Draw(image), max(4, round(min(0.6 * height, width / 14)))
     for value, x, anchor, ground in (
         (low, 0.35 * height, "lm", colours[0]),
         (high, width - 0.35 * height, "rm", colours[-1]),
@@ -49,7 +50,7 @@ def bar(width: int, low: float, high: float, colormap: str = "viridis", height: 
     return np.asarray(image)
 
 
-def under(picture: RGB, *others: RGB) -> RGB:
+def under(picture: AnyRGB, *others: AnyRGB) -> AnyRGB:
     """`picture` with others below it (its colour bar, say), each scaled to its width."""
     return np.concatenate([picture, *(_as_wide(other, picture.shape[1]) for other in others)])
 
@@ -59,7 +60,7 @@ def percent(fraction: float) -> str:
     return f"{float(f'{100 * fraction:.3g}'):g}%"
 
 
-def _as_wide(picture: RGB, width: int) -> RGB:
+def _as_wide(picture: AnyRGB, width: int) -> AnyRGB:
     if picture.shape[1] == width:
         return picture
     height = max(1, round(picture.shape[0] * width / picture.shape[1]))

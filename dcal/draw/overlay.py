@@ -30,7 +30,7 @@ def photo(seen: Inspection, max_side: int | None = MAX_SIDE) -> RGB:
 def overlay(
     seen: Inspection,
     map: Float[np.ndarray, "rows cols"],
-    opacity: float = 0.6,
+    opacity: float | int = 0.6,
     colormap: str = "viridis",
     low: float | None = None,
     high: float | None = None,
@@ -96,7 +96,7 @@ def _scaled(seen: Inspection, max_side: int | None) -> RGB:
     return cv2.resize(seen.photo, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
-def _fade(picture: RGB, share: float) -> RGB:
+def _fade(picture: RGB, share: float | int) -> RGB:
     """`picture` with its colours drained: 0 leaves them, 1 makes it grey."""
     grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return cv2.addWeighted(grey, share, picture, 1 - share, 0)

@@ -31,12 +31,14 @@ def drawn_size(seen: Inspection, max_side: int | None = MAX_SIDE) -> tuple[int, 
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def grid_position(length: int, extent: int, low: float, high: float, count: int) -> Float[np.ndarray, " length"]:
-    """Where the centres of `length` pixels, drawn over `extent` photo pixels, lie on a grid of `count` patches.
+def grid_position(
+    pixels: Int[np.ndarray, " some"], length: int, extent: int, low: float, high: float, count: int
+) -> Float[np.ndarray, " some"]:
+    """Where the centres of `pixels`, of `length` drawn over `extent` photo pixels, lie on a grid of `count` patches.
 
     The grid covers [low, high) of the photo: 0 is its first edge, `count` its last; less or more lies outside.
     """
-    centres = (np.arange(length) + 0.5) * (extent / length)
+    centres = (pixels + 0.5) * (extent / length)
     return (centres - low) / (high - low) * count
 
 
@@ -70,18 +72,19 @@ def spreads(
     """(down, across) for a (rows, cols) `grid` on a drawn picture of `size`: its pixels are down @ map @ across.T"""
     (height, width), (rows, cols) = size, grid
     left, top, right, bottom = seen.box
-    down = grid_position(height, seen.photo.shape[0], top, bottom, rows)
-    across = grid_position(width, seen.photo.shape[1], left, right, cols)
+    down = grid_position(np.arange(height), height, seen.photo.shape[0], top, bottom, rows)
+    across = grid_position(np.arange(width), width, seen.photo.shape[1], left, right, cols)
     return spread(down, rows, smooth), spread(across, cols, smooth)
 
 
-def patch_at(seen: Inspection, x: float, y: float, shape: tuple[int, ...]) -> tuple[int, int] | None:
+def patch_at(seen: Inspection, x: int, y: int, shape: tuple[int, ...]) -> tuple[int, int] | None:
     """(row, col) of the patch under pixel (x, y) of a drawn picture of `shape` (height, width, …), None outside."""
     height, width = shape[:2]
     if not (0 <= x < width and 0 <= y < height):
         return None
     left, top, right, bottom = seen.box
-    row = grid_index(grid_position(height, seen.photo.shape[0], top, bottom, seen.layout.rows), seen.layout.rows)
-    col = grid_index(grid_position(width, seen.photo.shape[1], left, right, seen.layout.cols), seen.layout.cols)
-    found = int(row[int(y)]), int(col[int(x)])
+    (photo_height, photo_width), layout = seen.photo.shape[:2], seen.layout
+    down = grid_position(np.array([y]), height, photo_height, top, bottom, layout.rows)
+    across = grid_position(np.array([x]), width, photo_width, left, right, layout.cols)
+    found = int(grid_index(down, layout.rows)[0]), int(grid_index(across, layout.cols)[0])
     return found if min(found) >= 0 else None

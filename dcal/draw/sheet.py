@@ -20,6 +20,7 @@ from dcal.errors import DCALError
 from dcal.record import Inspection
 
 RGB = UInt8[np.ndarray, "height width 3"]
+AnyRGB = UInt8[np.ndarray, "_ _ 3"]  # where several sizes meet in one signature
 STRIP_TILE = 220  # pixels of the longer side of a picture in a strip
 GAP = 4  # pixels between pictures
 GROUND = (24, 24, 27)  # what shows in the gaps
@@ -28,7 +29,7 @@ GROUND = (24, 24, 27)  # what shows in the gaps
 def figure(
     seen: Inspection,
     map: Float[np.ndarray, "rows cols"],
-    opacity: float = 0.6,
+    opacity: float | int = 0.6,
     colormap: str = "viridis",
     low: float | None = None,
     high: float | None = None,
@@ -48,7 +49,7 @@ def grid(
     maps: Float[np.ndarray, "count rows cols"],
     labels: Sequence[str],
     columns: int,
-    opacity: float = 0.6,
+    opacity: float | int = 0.6,
     colormap: str = "viridis",
     low: float | None = None,
     high: float | None = None,
@@ -79,11 +80,11 @@ def strip(
     )
 
 
-def tile_at(seen: Inspection, x: float, y: float, count: int, most: int = 6, tile: int = STRIP_TILE) -> int | None:
+def tile_at(seen: Inspection, x: int, y: int, count: int, most: int = 6, tile: int = STRIP_TILE) -> int | None:
     """Which of `count` maps lies under pixel (x, y) of a `strip` with the same `most` and `tile`; None for none."""
     height, width = drawn_size(seen, tile)
     columns = columns_for(count, most)
-    row, col = int(y // (height + GAP)), int(x // (width + GAP))
+    row, col = y // (height + GAP), x // (width + GAP)
     index = row * columns + col
     return index if 0 <= col < columns and 0 <= index < count else None
 
@@ -95,7 +96,7 @@ def columns_for(count: int, most: int) -> int:
     return min(range(most, most // 2, -1), key=lambda columns: math.ceil(count / columns) * columns)
 
 
-def beside(pictures: Sequence[RGB]) -> RGB:
+def beside(pictures: Sequence[AnyRGB]) -> AnyRGB:
     """Pictures of one height in a row, a small gap between them."""
     height = pictures[0].shape[0]
     gap = np.full((height, GAP, 3), GROUND, dtype=np.uint8)
@@ -110,7 +111,7 @@ def png(picture: RGB) -> bytes:
     return buffer.getvalue()
 
 
-def _stack(rows: Sequence[RGB]) -> RGB:
+def _stack(rows: Sequence[AnyRGB]) -> AnyRGB:
     """Rows below each other; the last may be shorter, and is filled up."""
     width = max(row.shape[1] for row in rows)
     padded = [cv2.copyMakeBorder(r, 0, GAP, 0, width - r.shape[1], cv2.BORDER_CONSTANT, value=GROUND) for r in rows]
