@@ -65,7 +65,7 @@ $(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv $(VENV) ||
 	echo "$(PYTHON) could not make $(VENV); on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }; \
 echo "Installing into $(VENV) ..."; \
 if $(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet $(UV); then \
-	$(BIN)/python -m uv pip install --python $(BIN)/python $(1); \
+	$(BIN)/python -m uv pip install --compile-bytecode --python $(BIN)/python $(1); \
 else \
 	echo "uv cannot be installed here; pip does the same, slower." >&2; \
 	$(BIN)/python -m pip install $(1); \
