@@ -233,7 +233,7 @@ class Explorer:
     def at_ratio(self, entry: Entry, ratio: float) -> Inspection:
         """The entry's record under another R; the backbone does not run."""
         with self._running:
-            return dcal.reselect(self.shelf.model(entry.checkpoint), entry.seen, ratio)
+            return dcal.reselect(self.shelf.model(entry.checkpoint), entry.seen, float(ratio))
 
     @told
     def evidence(

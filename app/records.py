@@ -33,7 +33,7 @@ class Entry:
     def rolled(self, fusion: str, discard: float) -> np.ndarray:
         """`Inspection.rolled`, once per setting."""
         if (fusion, discard) not in self.rollouts:
-            self.rollouts[fusion, discard] = self.seen.rolled(fusion, discard)
+            self.rollouts[fusion, discard] = self.seen.rolled(fusion, float(discard))
         return self.rollouts[fusion, discard]
 
 

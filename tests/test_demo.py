@@ -1,0 +1,469 @@
+"""The demo's callbacks as plain functions: they draw what the core says, and run a model only where it must."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from gradio import processing_utils
+from PIL import Image
+
+import dcal
+from app import demo, page, words
+from app.explorer import NOT_UPLOADED, Explorer
+from app.gestures import PAUSE, PLAY, Gestures
+from app.records import Entry, Records, size
+from app.shelf import Shelf
+from dcal import draw
+
+SIZE = (96, 64)  # 6 × 4 patches
+CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "Crested <Auklet>", "Parakeet|Auklet", "e", "f", "g")
+ENDPOINTS = {
+    *("inspect", "layer", "layers", "heads", "token", "compare", "select", "evidence"),
+    *("download_picture", "download_record"),
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `cub50-full` and `other`, which has no GLCA; tiny, untrained."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for name, ablation in (("other", "sa_only"), ("cub50-full", "full")):
+        model = dcal.create_model(
+            "deit_tiny_patch16_224", len(CLASSES), ablation=ablation, img_size=SIZE, classes=CLASSES, top_ratio=0.25
+        )
+        dcal.save(model, folder / name, metrics={"top1": 0.793})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shelf(checkpoints: Path) -> Shelf:
+    return Shelf(checkpoints)
+
+
+@pytest.fixture(scope="module")
+def blocks(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
+    async def build() -> gr.Blocks:  # outside a running loop gradio makes loops of its own and leaves them open
+        return page.page(Explorer(shelf, tmp_path_factory.mktemp("page")), [])
+
+    return asyncio.run(build())
+
+
+@pytest.fixture
+def explorer(shelf: Shelf, tmp_path: Path) -> Explorer:
+    return Explorer(shelf, tmp_path)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> dict[str, Any]:
+    """An uploaded picture, 90 × 130 px, as gradio describes it."""
+    path = tmp_path / "photo.png"
+    noise = np.random.default_rng(1).integers(0, 256, (13, 9, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((90, 130)).save(path)
+    return {"path": str(path), "orig_name": "photo.png", "meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.fixture
+def key(explorer: Explorer, photo: dict[str, Any]) -> str:
+    found, _, _ = explorer.inspect(photo, "cub50-full")
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def no_model(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on a forward pass fails the test."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        pytest.fail("a model ran")
+
+    monkeypatch.setattr(dcal.DCAL, "embed", refuse)
+
+
+def click(x: int, y: int) -> gr.SelectData:
+    return SimpleNamespace(index=[x, y])  # type: ignore[return-value]
+
+
+class TestInspect:
+    def test_predictions_of_each_branch_and_a_summary(self, explorer: Explorer, photo: dict[str, Any]) -> None:
+        key, predictions, summary = explorer.inspect(photo, "cub50-full")
+        seen = explorer.records.get(key).seen
+        assert list(predictions) == ["SA + GLCA", "SA", "GLCA"]
+        for name, branch in (("SA + GLCA", "fused"), ("SA", "sa"), ("GLCA", "glca")):
+            assert list(predictions[name].items()) == seen.top(5, branch)
+        for part in ("cub50-full", "deit_tiny_patch16_224", "64×96 px", "6×4 patches", "12 layers of 3 heads", "79.3%"):
+            assert part in summary
+        np.testing.assert_array_equal(seen.photo, np.asarray(Image.open(photo["path"])))
+
+    def test_without_glca_there_is_sa_alone(self, explorer: Explorer, photo: dict[str, Any]) -> None:
+        assert list(explorer.inspect(photo, "other")[1]) == ["SA"]
+
+    def test_no_picture_is_no_error(self, explorer: Explorer) -> None:
+        assert explorer.inspect(None, "cub50-full") == (None, {}, words.EMPTY)
+
+    def test_a_new_picture_takes_the_place_of_the_old(self, explorer: Explorer, photo: dict[str, Any]) -> None:
+        first, _, _ = explorer.inspect(photo, "cub50-full")
+        second, _, _ = explorer.inspect(photo, "other", first)
+        assert len(explorer.records) == 1
+        assert explorer.records.get(second).checkpoint == "other"
+
+    def test_a_bad_picture_gets_the_cores_message(self, explorer: Explorer, tmp_path: Path) -> None:
+        path = tmp_path / "not-a-picture.png"
+        path.write_bytes(b"%PDF-1.4")
+        with pytest.raises(gr.Error, match="PDF document") as caught:
+            explorer.inspect({"path": str(path)}, "cub50-full")
+        assert str(tmp_path) not in str(caught.value)  # no visitor learns where the server keeps its files
+        assert caught.value.duration is None  # stays until it is closed
+
+    def test_an_unknown_checkpoint_lists_the_known(self, explorer: Explorer, photo: dict[str, Any]) -> None:
+        with pytest.raises(gr.Error, match=r"'\.\./x'; there are cub50-full, other"):
+            explorer.inspect(photo, "../x")
+
+    @pytest.mark.parametrize(
+        "image",
+        [
+            {"path": str(Path(__file__).parent.parent / "README.md")},
+            {"path": "https://example.org/a.png"},
+            {"path": None, "url": "data:image/png;base64,iVBORw0KGgo="},
+            "https://example.org/a.png",
+            7,
+        ],
+    )
+    def test_nothing_is_read_that_was_not_uploaded(self, explorer: Explorer, image: Any) -> None:
+        with pytest.raises(gr.Error, match=NOT_UPLOADED):
+            explorer.inspect(image, "cub50-full")
+
+    def test_a_path_out_of_the_folder_is_refused(self, explorer: Explorer, tmp_path: Path) -> None:
+        with pytest.raises(gr.Error, match=NOT_UPLOADED):
+            explorer.inspect({"path": f"{tmp_path}/../photo.png"}, "cub50-full")
+
+
+@pytest.mark.usefixtures("no_model")
+class TestMaps:
+    """What is drawn from the record alone."""
+
+    def test_a_layer(self, explorer: Explorer, key: str) -> None:
+        seen = explorer.records.get(key).seen
+        picture, said = explorer.layer(key, 5, colormap="magma", opacity=1, smooth=True)
+        low, high = float(seen.rollout.min()), float(seen.rollout.max())
+        np.testing.assert_array_equal(picture, draw.figure(seen, seen.rollout[4], 1, "magma", low, high, True))
+        assert said.startswith("**Layer 5 of 12.**")
+        assert draw.percent(float(seen.rollout[4].sum())) in said
+
+    def test_a_layer_on_its_own_scale_under_another_fusion(self, explorer: Explorer, key: str) -> None:
+        seen = explorer.records.get(key).seen
+        picture, said = explorer.layer(key, 3, "max", 0.5, one_scale=False)
+        np.testing.assert_array_equal(picture, draw.figure(seen, seen.rolled("max", 0.5)[2]))
+        assert "maximum" in said
+        assert "50%" in said
+
+    def test_all_layers(self, explorer: Explorer, key: str) -> None:
+        seen = explorer.records.get(key).seen
+        picture, said = explorer.layers(key)
+        np.testing.assert_array_equal(picture, draw.strip(seen, seen.rollout, [str(i) for i in range(1, 13)]))
+        assert "12 layers" in said
+
+    def test_heads(self, explorer: Explorer, key: str) -> None:
+        seen = explorer.records.get(key).seen
+        picture, said = explorer.heads(key, 2)
+        maps = np.stack([seen.head(1, head) for head in range(3)])
+        grid = draw.grid(seen, maps, ["head 1", "head 2", "head 3"], 3, tile=1024 // 3)
+        np.testing.assert_array_equal(picture[: len(grid)], grid)
+        assert "3 heads" in said
+
+    @pytest.mark.parametrize("head", [0, 3])
+    def test_a_token(self, explorer: Explorer, key: str, head: int) -> None:
+        seen = explorer.records.get(key).seen
+        picture, said = explorer.token(key, 6, 4, 11, head)
+        map = seen.token(10, 5, 3, head - 1 if head else None)
+        np.testing.assert_array_equal(picture, draw.figure(seen, map, marked=(5, 3)))
+        assert "Row 6, column 4, layer 11" in said
+
+    @pytest.mark.parametrize(
+        ("kind", "name"), [("input", "glca_input_map"), ("block", "glca_map"), ("local", "glca_local_map")]
+    )
+    def test_sa_and_glca_share_a_scale(self, explorer: Explorer, key: str, kind: str, name: str) -> None:
+        seen = explorer.records.get(key).seen
+        sa, glca, difference, *said = explorer.compare(key, kind)
+        maps = seen.sa_map, getattr(seen, name)
+        low, high = draw.shared_scale(*maps)
+        for picture, map in zip((sa, glca), maps, strict=True):
+            np.testing.assert_array_equal(picture, draw.figure(seen, map, low=low, high=high, max_side=512))
+        delta, most = draw.difference(*maps)
+        expected = draw.figure(seen, delta, colormap=draw.DIVERGING, low=-most, high=most, max_side=512)
+        np.testing.assert_array_equal(difference, expected)
+        assert all(said)
+
+    def test_a_selection(self, explorer: Explorer, key: str) -> None:
+        seen = explorer.records.get(key).seen
+        picture, said = explorer.select(key, 0.5)
+        again = dcal.reselect(explorer.shelf.model("cub50-full"), seen, 0.5)
+        np.testing.assert_array_equal(picture, draw.selection(seen, again.selected_mask))
+        assert "R = 50%: 12 of 24 patches" in said
+        assert f"{again.top(1)[0][1]:.1%}" in said
+        assert "R = 25%, as trained" in said
+
+    def test_the_first_layer_of_the_model_is_1(self, explorer: Explorer, key: str) -> None:
+        for layer in (0, 13, 2.5, None, "2"):
+            with pytest.raises(gr.Error, match=r"There is no layer .*: choose 1 to 12"):
+                explorer.layer(key, layer)  # type: ignore[arg-type]
+        with pytest.raises(gr.Error, match="There is no row 7: choose 1 to 6"):
+            explorer.token(key, 7, 1, 1)
+        with pytest.raises(gr.Error, match="There is no column 5: choose 1 to 4"):
+            explorer.token(key, 1, 5, 1)
+        with pytest.raises(gr.Error, match="There is no head 4: choose 1 to 3"):
+            explorer.token(key, 1, 1, 1, head=4)
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda e, k: e.layer(k, 1, colormap="jet"), "'jet'.*'viridis'"),
+            (lambda e, k: e.layer(k, 1, fusion="sum"), "'sum'.*'mean', 'max', 'min'"),
+            (lambda e, k: e.layer(k, 1, opacity=60.0), r"\[0, 1\], got 60"),
+            (lambda e, k: e.layer(k, 1, discard=1.0), r"\[0, 1\), got 1"),
+            (lambda e, k: e.select(k, 0.0), r"\(0, 1\], got 0"),
+            (lambda e, k: e.compare(k, "both"), "'both'.*'input', 'block', 'local'"),
+            (lambda e, k: e.evidence(k, "Dodo"), "'Dodo': choose one of the 7"),
+        ],
+    )
+    def test_the_page_says_what_is_wrong(
+        self, explorer: Explorer, key: str, call: Callable[..., Any], message: str
+    ) -> None:
+        with pytest.raises(gr.Error, match=message):
+            call(explorer, key)
+
+
+class TestWithoutGLCA:
+    def test_every_view_says_so(self, explorer: Explorer, photo: dict[str, Any]) -> None:
+        key, _, _ = explorer.inspect(photo, "other")
+        assert explorer.select(key, 0.5) == (None, words.NO_GLCA)
+        sa, glca, difference, *said = explorer.compare(key)
+        assert sa is not None
+        assert (glca, difference) == (None, None)
+        assert said[1] == words.NO_GLCA
+
+
+class TestEvidence:
+    def test_maps_for_a_class_are_kept_with_the_record(
+        self, explorer: Explorer, key: str, photo: dict[str, Any]
+    ) -> None:
+        gradient, relevance, *said = explorer.evidence(key, CLASSES[3])
+        seen = dcal.inspect(explorer.shelf.model("cub50-full"), photo["path"], target=3)
+        kept = explorer.records.get(key).seen
+        assert kept.target == 3
+        assert kept.notes == seen.notes
+        for picture, name in ((gradient, "gradient_rollout"), (relevance, "relevance")):
+            np.testing.assert_allclose(getattr(kept, name), getattr(seen, name), rtol=1e-4, atol=1e-7)
+            np.testing.assert_array_equal(picture, draw.figure(seen=kept, map=getattr(kept, name), max_side=512))
+        assert all("Parakeet\\|Auklet" in sentence for sentence in said)
+
+    @pytest.mark.usefixtures("no_model")
+    def test_the_same_class_again_runs_nothing(self, explorer: Explorer, key: str) -> None:
+        entry = explorer.records.get(key)
+        maps = {"gradient_rollout": entry.seen.sa_map, "relevance": entry.seen.sa_map}
+        for name, value in {"target": 2, **maps}.items():
+            object.__setattr__(entry.seen, name, value)
+        explorer.evidence(key, CLASSES[2])
+
+
+class TestDownloads:
+    def test_the_picture_drawn_last_large_and_lossless(self, explorer: Explorer, key: str) -> None:
+        seen = explorer.records.get(key).seen
+        explorer.token(key, 2, 3, 4, colormap="cividis")
+        path = Path(explorer.download_picture(key))
+        assert path.name == "dcal-patch-2-3-layer-4.png"
+        expected = draw.figure(seen, seen.token(3, 1, 2), colormap="cividis", max_side=2048, marked=(1, 2))
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
+
+    @pytest.mark.parametrize(
+        "draws",
+        [
+            lambda e, k: e.layer(k, 4),
+            lambda e, k: e.heads(k, 4),
+            lambda e, k: e.compare(k),
+            lambda e, k: e.select(k, 0.3),
+            lambda e, k: e.evidence(k, CLASSES[0]),
+        ],
+    )
+    def test_every_view_can_be_downloaded(self, explorer: Explorer, key: str, draws: Callable[..., Any]) -> None:
+        draws(explorer, key)
+        with Image.open(explorer.download_picture(key)) as picture:
+            assert picture.mode == "RGB"
+            assert min(picture.size) > 200
+
+    def test_nothing_drawn_nothing_to_download(self, explorer: Explorer, key: str) -> None:
+        with pytest.raises(gr.Error, match="No picture has been drawn"):
+            explorer.download_picture(key)
+
+    def test_the_record_comes_back_under_the_r_chosen_last(self, explorer: Explorer, key: str) -> None:
+        seen = explorer.records.get(key).seen
+        plain = dcal.Inspection.from_npz(explorer.download_record(key))
+        assert plain.top_ratio == 0.25
+        np.testing.assert_array_equal(plain.rollout, seen.rollout)
+        explorer.select(key, 0.5)
+        chosen = dcal.Inspection.from_npz(explorer.download_record(key))
+        assert chosen.top_ratio == 0.5
+        assert chosen.selected is not None
+        assert len(chosen.selected) == 12
+
+
+class TestGestures:
+    def test_clicking_the_middle_of_every_patch(self, explorer: Explorer, key: str) -> None:
+        seen = explorer.records.get(key).seen
+        height, width = draw.drawn_size(seen)
+        left, top, right, bottom = (edge * width / seen.photo.shape[1] for edge in seen.box)
+        for row in range(6):
+            for column in range(4):
+                x, y = left + (column + 0.5) * (right - left) / 4, top + (row + 0.5) * (bottom - top) / 6
+                found = Gestures(explorer.records).patch_at(key, click(int(x), int(y)))
+                assert found == (row + 1, column + 1)
+        with pytest.raises(gr.Error, match="no patch there"):
+            Gestures(explorer.records).patch_at(key, click(1, 1))
+        with pytest.raises(gr.Error, match="no patch there"):  # the colour bar
+            Gestures(explorer.records).patch_at(key, click(width // 2, height + 3))
+
+    def test_a_click_on_a_layer_opens_the_view_of_patches(self, explorer: Explorer, key: str) -> None:
+        height, width = draw.drawn_size(explorer.records.get(key).seen)
+        row, column, layer, tabs, view = Gestures(explorer.records).patch_from_layer(
+            key, 7, click(width // 2, height // 2)
+        )
+        assert (row, column, layer, view) == (4, 3, 7, "token")
+        assert tabs.selected == "token"
+
+    def test_a_click_in_the_strip_chooses_its_layer(self, explorer: Explorer, key: str) -> None:
+        gestures, (picture, _) = Gestures(explorer.records), explorer.layers(key)
+        height, width = picture.shape[:2]
+        assert gestures.layer_at(key, click(width // 12, height // 4)) == 1
+        assert gestures.layer_at(key, click(width - width // 12, height - height // 4)) == 12
+        assert gestures.layer_at(key, click(width + 50, 5)) == gr.skip()
+
+    def test_playing(self, explorer: Explorer, key: str) -> None:
+        gestures = Gestures(explorer.records)
+        playing, clock, label, layer = gestures.play(key, False, 12)
+        assert (playing, clock.active, label, layer) == (True, True, PAUSE, 1)
+        shown = [layer]
+        while playing:
+            playing, clock, label, layer = gestures.beat(key, layer)
+            shown.append(layer)
+        assert shown == list(range(1, 13))
+        assert (clock.active, label) == (False, PLAY)
+        assert gestures.play(key, False, 4)[3] == 4  # goes on from where it stands
+        assert gestures.play(key, True, 4)[0] is False
+
+
+class TestRecords:
+    def test_the_ones_not_used_for_longest_go(self, explorer: Explorer, key: str) -> None:
+        entry = explorer.records.get(key)
+        records = Records(most=2)
+        first, second = (records.keep(Entry("a", entry.seen)) for _ in range(2))
+        records.get(first)
+        third = records.keep(Entry("a", entry.seen))
+        assert records.get(first)
+        assert records.get(third)
+        with pytest.raises(dcal.DCALError, match="no longer kept"):
+            records.get(second)
+
+    def test_many_bytes_let_go_too_but_one_always_stays(self, explorer: Explorer, key: str) -> None:
+        seen = explorer.records.get(key).seen
+        assert size(seen) > seen.queries.nbytes + seen.keys.nbytes + seen.photo.nbytes
+        records = Records(most_bytes=size(seen) * 2 + 10)
+        keys = [records.keep(Entry("a", seen)) for _ in range(3)]
+        assert len(records) == 2
+        small = Records(most_bytes=10)
+        assert small.get(small.keep(Entry("a", seen)))
+        assert len(set(keys)) == 3
+
+    def test_before_the_first_picture(self, explorer: Explorer) -> None:
+        with pytest.raises(gr.Error, match="no picture yet"):
+            explorer.layer("", 1)
+        with pytest.raises(gr.Error, match="no longer kept"):
+            explorer.layer("gone", 1)
+
+
+class TestShelf:
+    def test_the_favourite_comes_first(self, shelf: Shelf) -> None:
+        assert shelf.names() == ["cub50-full", "other"]
+
+    def test_an_empty_shelf_says_what_to_do(self, tmp_path: Path) -> None:
+        with pytest.raises(dcal.CheckpointError, match=r"dcal train.*--checkpoints"):
+            Shelf(tmp_path)
+
+    def test_a_model_is_loaded_once_and_again_when_its_file_changed(self, checkpoints: Path, tmp_path: Path) -> None:
+        shutil.copytree(checkpoints / "other", tmp_path / "mine")
+        shelf = Shelf(tmp_path)
+        first = shelf.model("mine")
+        assert shelf.model("mine") is first
+        dcal.save(first, tmp_path / "mine")
+        assert shelf.model("mine") is not first
+
+
+class TestWords:
+    def test_bars_are_safe_html_with_percent(self) -> None:
+        bars = words.bars({"SA": {"<b>x</b>_y": 0.1234}})
+        assert "&lt;b&gt;x&lt;/b&gt; y" in bars
+        assert "<b>x" not in bars
+        assert "12.3%" in bars
+        assert "--p:12.34%" in bars
+
+    @pytest.mark.parametrize(
+        ("name", "shown"),
+        [
+            ("001.Black_footed_Albatross", "Black footed Albatross"),
+            ("goldfinch", "goldfinch"),
+            ("7.", "7."),
+            ("a.b", "a.b"),
+        ],
+    )
+    def test_readable_class_names(self, name: str, shown: str) -> None:
+        assert words.readable(name) == shown
+
+    def test_markdown_is_shown_as_it_is(self) -> None:
+        assert words.plain("a*b_c|[d]") == r"a\*b\_c\|\[d\]"
+
+
+class TestPage:
+    def test_each_event_is_an_endpoint_that_a_person_would_guess(self, blocks: gr.Blocks) -> None:
+        public = {f.api_name for f in blocks.fns.values() if f.api_visibility == "public"}
+        assert public == ENDPOINTS
+        assert {f.api_visibility for f in blocks.fns.values()} == {"public", "private"}
+
+    def test_every_endpoint_explains_itself(self, blocks: gr.Blocks) -> None:
+        described = blocks.get_api_info()["named_endpoints"]
+        assert set(described) == {f"/{name}" for name in ENDPOINTS}
+        for name, endpoint in described.items():
+            assert len(endpoint["description"]) > 30, name
+            names = [parameter["parameter_name"] for parameter in endpoint["parameters"]]
+            assert not [n for n in names if n.startswith("param_") or n == "record"], names
+
+    def test_controls_fit_the_first_checkpoint(self, blocks: gr.Blocks) -> None:
+        sliders = [b for b in blocks.blocks.values() if isinstance(b, gr.Slider) and b.label == "Layer"]
+        assert [(s.minimum, s.maximum, s.value) for s in sliders] == [(1, 12, 12)] * 3
+
+    def test_gradio_fetches_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        original = processing_utils.async_ssrf_protected_download
+        monkeypatch.setattr(processing_utils, "async_ssrf_protected_download", original)
+        page.fetch_nothing()
+        with pytest.raises(gr.Error, match=NOT_UPLOADED):
+            asyncio.run(processing_utils.async_ssrf_protected_download("https://example.org/a.png", "/nowhere"))
+
+
+class TestCommand:
+    def test_arguments(self) -> None:
+        options = demo.parse(["--port", "7000", "--checkpoints", "mine", "--no-browser"])
+        assert (options.port, options.checkpoints, options.browser) == (7000, Path("mine"), False)
+        assert demo.parse([]).checkpoints.name == "checkpoints"
+        assert demo.parse([]).browser
+
+    def test_without_checkpoints_it_says_what_to_do(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GRADIO_TEMP_DIR", "unchanged")
+        assert demo.main(["--checkpoints", str(tmp_path), "--no-browser"]) == 2
+        assert "dcal train" in capsys.readouterr().err
