@@ -94,6 +94,7 @@ def attend_keeping_mean(
     b, h, n, d = q.shape
     output = q.new_empty((b, n, h, d)).transpose(1, 2)  # in this order joining the heads afterwards copies nothing
     mean = q.new_empty((b, n, n)) if mean is None else mean
+    v = v.to(q.dtype)  # norms of queries and keys leave half precision under autocast, values do not
     for rows, block in attention_rows(q, k):
         torch.matmul(block, v, out=output[:, :, rows])
         torch.sum(block, dim=1, out=mean[:, rows]).div_(h)  # twice as fast as torch.mean

@@ -93,6 +93,13 @@ def test_keeping_the_mean_changes_nothing_in_the_output(count):
     NEAR(mean, torch.softmax(q @ k.transpose(-2, -1) / 5**0.5, dim=-1).mean(dim=1))
 
 
+def test_queries_and_keys_may_be_more_precise_than_values():
+    """As under autocast on a GPU, where their norms compute in float32."""
+    q, k, v = random_heads(7, 7, 7)
+    output, _ = fast.attend_keeping_mean(q.float(), k.float(), v.bfloat16())
+    torch.testing.assert_close(output.double(), fast.attend(q, k, v), rtol=0.05, atol=0.05)
+
+
 @pytest.mark.parametrize("count", [7, fast.WHOLE_BELOW + 5])
 def test_logits_of_thousands_neither_overflow_nor_vanish(count):
     q, k, v = (100 * t.float() for t in random_heads(count, count, count))

@@ -18,6 +18,7 @@ from dcal.draw.colour import table
 
 HEIGHT, WIDTH, ROWS, COLS = 53, 71, 3, 5
 BOX = (7.25, 4.5, 60.75, 49.25)  # left, top, right, bottom: no edge on a pixel
+LARGE_BOX = (10 * BOX[0], 10 * BOX[1], 10 * BOX[2], 10 * BOX[3])
 
 
 def record(
@@ -215,7 +216,7 @@ class TestOverlay:
 
 class TestSelection:
     def test_selected_patches_are_as_bright_as_the_photo_others_dimmer_the_unseen_dimmest(self) -> None:
-        seen = record(530, 710, tuple(10 * edge for edge in BOX))  # large, so that outlines are thin
+        seen = record(530, 710, LARGE_BOX)  # large, so that outlines are thin
         mask = np.zeros((ROWS, COLS), dtype=bool)
         mask[1, 3] = mask[0, 0] = True
         found = draw.selection(seen, mask, max_side=None)
@@ -234,7 +235,7 @@ class TestSelection:
         assert min(counted.values()) > 300
 
     def test_the_outline_runs_along_the_inside_of_the_marked_patch(self) -> None:
-        seen = record(530, 710, tuple(10 * edge for edge in BOX))
+        seen = record(530, 710, LARGE_BOX)
         accent = (draw.mark(seen, np.zeros((530, 710, 3), dtype=np.uint8), 2, 4) == (255, 196, 0)).all(axis=2)
         ys, xs = np.nonzero(accent)
         middle_y, middle_x = 417, 553  # in that patch

@@ -99,6 +99,20 @@ def test_an_image_as_its_own_distractor_is_self_attention(model):
     NEAR(out.pwca_feature, out.sa_feature)
 
 
+@pytest.mark.parametrize("variant", ["plain", "registers"])
+def test_so_are_the_gradients(variant):
+    """Of all that the branches share, down to the patch embedding."""
+    model = small_model(variant, ablation="sa_pwca")
+    out = model(pictures(3), distractor=torch.arange(3))
+    names, shared = zip(*model.named_parameters(), strict=True)
+    wanted, got = (
+        torch.autograd.grad(y.square().sum(), shared, retain_graph=True) for y in (out.sa_logits, out.pwca_logits)
+    )
+    for name, *pair in zip(names, got, wanted, strict=True):
+        NEAR(*pair, msg=name)
+        assert pair[0].any(), name
+
+
 def test_another_distractor_does_distract(model):
     out = model(pictures(4), distractor=torch.tensor([1, 0, 3, 2]))
     assert ((out.pwca_logits - out.sa_logits).abs().amax(dim=1) > 1e-2).all()
