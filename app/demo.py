@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve the page until it is stopped. What visitors upload is kept in a folder of its own, and goes with it."""
     options = parse(arguments)
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-    # Before torch is imported: its idle threads sleep instead of spinning, or a busy machine takes seconds for a picture
+    # Before torch is imported: its idle threads sleep instead of spinning, or a busy machine takes seconds a picture
     # (measured on two cores under load: 3.7 s, and 0.09 s so; alone it makes no difference).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with tempfile.TemporaryDirectory(prefix="dcal-demo-") as folder:
