@@ -15,7 +15,7 @@ from torch import nn
 
 from dcal.config import branches
 from dcal.data import DATASETS
-from dcal.data.cub import Record
+from dcal.data.record import Record
 from dcal.errors import DCALError, known
 from dcal.model import DCAL
 from dcal.preprocess import Preprocess

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from dcal.data.cub import CUB, human
 from dcal.data.photos import Photos, random_box
-from dcal.errors import DCALError
+from dcal.errors import DCALError, PictureError
 from dcal.preprocess import Preprocess
 from tests.tiny_cub import write_cub
 
@@ -34,6 +35,44 @@ def test_splits_labels_names_and_boxes(root: Path):
     assert first.box == (3.0, 5.0, 46.0, 40.0)
     assert not {record.path for record in train.records} & {record.path for record in test.records}
     assert str(train) == "CUB-200-2011, train split: 12 photos of 3 of the 200 classes"
+
+
+def test_parts_are_points_in_the_photos_pixels(root: Path):
+    record = CUB(root, "test").records[3]  # class 2, so 56 pixels wide
+    beak, eye, tail = record.parts
+    assert beak == ("beak", 46.0, 8.0, True) and eye == ("left eye", 45.0, 9.0, True)
+    assert tail.name == "tail" and not tail.visible
+    assert beak.x < record.open().width
+
+
+def test_parts_may_be_absent_but_not_broken(root: Path):
+    points = root / "parts" / "part_locs.txt"
+    whole = points.read_text()
+    points.write_text(whole.replace("21 1 ", "22 1 ").replace("21 2 ", "22 2 ").replace("21 3 ", "22 3 "))
+    with pytest.raises(DCALError, match=r"part_locs.txt says nothing of 1 of the 9 test photos .*: 21\)"):
+        CUB(root, "test")
+    points.write_text(whole.replace("2 3 0.0", "2 4 0.0", 1))
+    with pytest.raises(DCALError, match=r"part_locs.txt, line 6: .* got '2 4 0.0 0.0 0'"):
+        CUB(root, "test")
+    points.unlink()
+    with pytest.raises(DCALError, match=r"has a folder parts/ but lacks parts/part_locs.txt"):
+        CUB(root, "test")
+    (root / "parts" / "parts.txt").unlink()
+    (root / "parts").rmdir()
+    assert CUB(root, "test").records[3].parts is None
+
+
+def test_a_banner_is_cut_off_at_the_lower_edge(root: Path):
+    record = CUB(root).records[0]
+    whole, cut = np.asarray(record.open()), np.asarray(replace(record, banner=20).open())
+    np.testing.assert_array_equal(cut, whole[:-20])
+
+
+def test_a_photo_that_cannot_be_read_is_named(root: Path):
+    record = CUB(root).records[2]
+    record.path.write_bytes(record.path.read_bytes()[:700])
+    with pytest.raises(PictureError, match=r"Albatross/photo_2\.jpg: The picture is damaged or cut off"):
+        record.open()
 
 
 def test_the_parent_will_do(root: Path):

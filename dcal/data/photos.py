@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dcal.data.cub import Record
+from dcal.data.record import Record
 from dcal.preprocess import Box, Preprocess
 
 
@@ -35,8 +35,7 @@ class Photos(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Float[Tensor, "3 height width"], int]:
         record = self.records[index]
-        with Image.open(record.path) as file:
-            photo = ImageOps.exif_transpose(file).convert("RGB")
+        photo = record.open()
         if not self.augment:
             return self.preprocess.tensor(self.preprocess.render(photo)), record.label
         random = np.random.default_rng((self.seed, self.epoch, index))
