@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ SUPPORTED = (
 # more memory from n = 2·width on, but they come for free with the output, where recomputing costs up to a third of a
 # forward.
 MEANS_UP_TO = 6
+
+KeysValues = tuple[Float[Tensor, "b h n d"], Float[Tensor, "b h n d"]]
 
 
 @dataclass(frozen=True)
@@ -167,12 +170,14 @@ def encode(
     x: Float[Tensor, "b n width"],
     keep_rollout: bool = False,
     record: list[QueriesKeys] | None = None,
+    stream: list[KeysValues] | None = None,
 ) -> tuple[Float[Tensor, "b n width"], list[Layer]]:
     """(the last block's tokens, one `Layer` per block if `keep_rollout`, else none and every attention runs fused).
 
     Layers are what the rollout needs: with gradients, the queries and keys that autograd holds anyway; without,
     head-means on the way (of the last layer the class row alone is wanted, so there it is queries and keys). A `record`
-    given gets every block's queries and keys appended, as copies of their own, from which any map can be had later.
+    given gets every block's queries and keys appended, as copies of their own, from which any map can be had later; a
+    `stream` given gets every block's keys and values, with their gradients.
     """
     layers: list[Layer] = []
     means = keep_rollout and not torch.is_grad_enabled() and x.shape[1] <= MEANS_UP_TO * x.shape[2]
@@ -181,6 +186,8 @@ def encode(
         q, k, v = project(block.attn, normed)
         if record is not None:
             record.append(QueriesKeys(q.detach().contiguous(), k.detach().contiguous()))
+        if stream is not None:
+            stream.append((k, v))
         if means and block is not model.blocks[-1]:
             if not layers:  # in one piece, which the C library reuses the next time; many pieces it would return
                 matrices = q.new_empty((len(model.blocks) - 1, x.shape[0], x.shape[1], x.shape[1]))
@@ -197,19 +204,24 @@ def encode(
 
 
 def encode_pairs(
-    model: VisionTransformer, x: Float[Tensor, "b n width"], partner: Int[Tensor, " b"]
+    model: VisionTransformer,
+    x: Float[Tensor, "b n width"],
+    partner: Int[Tensor, " b"],
+    stream: Sequence[KeysValues] | None = None,
 ) -> Float[Tensor, "b n width"]:
     """The last block's tokens under pair-wise cross-attention: softmax(Q_i K_cᵀ / √d) V_c, K_c = [K_i; K_partner(i)].
 
-    The same blocks as `encode`. PAPER is silent on the distractor's stream at layer i; we take PWCA's own. When
-    `partner` is a matching, a pair is one sequence of 2n tokens and its attention plain self-attention, with nothing
-    copied; otherwise (an odd batch's ring, an image as its own distractor) keys and values are gathered and joined.
+    The same blocks as `encode`. PAPER is silent on the distractor's stream at layer i; we take PWCA's own, or
+    the `stream` given (SA's keys and values of every layer, an ablation). When `partner` is a matching, a pair of
+    PWCA's own is one sequence of 2n tokens and its attention plain self-attention, with nothing copied; otherwise (an
+    odd batch's ring, an image as its own distractor, another stream) keys and values are gathered and joined.
     """
-    if not is_matching(partner):
-        for block in model.blocks:
+    if stream is not None or not is_matching(partner):
+        for index, block in enumerate(model.blocks):
             normed = block.norm1(x)
             q, k, v = project(block.attn, normed)
-            k, v = torch.cat([k, k[partner]], dim=2), torch.cat([v, v[partner]], dim=2)
+            others = (k, v) if stream is None else stream[index]
+            k, v = (torch.cat([own, other[partner]], dim=2) for own, other in zip((k, v), others, strict=True))
             x = finish_block(block, x, normed, attend(q, k, v, dropout_of(block.attn)))
         return x
     order = pair_order(partner)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from dcal.config import ModelConfig
 from dcal.model import DCAL
 
 ABOUT = {
@@ -31,8 +32,7 @@ def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Map
         f"Dual Cross-Attention Learning (Zhu et al., CVPR 2022) on `{config.backbone}`, "
         f"trained with {ABOUT[config.ablation]}. "
         f"{parameters / 1e6:.2f} million parameters, input {config.img_size[0]}×{config.img_size[1]} px, "
-        f"{config.num_classes} classes"
-        + (f", R = {config.top_ratio:.0%}, readout `{config.readout}`." if "glca" in config.branches else "."),
+        f"{config.num_classes} classes" + choices(config),
         "",
         "```python",
         "import dcal",
@@ -47,6 +47,17 @@ def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Map
     for heading, text in sections.items():
         lines += ["", f"## {heading}", "", text]
     return "\n".join(lines) + "\n"
+
+
+def choices(config: ModelConfig) -> str:
+    """What was chosen where the paper is silent or has a control, as the end of a sentence."""
+    text = ""
+    if "glca" in config.branches:
+        text += f", R = {config.top_ratio:.0%}, readout `{config.readout}`"
+        text += ", queries at random as a control" if config.selection == "random" else ""
+    if "pwca" in config.branches and config.distractor_stream == "sa":
+        text += ", distractors from SA's stream"
+    return f"{text}."
 
 
 def _shown(value: Any) -> str:

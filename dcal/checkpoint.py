@@ -5,6 +5,7 @@ The directory is a valid Hugging Face model repository. It is written whole or n
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -119,8 +120,7 @@ def load_checkpoint(source: str | Path) -> DCAL:
 
 def create_model_from(config: ModelConfig) -> DCAL:
     """A model of `config`, with fresh weights."""
-    names = ("ablation", "img_size", "task", "top_ratio", "readout", "classes", "preprocess")
-    return create_model(config.backbone, config.num_classes, **{name: getattr(config, name) for name in names})
+    return create_model(**{field.name: getattr(config, field.name) for field in dataclasses.fields(config)})
 
 
 def read_config(directory: str | Path) -> ModelConfig:

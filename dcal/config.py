@@ -18,6 +18,8 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
 }
 TASKS = ("fgvc", "reid")
 READOUTS = ("mean", "class")
+SELECTIONS = ("rollout", "random")
+STREAMS = ("own", "sa")
 
 
 def branches(ablation: str) -> tuple[str, ...]:
@@ -42,6 +44,8 @@ class ModelConfig:
     img_size: tuple[int, int] = (224, 224)  # (height, width), pixels
     top_ratio: float = 0.10  # R: PAPER takes 10 % for FGVC, 30 % for Re-ID
     readout: str = "mean"
+    selection: str = "rollout"  # how GLCA's queries are chosen; "random" is the paper's control
+    distractor_stream: str = "own"  # whose keys and values distract in PWCA at layer i: PWCA's own, or SA's
     preprocess: Preprocess = field(default_factory=Preprocess)
     classes: tuple[str, ...] = ()
 
@@ -49,6 +53,8 @@ class ModelConfig:
         known("ablation", self.ablation, ABLATIONS)
         known("task", self.task, TASKS)
         known("readout", self.readout, READOUTS)
+        known("selection", self.selection, SELECTIONS)
+        known("distractor_stream", self.distractor_stream, STREAMS)
         check_ratio(self.top_ratio)
         if self.num_classes < 1:
             raise DCALError(f"num_classes must be at least 1, got {self.num_classes}")

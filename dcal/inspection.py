@@ -16,7 +16,6 @@ from dcal.backbone import encode
 from dcal.checkpoint import fingerprint
 from dcal.config import ModelConfig
 from dcal.errors import DCALError
-from dcal.glca import select_patches
 from dcal.model import DCAL, Output
 from dcal.picture import Source, read_picture
 from dcal.record import Inspection, patch_part, within
@@ -103,7 +102,7 @@ def _glca_fields(
     ratio: float,
     layers: Sequence[Layer],
 ) -> dict[str, Any]:
-    selected = select_patches(rollout[None, model.layout.prefix :], ratio)
+    selected = model.select(rollout[None, model.layout.prefix :], ratio)
     logits, feature = model.read_glca(tokens, selected)
     output = replace(output, glca_logits=logits, glca_feature=feature)
     attention = model.require_glca().attention(tokens, selected)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from timm.models import VisionTransformer
 from torch import Tensor, nn
 
-from dcal.backbone import create_backbone, embed, encode, encode_pairs, layout_of, preprocess_of
+from dcal.backbone import KeysValues, create_backbone, embed, encode, encode_pairs, layout_of, preprocess_of
 from dcal.config import ModelConfig
 from dcal.errors import DCALError
 from dcal.glca import GLCA, read_out, select_patches
@@ -93,15 +93,17 @@ class DCAL(nn.Module):
         `top_ratio` overrides the configured R. Raises DCALError for pictures of another size than the model's.
         """
         x = self.embed(images)
-        tokens, layers = encode(self.backbone, x, keep_rollout=self.glca is not None)
+        pairs = distractor is not None and "pwca" in self.config.branches
+        stream: list[KeysValues] | None = [] if pairs and self.config.distractor_stream == "sa" else None
+        tokens, layers = encode(self.backbone, x, keep_rollout=self.glca is not None, stream=stream)
         output = self.read_sa(tokens)
         if self.glca is not None:
             scores = class_rollout(layers)[:, self.layout.prefix :]
-            selected = select_patches(scores, self.config.top_ratio if top_ratio is None else top_ratio)
+            selected = self.select(scores, self.config.top_ratio if top_ratio is None else top_ratio)
             logits, feature = self.read_glca(tokens, selected)
             output = replace(output, glca_logits=logits, glca_feature=feature, scores=scores, selected=selected)
-        if distractor is not None and "pwca" in self.config.branches:
-            pwca = self.read_sa(encode_pairs(self.backbone, x, check_distractor(distractor, len(images))))
+        if distractor is not None and pairs:
+            pwca = self.read_sa(encode_pairs(self.backbone, x, check_distractor(distractor, len(images)), stream))
             output = replace(output, pwca_logits=pwca.sa_logits, pwca_feature=pwca.sa_feature)
         return output
 
@@ -127,6 +129,17 @@ class DCAL(nn.Module):
                 f"this checkpoint ({self.config.ablation}) has no GLCA branch, so there is nothing to select"
             )
         return self.glca
+
+    def select(self, scores: Float[Tensor, "b p"], ratio: float) -> Int[Tensor, "b k"]:
+        """The patches that GLCA asks with: the top `ratio` by `scores`, or, as a control, as many at random.
+
+        Random ones are drawn anew for every image while training, and are the same ones for all images in evaluation.
+        """
+        if self.config.selection == "random":
+            fixed = None if self.training else torch.Generator().manual_seed(0)
+            drawn = torch.rand(scores.shape if self.training else scores.shape[1:], generator=fixed)
+            scores = drawn.to(scores.device).expand(scores.shape)
+        return select_patches(scores, ratio)
 
     def read_glca(
         self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
@@ -171,6 +184,8 @@ def create_model(
     task: str = "fgvc",
     top_ratio: float = 0.10,
     readout: str = "mean",
+    selection: str = "rollout",
+    distractor_stream: str = "own",
     classes: Sequence[str] = (),
     preprocess: Preprocess | None = None,
     drop_path: float = 0.0,
@@ -190,6 +205,8 @@ def create_model(
         img_size=size,
         top_ratio=top_ratio,
         readout=readout,
+        selection=selection,
+        distractor_stream=distractor_stream,
         preprocess=preprocess or Preprocess(size=size),
         classes=tuple(classes),
     )

@@ -35,6 +35,8 @@ class TrainConfig:
     img_size: int = 224  # pixels; the paper trains at 448
     top_ratio: float = 0.10  # R; paper, FGVC
     readout: str = "mean"  # what GLCA's embedding is read from; see dcal.glca
+    selection: str = "rollout"  # GLCA's queries; "random" is the paper's control
+    distractor_stream: str = "own"  # whose keys and values distract in PWCA; "sa" is an ablation
     epochs: int = 100  # paper
     batch_size: int = 16  # paper; the last, smaller batch of an epoch is dropped, so that every step weighs the same
     learning_rate: float | None = None  # peak; None: the paper's 5e-4 / 512 per photo of the batch

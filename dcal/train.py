@@ -71,6 +71,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
         task=config.task,
         top_ratio=config.top_ratio,
         readout=config.readout,
+        selection=config.selection,
+        distractor_stream=config.distractor_stream,
         classes=data.classes,
         preprocess=fgvc_preprocess(config),
         drop_path=config.drop_path,

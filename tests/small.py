@@ -44,6 +44,8 @@ def small_model(
     task: str = "fgvc",
     top_ratio: float = 0.5,
     readout: str = "mean",
+    selection: str = "rollout",
+    distractor_stream: str = "own",
     **options: Any,
 ) -> dcal.DCAL:
     """A DCAL model on `small_backbone`, float64, in evaluation mode, every parameter with values that matter."""
@@ -56,6 +58,8 @@ def small_model(
         img_size=size,
         top_ratio=top_ratio,
         readout=readout,
+        selection=selection,
+        distractor_stream=distractor_stream,
         preprocess=dcal.Preprocess(size=size),
     )
     if task == "reid":

@@ -16,6 +16,8 @@ ODD = ModelConfig(
     img_size=(42, 28),
     top_ratio=0.3,
     readout="class",
+    selection="random",
+    distractor_stream="sa",
     preprocess=dcal.Preprocess((42, 28), "crop", 0.95, (0.5, 0.4, 0.3), (0.2, 0.3, 0.1), "lanczos"),
     classes=("Zaunkönig", "鷦鷯", "wren"),
 )
@@ -52,6 +54,8 @@ def test_it_cannot_be_changed():
         ({"ablation": "both"}, "'both'.*'sa_only', 'sa_glca', 'sa_pwca', 'full'"),
         ({"task": ""}, "'fgvc', 'reid'"),
         ({"readout": "cls"}, "'mean', 'class'"),
+        ({"selection": "top"}, "'rollout', 'random'"),
+        ({"distractor_stream": "pwca"}, "'own', 'sa'"),
         ({"top_ratio": 0.0}, r"\(0, 1\], got 0\.0"),
         ({"num_classes": -1}, "at least 1, got -1"),
         ({"num_classes": 4}, "3 class names were given for num_classes=4"),

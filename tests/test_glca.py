@@ -155,6 +155,19 @@ def test_under_class_the_selection_is_dead_code():
         NEAR(logits("class", [0, 1]), logits("class", other), atol=1e-12, rtol=0)
 
 
+def test_random_queries_are_a_control():
+    """As many as R says, other ones than the rollout's, new while training, the same for every image in evaluation."""
+    model, control = small_model("plain"), small_model("plain", selection="random")
+    scores = torch.rand(5, 100)
+    assert torch.equal(model.select(scores, 0.3), select_patches(scores, 0.3))
+    chosen = control.select(scores, 0.3)
+    assert chosen.shape == (5, 30) and all(len(set(row.tolist())) == 30 for row in chosen)
+    assert (chosen == chosen[0]).all() and torch.equal(chosen, control.select(1 - scores, 0.3))
+    control.train()
+    drawn = control.select(scores, 0.3)
+    assert not torch.equal(drawn, control.select(scores, 0.3)) and not torch.equal(drawn[0], drawn[1])
+
+
 @pytest.mark.parametrize("readout", ["mean", "class"])
 def test_the_trap_in_the_whole_model(readout):
     model = small_model("plain", readout=readout).requires_grad_(False)

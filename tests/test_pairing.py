@@ -132,6 +132,27 @@ def test_order_of_the_distractor_s_tokens_does_not_matter(model, partner):
     assert (got[1] - wanted[1]).abs().max() > 1e-2, "the shuffled picture's own tokens are elsewhere now"
 
 
+@pytest.mark.parametrize("partner", [[1, 0], [1, 2, 0]], ids=str)
+def test_distractors_of_another_stream_are_the_formula(partner):
+    model = small_model("registers").requires_grad_(False)
+    x = own = other = model.embed(pictures(len(partner)))
+    stream: list = []
+    walk.encode(model.backbone, x, stream=stream)
+    for block in model.backbone.blocks:
+        joined = [torch.cat([own[i], other[j]]) for i, j in enumerate(partner)]
+        own = torch.stack([block_output(block, own[i], joined[i]) for i in range(len(partner))])
+        other = block(other)  # SA's stream goes its own way
+    NEAR(walk.encode_pairs(model.backbone, x, torch.tensor(partner), stream), own)
+
+
+def test_the_stream_is_the_configuration_s_and_an_image_s_own_sa_stream_does_not_distract_it():
+    own, sa = small_model(), small_model(distractor_stream="sa")
+    images, partner = pictures(4), torch.tensor([1, 0, 3, 2])
+    assert (own(images, distractor=partner).pwca_logits - sa(images, distractor=partner).pwca_logits).abs().max() > 1e-3
+    out = sa(images, distractor=torch.arange(4))
+    NEAR(out.pwca_logits, out.sa_logits)
+
+
 def test_only_the_distractor_distracts(model):
     images, partner = pictures(4), torch.tensor([1, 0, 3, 2])
     reference = model(images, distractor=partner).pwca_logits
