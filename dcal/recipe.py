@@ -41,17 +41,21 @@ class TrainConfig:
     batch_size: int = 16  # paper; the last, smaller batch of an epoch is dropped, so that every step weighs the same
     learning_rate: float | None = None  # peak; None: the paper's 5e-4 / 512 per photo of the batch
     weight_decay: float = 0.05  # paper; not on biases, norms, position embeddings, class token, loss weights
+    head_rate: float = 1.0  # × learning_rate, for the fresh classifiers (SA's and GLCA's); paper silent
+    layer_decay: float = 1.0  # block i of L learns at layer_decay^(L-1-i) × learning_rate, the embedding at ^L (BEiT)
+    loss_weight_rate: float = 1.0  # × learning_rate, for the loss weights w; paper silent
     warmup_epochs: float = 1.0  # paper silent; linear. DeiT warms up for 5 of 300
     drop_path: float = 0.1  # stochastic depth is the paper's, the rate DeiT's
     label_smoothing: float = 0.0  # paper: plain cross-entropy
     val_fraction: float = 0.0  # part of the training photos held out to choose the best epoch; 0: the last one counts
     eval_every: int = 0  # epochs between evaluations on the way; 0: after the last one only
     log_every: int = 10  # steps between lines of log.jsonl
+    save_every: int = 500  # steps between states to resume from, besides each epoch's end; 0: there only
     seed: int = 0
     workers: int = 2  # loader processes; they cannot change a number
     device: str = "auto"  # auto: cuda when there is one, else cpu
-    amp: Literal["auto", "off"] = "auto"  # auto: bfloat16 autocast on cuda, float32 on a CPU
-    resume: bool = False  # continue from out/last.pt; from the start if no epoch was finished
+    amp: Literal["auto", "bf16", "off"] = "auto"  # auto: bfloat16 autocast on cuda, float32 on a CPU
+    resume: bool = False  # continue from out/last.pt; from the start if there is none yet
 
     def __post_init__(self) -> None:
         known("dataset", self.dataset, DATASETS)
@@ -61,7 +65,10 @@ class TrainConfig:
                 raise DCALError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.warmup_epochs < self.epochs:
             raise DCALError(f"warmup_epochs must lie in [0, epochs = {self.epochs}), got {self.warmup_epochs}")
-        for name in ("eval_every", "workers", "weight_decay", "drop_path", "label_smoothing", "seed"):
+        for name in ("head_rate", "layer_decay", "loss_weight_rate"):
+            if not getattr(self, name) > 0:
+                raise DCALError(f"{name} must be greater than 0, got {getattr(self, name)}")
+        for name in ("eval_every", "save_every", "workers", "weight_decay", "drop_path", "label_smoothing", "seed"):
             if getattr(self, name) < 0:
                 raise DCALError(f"{name} must not be negative, got {getattr(self, name)}")
         if not 0 <= self.val_fraction < 1:
@@ -93,19 +100,38 @@ def fgvc_preprocess(config: TrainConfig) -> Preprocess:
     return Preprocess(size=size, mean=cfg.mean, std=cfg.std, interpolation=cfg.interpolation)
 
 
-def parameter_groups(model: DCAL, loss: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Every parameter of the model and of the loss, once: matrices with weight decay, all others without.
+def parameter_groups(model: DCAL, loss: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """Every parameter of the model and of the loss, once, in groups of one weight decay and one "rate".
 
-    Without: biases, norms and layer scales (vectors), what timm names in `no_weight_decay` (position embeddings,
-    class and register tokens), and the loss weights.
+    "rate" multiplies the learning rate, see `rate_of`. Without weight decay: biases, norms and layer scales (vectors),
+    what timm names in `no_weight_decay` (position embeddings, class and register tokens), and the loss weights.
     """
     backbone = cast(VisionTransformer, model.backbone)
     exempt = {f"backbone.{name}" for name in backbone.no_weight_decay()}
-    decayed: list[nn.Parameter] = []
-    free = list(loss.parameters())
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        (free if parameter.ndim < 2 or name in exempt else decayed).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+        decay = 0.0 if parameter.ndim < 2 or name in exempt else config.weight_decay
+        groups.setdefault((rate_of(name, len(backbone.blocks), config), decay), []).append(parameter)
+    groups.setdefault((config.loss_weight_rate, 0.0), []).extend(loss.parameters())
+    return [
+        {"params": parameters, "rate": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+        if parameters
+    ]
+
+
+def rate_of(name: str, blocks: int, config: TrainConfig) -> float:
+    """What multiplies the learning rate of the model's parameter `name`, in a backbone of so many blocks.
+
+    Classifiers: head_rate. Block i: layer_decay^(blocks - 1 - i); what stands before the first: layer_decay^blocks.
+    The final norm and GLCA's block, fresh and above the last: 1.
+    """
+    if name.startswith(("backbone.head", "sa_classifier.", "glca_classifier.")):
+        return config.head_rate
+    if name.startswith(("backbone.norm.", "backbone.fc_norm.", "glca.")):
+        return 1.0
+    depth = int(name.split(".")[2]) + 1 if name.startswith("backbone.blocks.") else 0
+    return config.layer_decay ** (blocks - depth)
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
@@ -116,9 +142,13 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
     return config.peak_rate * 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / (total + 1 - warmup)))
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """One number from the two, unrelated between neighbours; epoch -1 stands for the model's initial values."""
-    return int(np.random.SeedSequence((seed, epoch + 1)).generate_state(1)[0])
+def draw_seed(seed: int, epoch: int, step: int = -1) -> int:
+    """One number from the three, unrelated between neighbours.
+
+    Epoch -1 stands for the model's initial values, step -1 for an epoch's order. As every step has its own, a run can
+    be continued in the middle of an epoch without the generators' states.
+    """
+    return int(np.random.SeedSequence((seed, epoch + 1, step + 1)).generate_state(1)[0])
 
 
 def hold_out(records: tuple[Record, ...], fraction: float, seed: int) -> tuple[tuple[Record, ...], tuple[Record, ...]]:

@@ -1,10 +1,9 @@
-"""A run's folder: its log, the state to continue from, and its account of itself."""
+"""A run's folder: its log, and its account of itself."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import platform
 import shlex
 import sys
@@ -15,22 +14,32 @@ from typing import Any
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dcal.errors import DCALError
 from dcal.recipe import TrainConfig
 
 
 class Log:
-    """Lines of JSON. A resumed run drops what a killed one wrote of the epoch that is done again."""
+    """Lines of JSON. A resumed run drops what an earlier process wrote of the steps that are done again."""
 
-    def __init__(self, path: Path, before_epoch: int):
+    def __init__(self, path: Path, after_step: int):
         self.path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["epoch"] < before_epoch]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        beside = path.with_suffix(".tmp")
+        beside.write_text("".join(f"{json.dumps(line)}\n" for line in kept_lines(path, after_step)), encoding="utf-8")
+        beside.replace(path)
 
     def write(self, line: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def kept_lines(path: Path, after_step: int) -> Iterator[dict[str, Any]]:
+    """The lines of a log up to that step, without the export's, which is measured again."""
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            return  # the process was killed while it wrote this, its last line
+        if line["step"] <= after_step and not line.get("exported"):
+            yield line
 
 
 def progress_bar(epoch: int, epochs: int, steps: int) -> Progress:
@@ -58,42 +67,11 @@ def percent(found: dict[str, Any]) -> str:
     return "  ".join(f"{name} {value:.1%}" for name, value in found.items() if name != "n") + f"  (n = {found['n']})"
 
 
-def prepare_out(config: TrainConfig) -> None:
-    """Make `out`, or refuse: it must not hold another run unless that run is resumed."""
-    if (config.out / "last.pt").exists() and not config.resume:
-        raise DCALError(f"{config.out} holds a run already: continue it with --resume, or choose another --out")
-    config.out.mkdir(parents=True, exist_ok=True)
-
-
 def comparable(config: TrainConfig) -> dict[str, Any]:
     """The fields that decide a run's numbers, as plain values; a resumed run must have the same."""
-    free = {"data_root", "out", "workers", "device", "resume", "log_every", "eval_every"}
+    free = {"data_root", "out", "workers", "device", "resume", "log_every", "save_every", "eval_every"}
     values = {**dataclasses.asdict(config), "pretrained": Path(config.pretrained).name}
     return {name: value for name, value in values.items() if name not in free}
-
-
-def save_state(state: dict[str, Any], path: Path) -> None:
-    """Whole or not at all: written beside, synced, then renamed over the old one."""
-    beside = path.with_suffix(".tmp")
-    with beside.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-
-
-def load_state(path: Path, config: TrainConfig, device: torch.device) -> dict[str, Any]:
-    """What `save_state` wrote. Raises DCALError if the run there had other settings, naming those that differ."""
-    state = torch.load(path, map_location=device, weights_only=True)
-    wanted = comparable(config)
-    differing = [
-        f"{name} was {state['config'].get(name)!r}, now {value!r}"
-        for name, value in wanted.items()
-        if state["config"].get(name) != value
-    ]
-    if differing:
-        raise DCALError(f"{path} belongs to another run: {'; '.join(differing)}. Use its settings, or another --out")
-    return state
 
 
 def command(config: TrainConfig) -> str:

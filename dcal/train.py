@@ -1,8 +1,9 @@
 """Training, read from top to bottom: `train(config)` is the whole of it.
 
-Every random draw (order, augmentation, matching, stochastic depth) follows from (seed, epoch), and the state is saved
-after each epoch, so a run that was killed and resumed ends with the same numbers as one that was not. On a CPU that
-holds bit for bit with the same number of threads; on a GPU up to kernels that do not repeat themselves.
+Every random draw follows from numbers, not from what was drawn before: order and augmentation from (seed, epoch),
+matching and stochastic depth from (seed, epoch, step). So a run that was killed and continues from a state saved in the
+middle of an epoch ends with the same numbers as one that was not. On a CPU that holds bit for bit with the same number
+of threads; on a GPU up to kernels that do not repeat themselves.
 
     dcal train --data-root CUB_200_2011 --out runs/full --ablation full --epochs 8 --learning-rate 1e-4
 """
@@ -27,19 +28,9 @@ from dcal.evaluate import evaluate
 from dcal.loss import DCALLoss
 from dcal.model import create_model
 from dcal.pairing import random_matching
-from dcal.recipe import TrainConfig, device_of, epoch_seed, fgvc_preprocess, hold_out, learning_rate, parameter_groups
-from dcal.run import (
-    Log,
-    command,
-    comparable,
-    describe,
-    hardware,
-    load_state,
-    percent,
-    prepare_out,
-    progress_bar,
-    save_state,
-)
+from dcal.recipe import TrainConfig, device_of, draw_seed, fgvc_preprocess, hold_out, learning_rate, parameter_groups
+from dcal.run import Log, command, comparable, describe, hardware, percent, progress_bar
+from dcal.states import load_newest, load_state, prepare_out, save_best, save_state
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
@@ -61,7 +52,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     prepare_out(config)
 
     # --- the model, its loss, its optimizer -----------------------------------------------------------------------
-    torch.manual_seed(epoch_seed(config.seed, -1))
+    torch.manual_seed(draw_seed(config.seed, -1))
     model = create_model(
         config.backbone,
         num_classes=len(data.classes),
@@ -78,7 +69,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         drop_path=config.drop_path,
     ).to(device)
     loss_function = DCALLoss(branches(config.ablation), label_smoothing=config.label_smoothing).to(device)
-    optimizer = torch.optim.AdamW(parameter_groups(model, loss_function, config.weight_decay), lr=config.peak_rate)
+    optimizer = torch.optim.AdamW(parameter_groups(model, loss_function, config), lr=config.peak_rate)
 
     # --- the photos -----------------------------------------------------------------------------------------------
     preprocess = model.config.preprocess
@@ -88,32 +79,35 @@ def train(config: TrainConfig) -> dict[str, Any]:
     watched, watched_loader = ("val", val_loader) if held_out else ("test", test_loader)
 
     # --- where an earlier run stopped -----------------------------------------------------------------------------
-    first, seconds, best = 0, 0.0, -1.0
-    if config.resume and (config.out / "last.pt").is_file():
-        state = load_state(config.out / "last.pt", config, device)
-        model.load_state_dict(state["model"])
-        loss_function.load_state_dict(state["loss"])
-        optimizer.load_state_dict(state["optimizer"])
-        first, seconds, best = state["epoch"], state["seconds"], state["best"]
-    log = Log(config.out / "log.jsonl", before_epoch=first)
+    done, seconds, best = 0, 0.0, -1.0  # optimizer steps, time of training, the best held-out accuracy
+    learning: dict[str, Any] = {"model": model, "loss": loss_function, "optimizer": optimizer}
+    if config.resume and (state := load_newest(config.out, config, device)):
+        for name, part in learning.items():
+            part.load_state_dict(state[name])
+        done, seconds, best = state["step"], state["seconds"], state["best"]
+    log = Log(config.out / "log.jsonl", after_step=done)
 
     # --- the epochs -----------------------------------------------------------------------------------------------
     pairs = "pwca" in branches(config.ablation)
-    for epoch in range(first, config.epochs):
-        began = time.perf_counter()
-        torch.manual_seed(epoch_seed(config.seed, epoch))  # stochastic depth
-        generator = torch.Generator().manual_seed(epoch_seed(config.seed, epoch))  # order and matching
+    mark = time.perf_counter()
+    for epoch in range(done // steps, config.epochs):
+        order = torch.Generator().manual_seed(draw_seed(config.seed, epoch))
+        batches = torch.randperm(len(photos), generator=order)[: steps * config.batch_size].view(steps, -1).tolist()
+        todo = range(done - epoch * steps, steps)  # all of it, unless resumed in its middle
         photos.set_epoch(epoch)
-        batches = torch.randperm(len(photos), generator=generator)[: steps * config.batch_size].view(steps, -1).tolist()
-        loader = DataLoader(photos, batch_sampler=batches, num_workers=config.workers, pin_memory=device.type == "cuda")
+        loader = DataLoader(
+            photos, batch_sampler=batches[todo.start :], num_workers=config.workers, pin_memory=device.type == "cuda"
+        )
         model.train()
+        window, logged = time.perf_counter(), done
         with progress_bar(epoch, config.epochs, steps) as bar:
-            for step, (images, labels) in enumerate(loader):
-                lr = learning_rate(config, epoch * steps + step, steps)
+            for step, (images, labels) in zip(todo, loader, strict=True):
+                lr = learning_rate(config, done, steps)
                 for group in optimizer.param_groups:
-                    group["lr"] = lr
+                    group["lr"] = lr * group["rate"]
+                torch.manual_seed(draw_seed(config.seed, epoch, step))  # the matching and stochastic depth
+                partner = random_matching(len(labels)).to(device) if pairs else None
                 images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
-                partner = random_matching(len(labels), generator).to(device) if pairs else None
                 with autocast(config, device):
                     out = model(images, distractor=partner)
                     total, parts = loss_function(out, labels)
@@ -124,44 +118,44 @@ def train(config: TrainConfig) -> dict[str, Any]:
                 optimizer.zero_grad(set_to_none=True)
                 total.backward()
                 optimizer.step()
+                done += 1
 
                 # once in a while: say how it goes
-                if (step + 1) % config.log_every == 0 or step + 1 == steps:
+                if done % config.log_every == 0 or step + 1 == steps:
                     line = {
                         "epoch": epoch,
-                        "step": epoch * steps + step + 1,
+                        "step": done,
                         "loss": total.item(),
                         "losses": {name: part.item() for name, part in parts.items()},
                         "loss_weights": loss_weights(loss_function),
                         "learning_rate": lr,
-                        "images_per_second": (step + 1) * config.batch_size / (time.perf_counter() - began),
+                        "images_per_second": (done - logged) * config.batch_size / (time.perf_counter() - window),
                     }
+                    window, logged = time.perf_counter(), done
                     log.write(line)
                     bar.update(bar.task_ids[0], completed=step + 1, numbers=describe(line))
+
+                # once in a while: what the run needs to continue
+                if config.save_every and done % config.save_every == 0 and step + 1 < steps:
+                    seconds, mark = seconds + time.perf_counter() - mark, time.perf_counter()
+                    save_state(state_of(learning, config, step=done, seconds=seconds, best=best), config.out)
         print(f"epoch {epoch + 1}/{config.epochs}  {describe(line)}", flush=True)
 
         # after the last epoch, and once in a while before: how good is it?
+        improved = False
         if held_out or (config.eval_every and (epoch + 1) % config.eval_every == 0 and epoch + 1 < config.epochs):
             found = evaluate(model, watched_loader).summary()
-            log.write({"epoch": epoch, "split": watched, **found})
+            log.write({"epoch": epoch, "step": done, "split": watched, **found})
             print(f"epoch {epoch + 1}/{config.epochs}  {watched}: {percent(found)}", flush=True)
+            improved = bool(held_out) and found["top1"] > best
 
-        # what the run needs to continue
-        seconds += time.perf_counter() - began
-        improved = bool(held_out) and found["top1"] > best
+        # what the run needs to continue, and what it will export
         best = found["top1"] if improved else best
-        state = {
-            "model": model.state_dict(),
-            "loss": loss_function.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "epoch": epoch + 1,
-            "seconds": seconds,
-            "best": best,
-            "config": comparable(config),
-        }
+        seconds, mark = seconds + time.perf_counter() - mark, time.perf_counter()
+        state = state_of(learning, config, step=done, seconds=seconds, best=best)
         if improved:
-            save_state(state, config.out / "best.pt")
-        save_state(state, config.out / "last.pt")
+            save_best(state, config.out)
+        save_state(state, config.out)
 
     # --- the figures that count, and the checkpoint ---------------------------------------------------------------
     exported = load_state(config.out / ("best.pt" if held_out else "last.pt"), config, device)
@@ -169,10 +163,11 @@ def train(config: TrainConfig) -> dict[str, Any]:
     loss_function.load_state_dict(exported["loss"])
     model.half().float()  # a checkpoint stores float16: measure what it gives
     found = evaluate(model, test_loader).summary()
-    log.write({"epoch": exported["epoch"] - 1, "split": "test", **found})
+    epochs = exported["step"] // steps
+    log.write({"epoch": epochs - 1, "step": exported["step"], "split": "test", "exported": True, **found})
     metrics = {
         **found,
-        "epoch": exported["epoch"],
+        "epoch": epochs,
         "chosen_by": "held-out training photos" if held_out else "last epoch",
         "train_photos": len(kept),
         "loss_weights": loss_weights(loss_function),
@@ -190,7 +185,13 @@ def train(config: TrainConfig) -> dict[str, Any]:
 
 
 def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager:
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.amp == "auto" and device.type == "cuda")
+    wanted = config.amp == "bf16" or (config.amp == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
+def state_of(learning: dict[str, Any], config: TrainConfig, **progress: Any) -> dict[str, Any]:
+    """All that the run needs to continue: what learns, how far it is, the settings that it must go on with."""
+    return {**{name: part.state_dict() for name, part in learning.items()}, **progress, "config": comparable(config)}
 
 
 def loss_weights(loss: DCALLoss) -> dict[str, float]:

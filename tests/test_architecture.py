@@ -21,7 +21,7 @@ ORDER = (
     *("errors", "preprocess", "config"),
     *("attention", "rollout", "pairing", "backbone", "glca", "model", "loss"),
     *("card", "checkpoint", "picture", "record", "relevance", "inspection", "draw"),
-    *("data", "recipe", "run", "evaluate", "train"),
+    *("data", "recipe", "run", "states", "evaluate", "train"),
     *("", "cli", "__main__"),  # "" is dcal/__init__.py, the public names: for the outside, not for modules of the core
 )
 FACES = {"gradio", "streamlit", "plotly"}

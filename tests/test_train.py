@@ -1,4 +1,4 @@
-"""Contracts of training: what is optimized, that it learns, and that a killed run ends with the same numbers."""
+"""Contracts of training: what is optimized, that it learns, and what a run leaves behind."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ import copy
 import dataclasses
 import json
 import math
-import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,52 +23,31 @@ from dcal.evaluate import Evaluation, evaluate
 from dcal.loss import DCALLoss
 from dcal.model import DCAL, create_model
 from dcal.pairing import random_matching
-from dcal.recipe import TrainConfig, epoch_seed, fgvc_preprocess, hold_out, learning_rate, parameter_groups
+from dcal.recipe import TrainConfig, draw_seed, fgvc_preprocess, hold_out, learning_rate, parameter_groups
 from dcal.train import train
 from tests.tiny_cub import write_cub
-
-ROOT = Path(__file__).resolve().parent.parent
-TINY: dict[str, Any] = {
-    **{"backbone": "test_vit", "pretrained": "false", "img_size": 32, "top_ratio": 0.3, "workers": 0},
-    **{"epochs": 3, "batch_size": 4, "warmup_epochs": 0.5, "learning_rate": 2e-3, "log_every": 1, "device": "cpu"},
-}
+from tests.tiny_run import assert_same, log_of, state_in, tiny_run
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Callable[..., TrainConfig]:
     """A run of three epochs of four steps on a tiny backbone and generated photos."""
     write_cub(tmp_path, train=6, test=3)
-    return lambda **changes: TrainConfig(**{"data_root": tmp_path, "out": tmp_path / "run", **TINY, **changes})
-
-
-def states(out: Path) -> dict[str, Any]:
-    return torch.load(out / "last.pt", weights_only=True)
-
-
-def assert_same(a: Any, b: Any, where: str = "") -> None:
-    """Bit for bit, through dictionaries and lists."""
-    if isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_same(a[key], b[key], f"{where}/{key}")
-    elif isinstance(a, list):
-        assert len(a) == len(b), where
-        for index, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_same(x, y, f"{where}/{index}")
-    elif isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    else:
-        assert a == b, where
+    return lambda **changes: tiny_run(tmp_path, tmp_path / "run", **changes)
 
 
 # --- what is optimized --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("rates", [{}, {"head_rate": 5.0, "layer_decay": 0.7, "loss_weight_rate": 20.0}])
 @pytest.mark.parametrize("ablation", ABLATIONS)
-def test_every_parameter_is_in_the_optimizer_once_and_gets_a_gradient(ablation: str):
+def test_every_parameter_is_in_the_optimizer_once_and_gets_a_gradient(
+    config: Callable[..., TrainConfig], ablation: str, rates: dict[str, float]
+):
+    run = config(**rates)
     model = create_model("test_vit", 5, ablation=ablation, img_size=32, top_ratio=0.3)
     loss = DCALLoss(branches(ablation))
-    groups = parameter_groups(model, loss, 0.05)
+    groups = parameter_groups(model, loss, run)
     inside = [id(parameter) for group in groups for parameter in group["params"]]
     named = dict(model.named_parameters(prefix="model")) | dict(loss.named_parameters(prefix="loss"))
     assert sorted(inside) == sorted(id(parameter) for parameter in named.values())
@@ -85,15 +60,50 @@ def test_every_parameter_is_in_the_optimizer_once_and_gets_a_gradient(ablation: 
     assert not without
 
 
-def test_what_has_no_weight_decay():
+def test_what_has_no_weight_decay(config: Callable[..., TrainConfig]):
     model, loss = create_model("test_vit", 5, img_size=32), DCALLoss(branches("full"))
-    decayed, free = ({id(p) for p in group["params"]} for group in parameter_groups(model, loss, 0.07))
+    groups = parameter_groups(model, loss, config(weight_decay=0.07))
+    by_decay = {group["weight_decay"]: {id(p) for p in group["params"]} for group in groups}
+    assert by_decay.keys() == {0.07, 0.0} and len(groups) == 2
     names = {id(p): name for name, p in model.named_parameters()}
-    assert id(loss.weights) in free
-    assert {"backbone.pos_embed", "backbone.cls_token", "backbone.norm.weight"} <= {names.get(p) for p in free}
-    assert all(names[p].endswith("weight") for p in decayed)
-    assert {"backbone.patch_embed.proj.weight", "glca.block.attn.qkv.weight"} <= {names[p] for p in decayed}
-    assert [group["weight_decay"] for group in parameter_groups(model, loss, 0.07)] == [0.07, 0.0]
+    assert id(loss.weights) in by_decay[0.0]
+    assert {"backbone.pos_embed", "backbone.cls_token", "backbone.norm.weight"} <= {names.get(p) for p in by_decay[0.0]}
+    assert all(names[p].endswith("weight") for p in by_decay[0.07])
+    assert {"backbone.patch_embed.proj.weight", "glca.block.attn.qkv.weight"} <= {names[p] for p in by_decay[0.07]}
+
+
+def test_rates_by_hand(config: Callable[..., TrainConfig]):
+    run = config(head_rate=5.0, layer_decay=0.5, loss_weight_rate=20.0)
+    model, loss = create_model("test_vit", 5, img_size=32), DCALLoss(branches("full"))
+    blocks = len(model.backbone.blocks)
+    assert blocks > 2
+    groups = parameter_groups(model, loss, run)
+    rates = {id(p): group["rate"] for group in groups for p in group["params"]}
+    named = {name: rates[id(p)] for name, p in model.named_parameters()}
+    assert rates[id(loss.weights)] == 20.0
+    expected = {
+        **{"backbone.head.weight": 5.0, "backbone.head.bias": 5.0, "glca_classifier.weight": 5.0},
+        **{"backbone.norm.weight": 1.0, "glca.block.attn.qkv.weight": 1.0, "glca.block.mlp.fc1.bias": 1.0},
+        **{f"backbone.blocks.{blocks - 1}.attn.qkv.weight": 1.0, f"backbone.blocks.{blocks - 2}.norm1.bias": 0.5},
+        **{"backbone.blocks.0.mlp.fc2.weight": 0.5 ** (blocks - 1), "backbone.pos_embed": 0.5**blocks},
+        **{"backbone.patch_embed.proj.weight": 0.5**blocks, "backbone.cls_token": 0.5**blocks},
+    }
+    assert {name: named[name] for name in expected} == expected
+    assert set(named.values()) == {5.0, 1.0} | {0.5**power for power in range(1, blocks + 1)}
+
+
+def test_a_step_moves_a_parameter_by_its_own_rate(config: Callable[..., TrainConfig]):
+    """AdamW's first step is the learning rate times the gradient's sign: what moved tells each group's rate."""
+    run = config(epochs=1, warmup_epochs=0.0, weight_decay=0.0, batch_size=18, drop_path=0.0, learning_rate=1e-3)
+    rates: dict[str, dict[str, Any]] = {"plain": {}, "rated": {"head_rate": 3.0, "loss_weight_rate": 7.0}}
+    moved = {}
+    for name, changes in rates.items():
+        train(dataclasses.replace(run, out=run.out / name, **changes))
+        state = state_in(run.out / name)
+        moved[name] = (state["loss"]["weights"], state["model"]["glca_classifier.bias"])
+    assert torch.allclose(moved["rated"][0], 7 * moved["plain"][0], rtol=1e-3)
+    assert torch.allclose(moved["rated"][1], 3 * moved["plain"][1], rtol=1e-3)
+    assert moved["plain"][0].abs().tolist() == pytest.approx([learning_rate(run, 0, 1)] * 3, rel=1e-3)
 
 
 def test_the_learning_rate_by_hand(config: Callable[..., TrainConfig]):
@@ -107,7 +117,7 @@ def test_the_learning_rate_by_hand(config: Callable[..., TrainConfig]):
 
 
 def test_seeds_of_neighbours_differ():
-    seeds = [epoch_seed(seed, epoch) for seed in range(20) for epoch in range(-1, 20)]
+    seeds = [draw_seed(s, epoch, step) for s in range(9) for epoch in range(-1, 9) for step in range(-1, 9)]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -129,11 +139,11 @@ def test_the_preprocessing_is_squashed_and_the_backbones(config: Callable[..., T
 
 
 @pytest.mark.parametrize("ablation", ["full", "sa_only"])
-def test_it_overfits_eight_images(ablation: str):
+def test_it_overfits_eight_images(config: Callable[..., TrainConfig], ablation: str):
     torch.manual_seed(0)
     model = create_model("test_vit", 8, ablation=ablation, img_size=32, top_ratio=0.5)
     loss = DCALLoss(branches(ablation))
-    optimizer = torch.optim.AdamW(parameter_groups(model, loss, 0.0), lr=3e-3)
+    optimizer = torch.optim.AdamW(parameter_groups(model, loss, config(weight_decay=0.0)), lr=3e-3)
     images, labels = torch.randn(8, 3, 32, 32), torch.arange(8)
     for _ in range(60):
         partner = random_matching(8) if ablation == "full" else None
@@ -152,11 +162,11 @@ def test_it_overfits_eight_images(ablation: str):
 def test_a_run_leaves_a_checkpoint_a_log_and_metrics(config: Callable[..., TrainConfig]):
     run = config(epochs=4, eval_every=2)
     metrics = train(run)
-    lines = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
-    steps, tests = ([line for line in lines if key in line] for key in ("step", "split"))
+    lines = log_of(run.out)
+    steps, tests = ([line for line in lines if key in line] for key in ("loss", "split"))
     assert [line["step"] for line in steps] == list(range(1, 17))
     assert all(set(line["losses"]) == set(line["loss_weights"]) == {"sa", "glca", "pwca"} for line in steps)
-    assert [(line["epoch"], line["split"]) for line in tests] == [(1, "test"), (3, "test")]
+    assert [(line["epoch"], line["step"], line["split"]) for line in tests] == [(1, 8, "test"), (3, 16, "test")]
     assert steps[-1]["losses"]["sa"] < steps[0]["losses"]["sa"]
     assert metrics["top1"] == 1.0  # a colour a class
     assert (metrics["n"], metrics["epoch"], metrics["chosen_by"]) == (9, 4, "last epoch")
@@ -181,7 +191,7 @@ def test_with_held_out_photos_the_best_epoch_is_exported(
 
     monkeypatch.setattr(sys.modules["dcal.train"], "evaluate", spy)
     metrics = train(run)
-    lines = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
+    lines = log_of(run.out)
     accuracies = [line["top1"] for line in lines if line.get("split") == "val"]
     assert len(accuracies) == 3 and {line["n"] for line in lines if line.get("split") == "val"} == {6}
     assert metrics["chosen_by"] == "held-out training photos" and metrics["train_photos"] == 12
@@ -190,64 +200,6 @@ def test_with_held_out_photos_the_best_epoch_is_exported(
     exported = load_checkpoint(run.out / "checkpoint").state_dict()
     assert_same({name: tensor.half().float() for name, tensor in best["model"].items()}, exported)
     assert_same(measured[-1], dict(exported))  # the figures are of the weights as stored
-
-
-# --- that a killed run ends with the same numbers -----------------------------------------------------------------
-
-
-def test_resuming_after_a_kill_is_bit_identical(config: Callable[..., TrainConfig], tmp_path: Path):
-    write_cub(tmp_path / "more", train=14)
-    whole = config(data_root=tmp_path / "more", out=tmp_path / "whole", drop_path=0.2, batch_size=6)
-    killed = dataclasses.replace(whole, out=tmp_path / "killed")
-    arguments = [
-        word
-        for name in (*TINY, "drop_path", "batch_size", "data_root", "out")
-        for word in ("--" + name.replace("_", "-"), str(getattr(dataclasses.replace(killed, workers=1), name)))
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    with (tmp_path / "output.txt").open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "dcal.train", *arguments],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-        log, end = killed.out / "log.jsonl", time.monotonic() + 300
-        while not (log.is_file() and '"epoch": 1,' in log.read_text()):
-            assert process.poll() is None and time.monotonic() < end, (tmp_path / "output.txt").read_text()
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    assert states(killed.out)["epoch"] == 1  # it died in its second epoch
-    train(dataclasses.replace(killed, resume=True))
-    train(whole)
-    resumed, straight = states(killed.out), states(whole.out)
-    for state in (resumed, straight):
-        assert state.pop("seconds") > 0
-    assert_same(resumed, straight)
-    logs = [[json.loads(x) for x in (run.out / "log.jsonl").read_text().splitlines()] for run in (killed, whole)]
-    for line in logs[0] + logs[1]:
-        line.pop("images_per_second", None)
-    assert logs[0] == logs[1]  # the log has every step once, the killed epoch's are replaced
-    weights = [(run.out / "checkpoint" / "model.safetensors").read_bytes() for run in (killed, whole)]
-    assert weights[0] == weights[1]
-
-
-def test_resuming_a_finished_run_only_measures_and_exports(config: Callable[..., TrainConfig]):
-    run = config(epochs=1, ablation="sa_only")
-    first = train(run)
-    again = train(dataclasses.replace(run, resume=True))
-    assert first == again
-
-
-def test_another_run_is_neither_overwritten_nor_continued(config: Callable[..., TrainConfig]):
-    run = config(epochs=1, ablation="sa_only")
-    train(run)
-    with pytest.raises(DCALError, match="holds a run already: continue it with --resume"):
-        train(run)
-    with pytest.raises(DCALError, match=r"another run: seed was 0, now 5\."):
-        train(dataclasses.replace(run, resume=True, seed=5))
 
 
 # --- early errors -------------------------------------------------------------------------------------------------
@@ -273,6 +225,8 @@ def test_fewer_photos_than_a_batch(config: Callable[..., TrainConfig]):
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"warmup_epochs": 3.0}, r"warmup_epochs must lie in \[0, epochs = 3\), got 3.0"),
         ({"val_fraction": 1.0}, r"val_fraction must lie in \[0, 1\), got 1.0"),
+        ({"layer_decay": 0.0}, "layer_decay must be greater than 0, got 0.0"),
+        ({"save_every": -1}, "save_every must not be negative, got -1"),
         ({"workers": -1}, "workers must not be negative, got -1"),
         ({"device": "tpu"}, "unknown device 'tpu'"),
         ({"backbone": "vit_tinny"}, "timm has no model 'vit_tinny'"),

@@ -1,0 +1,98 @@
+"""What a run needs to continue: written whole or not at all, the last two kept, read with a check of every byte."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dcal.errors import DCALError
+from dcal.recipe import TrainConfig
+from dcal.run import comparable
+
+LAST, PREVIOUS = "last.pt", "previous.pt"
+
+
+class DamagedState(DCALError):
+    """A file that was cut short or changed after it was written."""
+
+
+def prepare_out(config: TrainConfig) -> None:
+    """Make `out`, or refuse: it must not hold another run unless that run is resumed."""
+    if not config.resume and any((config.out / name).exists() for name in (LAST, PREVIOUS)):
+        raise DCALError(f"{config.out} holds a run already: continue it with --resume, or choose another --out")
+    config.out.mkdir(parents=True, exist_ok=True)
+
+
+def save_state(state: dict[str, Any], out: Path) -> None:
+    """Make `state` the folder's last.pt and what was last.pt its previous.pt. Killed at any moment, one is whole."""
+    beside = write(state, out / "last.tmp")
+    if (out / LAST).exists():
+        (out / LAST).replace(out / PREVIOUS)
+    beside.replace(out / LAST)
+
+
+def save_best(state: dict[str, Any], out: Path) -> None:
+    write(state, out / "best.tmp").replace(out / "best.pt")
+
+
+def write(state: dict[str, Any], path: Path) -> Path:
+    with path.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+def load_newest(out: Path, config: TrainConfig, device: torch.device) -> dict[str, Any] | None:
+    """The newest whole state of a run's folder; None if none was saved yet.
+
+    A damaged last.pt is told on the standard output, set aside as damaged.pt (it must not become the previous one), and
+    previous.pt taken: the steps between are done again, to the same numbers. Raises DCALError if that is damaged too,
+    and if the run had other settings, naming them.
+    """
+    last, previous = out / LAST, out / PREVIOUS
+    if last.exists():
+        try:
+            return load_state(last, config, device)
+        except DamagedState as error:
+            if not previous.exists():
+                raise
+            print(f"{error} Looking at {PREVIOUS}", flush=True)
+            state = load_state(previous, config, device)
+            last.replace(out / "damaged.pt")
+            return state
+    return load_state(previous, config, device) if previous.exists() else None  # killed between two renames, or new
+
+
+def load_state(path: Path, config: TrainConfig, device: torch.device) -> dict[str, Any]:
+    """A state as it was saved. Raises DamagedState if it is not whole, DCALError if the run there had other settings.
+
+    The latter names those that differ.
+    """
+    if problem := damage_of(path):
+        raise DamagedState(f"{path} is damaged: {problem}. It cannot be continued from.")
+    state = torch.load(path, map_location=device, weights_only=True)
+    theirs = state["config"]
+    differing = [
+        f"{name} was {theirs.get(name)!r}, now {value!r}"
+        for name, value in comparable(config).items()
+        if name not in theirs or theirs[name] != value
+    ]
+    if differing:
+        raise DCALError(f"{path} belongs to another run: {'; '.join(differing)}. Use its settings, or another --out")
+    return state
+
+
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a state file, or None. torch.load compares no checksums: it would not see a changed byte."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+        return None if bad is None else f"the checksum of {bad} is wrong"
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, struct.error) as error:
+        return str(error)

@@ -1,0 +1,190 @@
+"""That a run which was killed ends with the same numbers as one which was not, and what happens to damaged files."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dcal.errors import DCALError
+from dcal.recipe import TrainConfig
+from dcal.run import Log, comparable
+from dcal.states import load_newest, save_state
+from dcal.train import train
+from tests.tiny_cub import write_cub
+from tests.tiny_run import assert_same, log_of, state_in, tiny_run, words
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., TrainConfig]:
+    """A run of three epochs of seven steps."""
+    write_cub(tmp_path, train=14, test=3)
+    return lambda name="run", **changes: tiny_run(tmp_path, tmp_path / name, **{"batch_size": 6, **changes})
+
+
+# A process that sends itself SIGKILL: when it has written the log's line of step 5; or while it saves the state of step
+# 18, when last.pt has become previous.pt and nothing is last.pt.
+DYING = """
+import os, pathlib, signal, sys
+import dcal.cli, dcal.run, dcal.states, dcal.train
+moment, words = sys.argv[1], sys.argv[2:]
+write, replace, save = dcal.run.Log.write, pathlib.Path.replace, dcal.train.save_state
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+def dying_write(log, line):
+    write(log, line)
+    if line["step"] == 5:
+        die()
+def dying_replace(path, target):
+    if target.name == "last.pt":
+        die()
+    return replace(path, target)
+def dying_save(state, out):
+    if state["step"] == 18:
+        pathlib.Path.replace = dying_replace
+    save(state, out)
+if moment == "logging":
+    dcal.run.Log.write = dying_write
+else:
+    dcal.train.save_state = dying_save
+sys.exit(dcal.cli.main(["train", *words]))
+"""
+
+
+def kill(run: TrainConfig, moment: str) -> None:
+    """Run in a process of its own (with a worker) that dies at that moment."""
+    arguments = words(dataclasses.replace(run, workers=1), "drop_path", "batch_size", "save_every")
+    command = [sys.executable, "-W", "error", "-c", DYING, moment, *arguments, *(["--resume"] if run.resume else [])]
+    threads = str(torch.get_num_threads())  # another number sums in another order
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == -signal.SIGKILL, process.stdout + process.stderr
+
+
+def test_resuming_after_two_kills_in_the_middle_of_epochs_is_bit_identical(config: Callable[..., TrainConfig]):
+    whole, killed = (config(name, drop_path=0.2, save_every=3) for name in ("whole", "killed"))
+    again = dataclasses.replace(killed, resume=True)
+    kill(killed, "logging")
+    assert state_in(killed.out)["step"] == 3 and log_of(killed.out)[-1]["step"] == 5
+    kill(again, "saving")
+    assert not (killed.out / "last.pt").exists() and state_in(killed.out, "previous.pt")["step"] == 15
+    train(again)
+    train(whole)
+    for name in ("last.pt", "previous.pt"):
+        resumed, straight = state_in(killed.out, name), state_in(whole.out, name)
+        assert resumed.pop("seconds") > 0 and straight.pop("seconds") > 0
+        assert_same(resumed, straight)
+    assert (resumed["step"], state_in(whole.out)["step"]) == (18, 21)
+    logs = [log_of(run.out) for run in (killed, whole)]
+    for line in logs[0] + logs[1]:
+        line.pop("images_per_second", None)
+    assert logs[0] == logs[1]  # every step once: what the killed processes wrote after their last state is replaced
+    assert [line["step"] for line in logs[0]] == [*range(1, 22), 21]
+    weights = [(run.out / "checkpoint" / "model.safetensors").read_bytes() for run in (killed, whole)]
+    assert weights[0] == weights[1]
+
+
+def test_resuming_a_finished_run_only_measures_and_exports(config: Callable[..., TrainConfig]):
+    run = config(epochs=1, ablation="sa_only")
+    first, log = train(run), log_of(run.out)
+    again = train(dataclasses.replace(run, resume=True))
+    assert first == again and log == log_of(run.out)
+
+
+def test_resuming_before_the_first_state_starts_anew(config: Callable[..., TrainConfig]):
+    run = config(epochs=1, ablation="sa_only")
+    first = train(dataclasses.replace(run, resume=True))
+    assert {**train(config("other", epochs=1, ablation="sa_only")), "command": "", "seconds": 0} == {
+        **first,
+        "command": "",
+        "seconds": 0,
+    }
+
+
+def test_a_damaged_state_is_told_and_the_one_before_it_taken(
+    config: Callable[..., TrainConfig], capsys: pytest.CaptureFixture[str]
+):
+    run = config(epochs=2, ablation="sa_only")
+    metrics, straight = train(run), state_in(run.out)
+    last = run.out / "last.pt"
+    whole = last.read_bytes()
+    again = dataclasses.replace(run, resume=True)
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]  # torch.load would not notice
+    for damaged, problem in ((flipped, "the checksum of "), (whole[:-1000], "not a zip file"), (b"", "not a zip file")):
+        last.write_bytes(damaged)
+        capsys.readouterr()
+        found = train(again)
+        printed = capsys.readouterr().out
+        assert f"{last} is damaged: " in printed and problem in printed and "Looking at previous.pt" in printed
+        assert {**found, "seconds": 0} == {**metrics, "seconds": 0}
+        resumed = state_in(run.out)
+        assert resumed.pop("seconds") > 0
+        assert_same(resumed, {name: part for name, part in straight.items() if name != "seconds"})
+    for name in ("previous.pt", "last.pt"):
+        (run.out / name).write_bytes(flipped)
+    with pytest.raises(DCALError, match=r"previous.pt is damaged: the checksum of .* cannot be continued from"):
+        train(again)
+    (run.out / "previous.pt").unlink()
+    with pytest.raises(DCALError, match=r"last.pt is damaged: the checksum of"):
+        train(again)
+
+
+def test_a_save_that_fails_anywhere_leaves_a_whole_state(
+    config: Callable[..., TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = config()
+    run.out.mkdir()
+
+    def save(step: int) -> None:
+        save_state({"step": step, "config": comparable(run)}, run.out)
+
+    class Died(Exception):
+        pass
+
+    def die(*_: Any) -> None:
+        raise Died
+
+    save(1)
+    save(2)
+    for attribute in ("torch.save", "os.fsync", "pathlib.Path.replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(attribute, die)
+            with pytest.raises(Died):
+                save(3)
+        assert load_newest(run.out, run, torch.device("cpu"))["step"] == 2
+    save(3)
+    assert [state_in(run.out, name)["step"] for name in ("last.pt", "previous.pt")] == [3, 2]
+    (run.out / "last.pt").unlink()  # killed between the two renames
+    assert load_newest(run.out, run, torch.device("cpu"))["step"] == 2
+    save(3)
+    assert [state_in(run.out, name)["step"] for name in ("last.pt", "previous.pt")] == [3, 2]
+
+
+def test_the_log_of_a_killed_process(tmp_path: Path):
+    path = tmp_path / "log.jsonl"
+    lines = '{"step": 1, "losses": {"sa": 1}}\n{"step": 2, "losses": {"sa": 1}}\n{"step": 3, "losses": {"sa": 1}'
+    path.write_text(lines)
+    Log(path, after_step=3)
+    assert [line["step"] for line in log_of(tmp_path)] == [1, 2]  # the third was cut short
+    Log(path, after_step=1).write({"step": 2})
+    assert [line["step"] for line in log_of(tmp_path)] == [1, 2]
+
+
+def test_another_run_is_neither_overwritten_nor_continued(config: Callable[..., TrainConfig]):
+    run = config(epochs=1, ablation="sa_only")
+    train(run)
+    with pytest.raises(DCALError, match="holds a run already: continue it with --resume"):
+        train(run)
+    with pytest.raises(DCALError, match=r"another run: seed was 0, now 5\."):
+        train(dataclasses.replace(run, resume=True, seed=5))
