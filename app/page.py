@@ -27,7 +27,9 @@ MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
 def page(explorer: Explorer, samples: list[Path]) -> gr.Blocks:
     """The whole page, not yet served. Looks at one picture, so that the model is warm and the controls fit it."""
     first = explorer.warm(samples)
-    with gr.Blocks(title="DCAL Explorer", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+    with gr.Blocks(
+        title="DCAL Explorer", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
+    ) as blocks:
         gr.Markdown(HEADER, elem_id="header")
         with gr.Tabs(), gr.Tab("Inspect", id="inspect"):
             inspect_tab.build(blocks, explorer, samples, first)

@@ -263,19 +263,25 @@ class TestSheets:
         with pytest.raises(dcal.DCALError, match="2 labels were given for 3 maps"):
             draw.grid(record(), np.zeros((3, ROWS, COLS)), ["a", "b"], columns=2)
 
-    def test_a_strip_knows_which_layer_lies_where(self) -> None:
-        seen, maps = record(), np.random.default_rng(3).random((8, ROWS, COLS))
-        height, width = draw.strip(seen, maps, [str(i) for i in range(8)]).shape[:2]
-        tile_height, tile_width = draw.drawn_size(seen, 220)
-        found = {
-            (y, x): draw.tile_at(seen, x, y, 8) for y in range(0, height, tile_height // 2) for x in (5, width - 5)
-        }
-        assert draw.columns_for(8, 6) == 4
-        assert found[0, 5] == 0
-        assert found[0, width - 5] == 3
-        assert draw.tile_at(seen, tile_width + 10, tile_height + 10, 8) == 5
-        assert draw.tile_at(seen, width + 50, 5, 8) is None
-        assert draw.tile_at(seen, 5, 3 * tile_height, 8) is None
+    @pytest.mark.parametrize(("height", "width", "columns"), [(53, 71, 4), (71, 53, 4), (40, 400, 1), (50, 160, 3)])
+    def test_a_strip_knows_which_layer_lies_where(self, height: int, width: int, columns: int) -> None:
+        seen = record(height, width, (0.0, 0.0, float(width), float(height)))
+        maps = np.arange(8.0)[:, None, None] * np.ones((ROWS, COLS))  # every layer in a colour of its own
+        strip = draw.strip(seen, maps, [""] * 8, opacity=1)
+        assert strip.shape[1] <= 1320 + 4 * columns
+        found = {}
+        for y in range(0, strip.shape[0], 5):
+            for x in range(0, strip.shape[1], 5):
+                layer = draw.tile_at(seen, x, y, 8)
+                found.setdefault(layer, set()).add(tuple(strip[y, x].tolist()))
+        colours = draw.colour(np.arange(8.0)[None])[0]
+        for layer in range(8):
+            ground = {(24, 24, 27)}  # a gap belongs to the picture before it
+            assert tuple(colours[layer].tolist()) in found[layer]
+            dark = {c for c in found[layer] - ground if max(c) > 60}
+            assert not dark & {tuple(c.tolist()) for i, c in enumerate(colours) if i != layer and max(c) > 60}
+        assert draw.tile_at(seen, strip.shape[1] + 50, 5, 8) is None
+        assert draw.tile_at(seen, 5, strip.shape[0] + 50, 8) is None
 
     @pytest.mark.parametrize(
         ("count", "most", "columns"), [(3, 4, 3), (6, 4, 3), (12, 4, 4), (16, 4, 4), (12, 6, 6), (24, 6, 6), (5, 4, 3)]

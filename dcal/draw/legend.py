@@ -23,8 +23,12 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def label(picture: RGB, text: str, size: int | None = None) -> RGB:
-    """`picture` with a small dark plate in its upper left corner that carries `text`, `size` pixels high."""
+    """`picture` with a small dark plate in its upper left corner that carries `text`, `size` pixels high.
+
+    The plate takes at most about half of a low picture's height.
+    """
     size = max(12, round(max(picture.shape[:2]) / 15)) if size is None else size
+    size = max(8, min(size, picture.shape[0] // 3))
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image, "RGBA")
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font(size), anchor="lt")

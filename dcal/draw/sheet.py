@@ -21,7 +21,7 @@ from dcal.record import Inspection
 
 RGB = UInt8[np.ndarray, "height width 3"]
 AnyRGB = UInt8[np.ndarray, "_ _ 3"]  # where several sizes meet in one signature
-STRIP_TILE = 220  # pixels of the longer side of a picture in a strip
+STRIP_WIDTH = 1320  # pixels
 GAP = 4  # pixels between pictures
 GROUND = (24, 24, 27)  # what shows in the gaps
 
@@ -71,19 +71,23 @@ def grid(
     return _stack(rows)
 
 
-def strip(
-    seen: Inspection, maps: Float[np.ndarray, "l rows cols"], labels: Sequence[str], most: int = 6, **look: Any
-) -> RGB:
-    """All layers in reading order, at most `most` in a row. Keyword arguments as in `grid`."""
-    return grid(
-        seen, maps, labels, columns_for(len(maps), most), **{"tile": STRIP_TILE, "text": STRIP_TILE // 8, **look}
-    )
+def strip(seen: Inspection, maps: Float[np.ndarray, "l rows cols"], labels: Sequence[str], **look: Any) -> RGB:
+    """All layers in reading order, about `STRIP_WIDTH` pixels wide. Keyword arguments as in `grid`."""
+    columns, tile = strip_layout(seen, len(maps))
+    return grid(seen, maps, labels, columns, **{"tile": tile, "text": STRIP_WIDTH // 48, **look})
 
 
-def tile_at(seen: Inspection, x: int, y: int, count: int, most: int = 6, tile: int = STRIP_TILE) -> int | None:
-    """Which of `count` maps lies under pixel (x, y) of a `strip` with the same `most` and `tile`; None for none."""
+def strip_layout(seen: Inspection, count: int) -> tuple[int, int]:
+    """(columns, longer side of one picture in pixels) of a strip: six columns, fewer for panoramas."""
+    height, width = seen.photo.shape[:2]
+    columns = columns_for(count, 6 if width <= 2 * height else max(1, 12 * height // width))
+    return columns, STRIP_WIDTH // (columns if width > height else max(columns, 6))
+
+
+def tile_at(seen: Inspection, x: int, y: int, count: int) -> int | None:
+    """Which of the `count` maps of a `strip` lies under its pixel (x, y); None for none."""
+    columns, tile = strip_layout(seen, count)
     height, width = drawn_size(seen, tile)
-    columns = columns_for(count, most)
     row, col = y // (height + GAP), x // (width + GAP)
     index = row * columns + col
     return index if 0 <= col < columns and 0 <= index < count else None
