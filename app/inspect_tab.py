@@ -72,8 +72,8 @@ class Stage:
         self.open = gr.State("layers")
         with gr.Row(elem_classes="controls"):
             colormap = gr.Dropdown(list(draw.COLORMAPS), value=draw.COLORMAPS[0], label="Colour map", min_width=120)
-            opacity = gr.Slider(0, 1, 0.6, step=0.05, label="Opacity", min_width=160, buttons=[])
-            smooth = gr.Checkbox(False, label="Smooth between patches", min_width=160)
+            opacity = gr.Slider(0, 1, 0.6, step=0.05, label="Opacity", min_width=200, buttons=[])
+            smooth = gr.Checkbox(False, label="Smooth between patches")
         look: list[Any] = [colormap, opacity, smooth]
         with gr.Tabs(elem_id="views") as self.tabs:
             layers = inspect_views.layers(explorer, record, look, first)

@@ -36,7 +36,7 @@ def layers(explorer: Explorer, record: gr.State, look: Sequence[Any], first: Ins
         with gr.Accordion("How the rollout is computed", open=False), gr.Row():
             fusion = gr.Radio(list(FUSIONS), value="mean", label="Head fusion", min_width=220)
             discard = gr.Slider(0, 0.95, 0, step=0.05, label="Discard ratio", min_width=220, buttons=[])
-            one_scale = gr.Checkbox(True, label="One scale for all layers", min_width=220)
+            one_scale = gr.Checkbox(True, label="One scale for all layers")
         # inside the tab: gr.Tabs takes whatever else it holds for a tab
         playing, clock = gr.State(False), gr.Timer(BEAT, active=False)
     one = Drawing(explorer.layer, [record, layer, fusion, discard, one_scale, *look], [shown, said])
