@@ -269,7 +269,7 @@ class TestSheets:
         maps = np.arange(8.0)[:, None, None] * np.ones((ROWS, COLS))  # every layer in a colour of its own
         strip = draw.strip(seen, maps, [""] * 8, opacity=1)
         assert strip.shape[1] <= 1320 + 4 * columns
-        found = {}
+        found: dict[int | None, set[tuple[int, ...]]] = {}
         for y in range(0, strip.shape[0], 5):
             for x in range(0, strip.shape[1], 5):
                 layer = draw.tile_at(seen, x, y, 8)
