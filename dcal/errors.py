@@ -1,6 +1,6 @@
 """What can go wrong that a user can mend. Each message says what was wrong, with numbers, and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class DCALError(ValueError):
@@ -13,6 +13,14 @@ class PictureError(DCALError):
 
 class CheckpointError(DCALError):
     """A checkpoint is missing, incomplete, or does not fit its own configuration."""
+
+
+class LossError(DCALError):
+    """A loss is not finite, so going on would spoil the weights. `losses`: the branches that were weighed, by name."""
+
+    def __init__(self, losses: Mapping[str, float]) -> None:
+        super().__init__("the loss is not finite: " + ", ".join(f"{name} {loss}" for name, loss in losses.items()))
+        self.losses = dict(losses)
 
 
 def known(what: str, name: str, names: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -39,15 +39,22 @@ class DCALLoss(nn.Module):
         Raises ValueError if the model gave no logits for a branch: the model's ablation differs, or no distractor was
         given.
         """
-        parts = {branch: self._cross_entropy(out, branch, targets) for branch in self.branches}
-        losses = torch.stack(list(parts.values()))
-        total = losses[0] if self.weights is None else 0.5 * (losses * torch.exp(-self.weights) + self.weights).sum()
-        return total, {branch: loss.detach() for branch, loss in parts.items()}
+        losses = {branch: self.branch_loss(out, branch, targets) for branch in self.branches}
+        return self.joint(losses), {branch: loss.detach() for branch, loss in losses.items()}
 
-    def _cross_entropy(self, out: Output, branch: str, targets: Int[Tensor, " b"]) -> Float[Tensor, ""]:
+    def branch_loss(self, out: Output, branch: str, targets: Int[Tensor, " b"]) -> Float[Tensor, ""]:
+        """L_branch by itself, unweighted; the errors are those of `forward`."""
         logits = getattr(out, f"{branch}_logits")
         if logits is None:
             raise ValueError(
                 f"the output has no {branch} logits: does the model's ablation have that branch, and PWCA a distractor?"
             )
-        return F.cross_entropy(logits.float(), targets, label_smoothing=self.label_smoothing)
+        precise = torch.promote_types(logits.dtype, torch.float32)  # not in half precision
+        return F.cross_entropy(logits.to(precise), targets, label_smoothing=self.label_smoothing)
+
+    def joint(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
+        """½ Σ ( L_branch · e^{-w} + w ) over the branches given, which may be some of them: the terms simply add up."""
+        if self.weights is None:
+            return losses[self.branches[0]]
+        weights = dict(zip(self.branches, self.weights, strict=True))
+        return torch.stack([0.5 * (loss * torch.exp(-weights[b]) + weights[b]) for b, loss in losses.items()]).sum()

@@ -51,6 +51,10 @@ class Output:
         parts = [self.sa_feature] if self.glca_feature is None else [self.sa_feature, self.glca_feature]
         return torch.cat([F.normalize(part, dim=-1) for part in parts], dim=-1)
 
+    def detach(self) -> Output:
+        """The same numbers without the graph that they came from."""
+        return replace(self, **{name: value.detach() for name, value in vars(self).items() if value is not None})
+
 
 class Classifier(nn.Sequential):
     """Re-ID's head, as TransReID's baseline has it: batch-norm neck without a learned shift, linear without bias."""
@@ -94,18 +98,42 @@ class DCAL(nn.Module):
         """
         x = self.embed(images)
         pairs = distractor is not None and "pwca" in self.config.branches
-        stream: list[KeysValues] | None = [] if pairs and self.config.distractor_stream == "sa" else None
+        stream = self.shared_stream() if pairs else None
+        output = self.forward_alone(x, top_ratio, stream)
+        if distractor is not None and pairs:
+            logits, feature = self.forward_pairs(x, distractor, stream)
+            output = replace(output, pwca_logits=logits, pwca_feature=feature)
+        return output
+
+    def forward_alone(
+        self,
+        x: Float[Tensor, "b n width"],
+        top_ratio: float | None = None,
+        stream: list[KeysValues] | None = None,
+    ) -> Output:
+        """SA and GLCA, which see one picture at a time, from the embedding. A `stream` given is filled (`encode`)."""
         tokens, layers = encode(self.backbone, x, keep_rollout=self.glca is not None, stream=stream)
         output = self.read_sa(tokens)
-        if self.glca is not None:
-            scores = class_rollout(layers)[:, self.layout.prefix :]
-            selected = self.select(scores, self.config.top_ratio if top_ratio is None else top_ratio)
-            logits, feature = self.read_glca(tokens, selected)
-            output = replace(output, glca_logits=logits, glca_feature=feature, scores=scores, selected=selected)
-        if distractor is not None and pairs:
-            pwca = self.read_sa(encode_pairs(self.backbone, x, check_distractor(distractor, len(images)), stream))
-            output = replace(output, pwca_logits=pwca.sa_logits, pwca_feature=pwca.sa_feature)
-        return output
+        if self.glca is None:
+            return output
+        scores = class_rollout(layers)[:, self.layout.prefix :]
+        selected = self.select(scores, self.config.top_ratio if top_ratio is None else top_ratio)
+        logits, feature = self.read_glca(tokens, selected)
+        return replace(output, glca_logits=logits, glca_feature=feature, scores=scores, selected=selected)
+
+    def forward_pairs(
+        self,
+        x: Float[Tensor, "b n width"],
+        distractor: Int[Tensor, " b"],
+        stream: Sequence[KeysValues] | None = None,
+    ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b width"]]:
+        """(PWCA's logits, its feature) from the embedding, read as SA's are. `stream`: see `encode_pairs`."""
+        pwca = self.read_sa(encode_pairs(self.backbone, x, check_distractor(distractor, len(x)), stream))
+        return pwca.sa_logits, pwca.sa_feature
+
+    def shared_stream(self) -> list[KeysValues] | None:
+        """Where SA leaves its keys and values if they are to distract in PWCA, else None (PWCA's own do)."""
+        return [] if self.config.distractor_stream == "sa" else None
 
     def embed(self, images: Float[Tensor, "b 3 img_h img_w"]) -> Float[Tensor, "b n width"]:
         """The tokens that enter the first block; SA and PWCA share them."""

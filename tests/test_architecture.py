@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A room is a module or a package of dcal/, and may import only from those before it; inside a package anything goes.
 ORDER = (
     *("errors", "preprocess", "config"),
-    *("attention", "rollout", "pairing", "backbone", "glca", "model", "loss"),
+    *("attention", "rollout", "pairing", "backbone", "glca", "model", "loss", "step"),
     *("card", "checkpoint", "picture", "record", "relevance", "inspection", "draw"),
     *("data", "recipe", "run", "states", "evaluate", "train"),
     *("", "cli", "__main__"),  # "" is dcal/__init__.py, the public names: for the outside, not for modules of the core
