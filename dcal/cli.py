@@ -20,17 +20,23 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status: 2 after an error that the user can mend, told in one line."""
-    commands: dict[str, Callable[..., Any]] = {"train": train, "eval": evaluate, "inspect": inspect, "demo": demo}
+    commands: dict[str, Callable[..., Any]] = {
+        "train": train,
+        "eval": evaluate,
+        "inspect": inspect,
+        "data": data,
+        "demo": demo,
+    }
     options = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
     try:
-        tyro.extras.subcommand_cli_from_dict(commands, prog="dcal", args=arguments, config=options)
+        status = tyro.extras.subcommand_cli_from_dict(commands, prog="dcal", args=arguments, config=options)
     except DCALError as error:
         print(f"dcal: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("dcal: interrupted", file=sys.stderr)
         return 130
-    return 0
+    return status or 0
 
 
 def train(config: Annotated[TrainConfig, tyro.conf.arg(name="")]) -> None:
@@ -136,6 +142,34 @@ def draw_all(seen: Inspection, out: Path) -> list[Path]:
     for name, pixels in pictures.items():
         Image.fromarray(pixels).save(out / f"{name}.png")
     return [out / f"{name}.png" for name in pictures]
+
+
+def data(
+    action: tyro.conf.Positional[Literal["check"]],
+    dataset: tyro.conf.Positional[str],
+    root: tyro.conf.Positional[Path],
+    workers: int = 2,
+    json: bool = False,
+) -> int:
+    """Say what is there of a data set against what should be; decodes every photo. Exit status 1 if something is wrong.
+
+    Args:
+        action: what to do
+        dataset: which data set
+        root: the folder that holds it, or its CSV file
+        workers: processes that decode
+        json: print one JSON object instead of lines
+    """
+    from dcal.data import DATASETS
+    from dcal.data.check import check
+    from dcal.errors import known
+
+    report = check(DATASETS[known("dataset", dataset, DATASETS)], root, workers)
+    if json:
+        show_json(report.to_dict())
+    else:
+        print(report)
+    return 0 if report.ok else 1
 
 
 def demo() -> None:

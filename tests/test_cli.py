@@ -57,7 +57,7 @@ def test_train_then_eval_give_the_same_figures(root: Path, tmp_path: Path, capsy
     assert {name: trained[name] for name in found if "top" in name} == {n: v for n, v in found.items() if "top" in n}
     assert main(measure) == 0
     table = capsys.readouterr().out
-    assert f"fused  top-1 {found['top1']:.2%}" in table and "GLCA" in table and "9 photos of 3 of the 200" in table
+    assert f"fused  top-1 {found['top1']:.2%}" in table and "GLCA" in table and "3 of the 200 classes" in table
 
 
 def test_inspect_writes_pictures_and_the_record(
@@ -87,7 +87,7 @@ def test_demo_starts_the_app(monkeypatch: pytest.MonkeyPatch):
 def test_mistakes_about_the_data(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     measure = ("eval", "--checkpoint", checkpoint, "--workers", 0, "--data-root")
     assert "lacks images.txt" in mistake(capsys, *measure, tmp_path)
-    assert "unknown dataset 'cars'" in mistake(capsys, *measure, tmp_path, "--dataset", "cars")
+    assert "unknown dataset 'dogs'" in mistake(capsys, *measure, tmp_path, "--dataset", "dogs")
     assert "lacks images.txt" in mistake(capsys, "train", "--data-root", tmp_path, "--out", tmp_path / "run", *TINY)
     assert not (tmp_path / "run").exists()
 

@@ -221,7 +221,7 @@ def test_fewer_photos_than_a_batch(config: Callable[..., TrainConfig]):
     ("changes", "message"),
     [
         ({"ablation": "both"}, "unknown ablation 'both'"),
-        ({"dataset": "cars"}, "unknown dataset 'cars': choose one of 'cub'"),
+        ({"dataset": "dogs"}, "unknown dataset 'dogs': choose one of 'cub', 'cars'"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"warmup_epochs": 3.0}, r"warmup_epochs must lie in \[0, epochs = 3\), got 3.0"),
         ({"val_fraction": 1.0}, r"val_fraction must lie in \[0, 1\), got 1.0"),

@@ -1,4 +1,4 @@
-"""One labelled photo, of whatever data set."""
+"""One photo, of whatever data set."""
 
 from __future__ import annotations
 
@@ -22,24 +22,33 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Record:
-    """One photo: its file, its label (from 0), and what the data set says of it beyond that.
+class Photo:
+    """A photo's file."""
+
+    path: Path
+
+    def open(self) -> Image.Image:
+        """The photo as `read_picture` decodes it: upright, RGB. Raises PictureError, naming the file."""
+        try:
+            return read_picture(self.path).image
+        except PictureError as error:
+            raise PictureError(f"{self.path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Record(Photo):
+    """One labelled photo: its file, its label (from 0), and what the data set says of it beyond that.
 
     `box` is the object's (left, top, width, height), and `parts` its annotated points, both in the pixels of what
     `open` gives; None where the data set has none. `banner` is the number of rows at the file's lower edge that are
-    no part of the photo.
+    no part of the photo; `open` cuts them off.
     """
 
-    path: Path
     label: int
     box: tuple[float, float, float, float] | None = None
     parts: tuple[Part, ...] | None = None
     banner: int = 0
 
     def open(self) -> Image.Image:
-        """The photo as `read_picture` decodes it, without its banner. Raises PictureError, naming the file."""
-        try:
-            photo = read_picture(self.path).image
-        except PictureError as error:
-            raise PictureError(f"{self.path}: {error}") from error
+        photo = super().open()
         return photo.crop((0, 0, photo.width, photo.height - self.banner)) if self.banner else photo

@@ -1,0 +1,58 @@
+"""FGVC-Aircraft in the layout of its official archive."""
+
+from __future__ import annotations
+
+from dcal.data.dataset import find_root, read_lines, table
+from dcal.data.labelled import Labelled, corners_to_box, whole_splits
+from dcal.data.record import Record
+from dcal.errors import DCALError
+
+LISTS = {"train": "images_variant_trainval.txt", "test": "images_variant_test.txt"}
+FILES = ("variants.txt", *LISTS.values(), "images_box.txt", "images")
+BANNER = 20  # rows, by the archive's README, which asks to remove them in training and evaluation
+
+
+class Aircraft(Labelled):
+    """One split of FGVC-Aircraft at the level of variants, its records in the order of the official list.
+
+    The training split is the official training and validation halves together, as in the paper's and most others'
+    results. `root` is the folder fgvc-aircraft-2013b, its parent, or its folder data. Every record has the aircraft's
+    box, and `banner = 20`: the copyright line at the lower edge is cut off whenever the photo is opened as a record.
+    """
+
+    title = "FGVC-Aircraft"
+    terms = (
+        "FGVC-Aircraft 2013b (Maji, Kannala, Rahtu, Blaschko and Vedaldi, 2013): photos of aircraft spotters, "
+        "exclusively for non-commercial research; none of them is in this repository."
+    )
+    official = whole_splits(classes=100, train=6667, test=3333)
+
+    def read(self) -> tuple[Record, ...]:
+        folders = (self.root, self.root / "data", self.root / "fgvc-aircraft-2013b" / "data")
+        self.root = find_root(self.title, folders, FILES)
+        self.notes = [f"the {BANNER} rows of the banner at each photo's lower edge are cut off"]
+        self.classes = tuple(name.strip() for name in read_lines(self.root / "variants.txt"))
+        labels = {name: label for label, name in enumerate(self.classes)}
+        variants, boxes = table(self.root / LISTS[self.split]), table(self.root / "images_box.txt")
+        if unknown := set(variants.values()) - labels.keys():
+            raise DCALError(
+                f"{self.root / LISTS[self.split]} uses {len(unknown)} variants that are not among the {len(labels)} of "
+                f"variants.txt: {', '.join(sorted(unknown)[:3])}"
+            )
+        if absent := variants.keys() - boxes.keys():
+            raise DCALError(
+                f"{self.root / 'images_box.txt'} says nothing of {len(absent)} of the {len(variants)} photos in "
+                f"{LISTS[self.split]} (for one: {min(absent)})"
+            )
+        return tuple(
+            Record(self.root / "images" / f"{image}.jpg", labels[variant], self._box(boxes[image]), banner=BANNER)
+            for image, variant in variants.items()
+        )
+
+    def _box(self, text: str) -> tuple[float, float, float, float]:
+        try:
+            x1, y1, x2, y2 = (float(number) for number in text.split())
+        except ValueError as error:
+            path = self.root / "images_box.txt"
+            raise DCALError(f"{path}: a box is four numbers: xmin ymin xmax ymax, got {text[:80]!r}") from error
+        return corners_to_box((x1, y1, x2, y2))

@@ -1,0 +1,183 @@
+"""What is there of a data set against what should be: before an hour of training is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.data import DataLoader, Dataset
+
+from dcal.data.dataset import DataSet, first
+from dcal.data.record import Photo
+from dcal.errors import DCALError, PictureError
+
+CHUNK = 16  # photos that a process decodes between two messages
+SHOWN = 20  # names in the text; the JSON has all
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What decoding one photo told: its pixels and its file's digest, or why it cannot be read."""
+
+    height: int = 0
+    width: int = 0
+    digest: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split: `found` against `expected` counts (empty where nobody knows them), and what is wrong with it.
+
+    `unreadable` maps each photo that cannot be decoded to the reason, `missing` names those that are not there.
+    `sizes` is ((height, width) of the smallest, of the largest photo by area), None if none could be read.
+    """
+
+    split: str
+    summary: str
+    found: dict[str, int] = dataclasses.field(default_factory=dict)
+    expected: dict[str, int] = dataclasses.field(default_factory=dict)
+    whole: bool = False
+    sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
+    missing: tuple[str, ...] = ()
+    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """A data set's splits. `ok`: nothing is wrong with any of them; notes and subsets are no fault."""
+
+    dataset: str
+    splits: tuple[SplitReport, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not any(split.problems for split in self.splits)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"ok": self.ok, **dataclasses.asdict(self)}
+
+    def __str__(self) -> str:
+        return "\n".join(line for split in self.splits for line in describe(split))
+
+
+def check(kind: type[DataSet[Any]], root: str | Path, workers: int = 2) -> Report:
+    """Read every split of a data set and decode every photo, in several processes, with a progress bar on a terminal.
+
+    Raises DCALError where no split can be read at all, a wrong root above all; whatever else is wrong is reported.
+    """
+    opened = open_splits(kind, root)
+    photos = {split: present(data) for split, data in opened.items() if isinstance(data, DataSet)}
+    decoded = iter(decode_all([record for records in photos.values() for record in records], workers))
+    reports: list[SplitReport] = []
+    train: dict[str, str] = {}
+    for split, data in opened.items():
+        if isinstance(data, DCALError):
+            reports.append(SplitReport(split, f"{kind.title}, {split} split", problems=(str(data),)))
+            continue
+        told = {data.shown(record.path): next(decoded) for record in photos[split]}
+        reports.append(report(data, told, train))
+        if split == "train":
+            train = {each.digest: name for name, each in told.items() if each.digest}
+    return Report(kind.title, tuple(reports))
+
+
+def open_splits(kind: type[DataSet[Any]], root: str | Path) -> dict[str, DataSet[Any] | DCALError]:
+    """Every split, or why it cannot be read. Raises DCALError if none can."""
+    opened: dict[str, DataSet[Any] | DCALError] = {}
+    for split in kind.splits:
+        try:
+            opened[split] = kind(root, split, strict=False)
+        except DCALError as error:
+            opened[split] = error
+    if all(isinstance(data, DCALError) for data in opened.values()):
+        raise DCALError("; ".join(dict.fromkeys(str(error) for error in opened.values())))
+    return opened
+
+
+def present(data: DataSet[Any]) -> list[Photo]:
+    """The split's records whose files are there."""
+    missing = set(data.missing)
+    return [record for record in data.records if record.path not in missing]
+
+
+def report(data: DataSet[Any], decoded: Mapping[str, Decoded], train: Mapping[str, str]) -> SplitReport:
+    """What there is to say of one split; `train` maps the digests of the training photos to their names."""
+    unreadable = {name: each.problem for name, each in decoded.items() if each.problem}
+    problems, notes = data.problems(), list(data.notes)
+    if unreadable:
+        problems.append(f"{len(unreadable)} of the {len(data)} photos cannot be read: {first(unreadable)}")
+    if shared := [f"{name} = {train[each.digest]}" for name, each in decoded.items() if each.digest in train]:
+        notes.append(f"{len(shared)} photos are byte for byte photos of the training split: {first(shared)}")
+    sizes = [(each.height, each.width) for each in decoded.values() if not each.problem]
+    return SplitReport(
+        split=data.split,
+        summary=str(data),
+        found=data.found(),
+        expected=dict(data.expected),
+        whole=data.whole,
+        sizes=(min(sizes, key=math.prod), max(sizes, key=math.prod)) if sizes else None,
+        missing=tuple(data.shown(path) for path in data.missing),
+        unreadable=unreadable,
+        notes=tuple(notes),
+        problems=tuple(problems),
+    )
+
+
+class Decoding(Dataset[Decoded]):
+    """Every photo decoded once. A bad one is an answer, not an error."""
+
+    def __init__(self, photos: Sequence[Photo]) -> None:
+        self.photos = photos
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> Decoded:
+        photo = self.photos[index]
+        try:
+            image = photo.open()
+            return Decoded(image.height, image.width, hashlib.sha256(photo.path.read_bytes()).hexdigest())
+        except (PictureError, OSError) as error:
+            return Decoded(problem=str(error).removeprefix(f"{photo.path}: "))
+
+
+def decode_all(photos: Sequence[Photo], workers: int) -> list[Decoded]:
+    """What decoding each photo told, in order; `workers` processes (0: this one alone)."""
+    loader = DataLoader(Decoding(photos), batch_size=CHUNK, num_workers=workers, collate_fn=list)
+    decoded: list[Decoded] = []
+    columns = (TextColumn("decoding"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=len(photos))
+        for chunk in loader:
+            decoded += chunk
+            bar.advance(task, len(chunk))
+    return decoded
+
+
+def describe(split: SplitReport) -> list[str]:
+    """A split's report as lines for people."""
+    lines = [split.summary]
+    if split.sizes:
+        (small_height, small_width), (large_height, large_width) = split.sizes
+        lines.append(f"  sizes: {small_width}×{small_height} to {large_width}×{large_height} pixels (width × height)")
+    said = [note for note in split.notes if note not in split.summary]
+    lines += [f"  note: {note}" for note in said] + [f"  WRONG: {problem}" for problem in split.problems]
+    lines += listed("missing", list(split.missing))
+    lines += listed("unreadable", [f"{name}: {reason}" for name, reason in split.unreadable.items()])
+    return lines if split.problems else [*lines, "  all is well"]
+
+
+def listed(what: str, names: Sequence[str]) -> list[str]:
+    more = [f"    … and {len(names) - SHOWN} more, all of them in --json"] if len(names) > SHOWN else []
+    return [f"    {what}: {name}" for name in names[:SHOWN]] + more

@@ -1,0 +1,135 @@
+"""Any folder of class folders, with a split of its own or split here."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+from dcal.data.dataset import first
+from dcal.data.labelled import Labelled
+from dcal.data.record import Record
+from dcal.errors import DCALError
+
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+TEST_SHARE = 0.2  # of each class of a folder that has no split
+
+
+class ClassFolders(Labelled):
+    """Photos in folders named after their classes, at any depth below them; records and classes in order of name.
+
+    A photo is a file that ends in .jpg, .jpeg, .png, .webp, .tif, .tiff, .bmp or .gif, in capitals or not. Names that
+    begin with a dot are passed over, other files are too and are counted in the notes.
+    """
+
+    title = "class folders"
+    terms = "A folder of the user's own: who may use the photos, and for what, is not known here."
+
+    def read(self) -> tuple[Record, ...]:
+        if not self.root.is_dir():
+            raise DCALError(f"{self.root} is not a folder: {self.layout()}")
+        self.title = f"class folders of {self.root.resolve().name}"
+        chosen = self.choose()
+        self.classes = tuple(sorted(chosen))
+        return tuple(Record(path, label) for label, name in enumerate(self.classes) for path in sorted(chosen[name]))
+
+    @abstractmethod
+    def layout(self) -> str:
+        """What is accepted, for messages."""
+
+    @abstractmethod
+    def choose(self) -> dict[str, list[Path]]:
+        """The split's photos by class, with an entry for every class of the data set."""
+
+    def photos(self, folder: Path) -> dict[str, list[Path]]:
+        """{name: the photos below} of every class folder in `folder`."""
+        found = {child.name: list(files(child)) for child in sorted(folder.iterdir()) if is_shown(child, folder=True)}
+        loose = [child.name for child in sorted(folder.iterdir()) if is_photo(child)]
+        if loose:
+            raise DCALError(
+                f"{len(loose)} photos lie in {folder} itself, in no class folder: {first(loose)}. {self.layout()}"
+            )
+        other = sum(not is_photo(path) for paths in found.values() for path in paths)
+        if other:
+            self.notes.append(f"{other:,} files in {folder.name} that are no photos are passed over")
+        return {name: [path for path in paths if is_photo(path)] for name, paths in found.items()}
+
+
+class Folder(ClassFolders):
+    """root/train/CLASS/… and root/test/CLASS/…; where there is no test/, root/val/ is the test split.
+
+    The classes are the folders of train/, each of which must hold a photo. One in test/ that train/ lacks is an
+    error; the other way round the class has no test photos, and the notes say so.
+    """
+
+    def layout(self) -> str:
+        return "Expected are train/CLASS/*.jpg and test/CLASS/*.jpg (or val/CLASS/*.jpg)"
+
+    def choose(self) -> dict[str, list[Path]]:
+        test = "test" if (self.root / "test").is_dir() else "val"
+        if lacking := [name for name in ("train", test) if not (self.root / name).is_dir()]:
+            lacks = " and ".join("test (or val)" if name == "val" else name for name in lacking)
+            flat = "; for a folder without a split take the data set 'flat-folder'"
+            raise DCALError(f"{self.root} lacks the folders {lacks}. {self.layout()}{flat}")
+        training, tested = self.photos(self.root / "train"), self.photos(self.root / test)
+        if empty := [name for name, paths in training.items() if not paths]:
+            raise DCALError(f"{len(empty)} class folders in {self.root / 'train'} hold no photo: {first(empty)}")
+        if unknown := sorted(name for name, paths in tested.items() if paths and name not in training):
+            raise DCALError(
+                f"{len(unknown)} class folders in {self.root / test} are not in {self.root / 'train'}: {first(unknown)}"
+            )
+        if self.split == "train":
+            return training
+        if test == "val":
+            self.notes.append("the test split is the folder val")
+        elif (self.root / "val").is_dir():
+            self.notes.append("the folder val is not used")
+        if untested := [name for name in training if not tested.get(name)]:
+            self.notes.append(f"{len(untested)} classes have no photo in this split: {first(untested)}")
+        return {name: tested.get(name, []) for name in training}
+
+
+class FlatFolder(ClassFolders):
+    """root/CLASS/… without a split: a fifth of each class, at least one photo, is the test split.
+
+    Which one follows from the photos' names alone (in order of SHA-256 of CLASS/NAME), so it is the same on every
+    machine. Pictures that belong together (frames of one film, views of one animal) can come apart into both splits,
+    and then the test flatters: give such data a split of its own.
+    """
+
+    def layout(self) -> str:
+        return "Expected is CLASS/*.jpg, at least two photos a class"
+
+    def choose(self) -> dict[str, list[Path]]:
+        found = self.photos(self.root)
+        if not found:
+            raise DCALError(f"{self.root} holds no class folder. {self.layout()}")
+        if small := [name for name, paths in found.items() if len(paths) < 2]:
+            raise DCALError(f"{len(small)} class folders in {self.root} hold fewer than two photos: {first(small)}")
+        self.notes.append(f"split here by file name, {TEST_SHARE:.0%} of each class to test")
+        return {name: self._half(paths) for name, paths in found.items()}
+
+    def _half(self, paths: list[Path]) -> list[Path]:
+        def draw(path: Path) -> str:
+            return hashlib.sha256(path.relative_to(self.root).as_posix().encode()).hexdigest()
+
+        ordered, tested = sorted(paths, key=draw), max(1, round(TEST_SHARE * len(paths)))
+        return ordered[:tested] if self.split == "test" else ordered[tested:]
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder whose name, and its folders', does not begin with a dot."""
+    for child in folder.iterdir():
+        if is_shown(child, folder=True):
+            yield from files(child)
+        elif is_shown(child, folder=False):
+            yield child
+
+
+def is_shown(path: Path, folder: bool) -> bool:
+    return not path.name.startswith(".") and (path.is_dir() if folder else path.is_file())
+
+
+def is_photo(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS and is_shown(path, folder=False)
