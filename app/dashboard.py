@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.board import compare, inspect
+from app.threads import sleep_when_idle
 
 
 def main() -> None:
     """Both pages, and the sidebar that they share."""
+    sleep_when_idle()
+    from app.board import compare, inspect  # import torch
+
     st.set_page_config(page_title="DCAL Explorer", page_icon="🔎", layout="wide")
     pages = [
         st.Page(inspect.page, title="Inspect", icon=":material/visibility:", url_path="inspect", default=True),

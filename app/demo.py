@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from app.threads import sleep_when_idle
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -15,9 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve the page until it is stopped. What visitors upload is kept in a folder of its own, and goes with it."""
     options = parse(arguments)
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-    # Before torch is imported: its idle threads sleep instead of spinning, or a busy machine takes seconds a picture
-    # (measured on two cores under load: 3.7 s, and 0.09 s so; alone it makes no difference).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sleep_when_idle()
     with tempfile.TemporaryDirectory(prefix="dcal-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # before gradio is imported
         from app.page import serve

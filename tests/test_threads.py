@@ -1,0 +1,65 @@
+"""How torch's idle threads wait: decided by the programs before they import torch, never by importing dcal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = {  # what starts each of them, given its arguments
+    "dcal": "import app.command; app.command.main()",
+    "demo": "import runpy; runpy.run_module('app.demo', run_name='__main__')",
+    "dashboard": "import runpy; runpy.run_path('app/dashboard.py', run_name='__main__')",
+}
+# Says what the variable is when torch is looked for, and stops there.
+WATCH = """
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print("policy:", os.environ.get("OMP_WAIT_POLICY"), flush=True)
+            os._exit(0)
+sys.meta_path.insert(0, Watch())
+"""
+
+
+def policy(program: str, arguments: list[str], **environment: str) -> str:
+    """The variable's value when `program`, Python code, imports torch in a process of its own."""
+    clean = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    run = subprocess.run(
+        [sys.executable, "-c", WATCH + program, *arguments],
+        cwd=ROOT,
+        env={**clean, **environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    found = [line.removeprefix("policy: ") for line in run.stdout.splitlines() if line.startswith("policy: ")]
+    assert len(found) == 1, run.stdout + run.stderr
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("dcal", ["--help"]), ("demo", ["--no-browser"]), ("dashboard", [])], ids=list(PROGRAMS)
+)
+def test_programs_let_idle_threads_sleep(name: str, arguments: list[str]) -> None:
+    assert policy(PROGRAMS[name], arguments) == "PASSIVE"
+
+
+def test_a_choice_of_the_user_stands() -> None:
+    assert policy(PROGRAMS["dcal"], ["--help"], OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
+
+
+def test_importing_dcal_chooses_nothing() -> None:
+    assert policy("import dcal", []) == "None"
+
+
+def test_the_shell_starts_the_program_that_chooses() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {"dcal": "app.command:main"}
