@@ -7,6 +7,7 @@ from dcal.config import ABLATIONS, ModelConfig, branches
 from dcal.errors import CheckpointError, DCALError, PictureError
 from dcal.inspection import inspect, reselect
 from dcal.loss import DCALLoss
+from dcal.match import Evidence, Match, explain_match
 from dcal.model import DCAL, Output, create_model
 from dcal.pairing import random_matching
 from dcal.picture import Picture, read_picture
@@ -20,7 +21,9 @@ __all__ = [
     "CheckpointError",
     "DCALError",
     "DCALLoss",
+    "Evidence",
     "Inspection",
+    "Match",
     "ModelConfig",
     "Output",
     "Picture",
@@ -29,6 +32,7 @@ __all__ = [
     "branches",
     "class_relevance",
     "create_model",
+    "explain_match",
     "fingerprint",
     "inspect",
     "load",

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = (
     *("errors", "preprocess", "config"),
     *("attention", "rollout", "pairing", "backbone", "glca", "model", "loss", "step"),
-    *("card", "checkpoint", "picture", "record", "relevance", "inspection", "draw"),
+    *("card", "checkpoint", "picture", "record", "relevance", "inspection", "match", "draw"),
     *("data", "recipe", "run", "states", "evaluate", "train"),
     *("", "cli", "__main__"),  # "" is dcal/__init__.py, the public names: for the outside, not for modules of the core
 )
