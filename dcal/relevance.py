@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dcal.attention import attend, attention_rows, finish_block, project
@@ -36,19 +36,23 @@ class Traced:
     output: Float[Tensor, "b h n d"]
 
 
-def class_relevance(model: DCAL, images: Float[Tensor, "b 3 img_h img_w"], target: int) -> Relevance:
-    """Both maps for SA's logit of class `target` (an index), in the model's current mode.
+def class_relevance(
+    model: DCAL, images: Float[Tensor, "b 3 img_h img_w"], target: int | Int[Tensor, " b"]
+) -> Relevance:
+    """Both maps for SA's logit of class `target` (an index, or one for each picture), in the model's current mode.
 
     Gradient-weighted rollout: rollout over M = normalise_rows(max(0, mean_h(A ∘ ∇A))), r ← ½ r + ½ r M. Relevance: r ←
     r + r Ā with Ā = mean_h max(0, A ∘ ∇A). Both as a vector, from the last layer down. Raises DCALError for an unknown
     class.
     """
-    if not 0 <= target < model.config.num_classes:
-        raise DCALError(f"there is no class {target}: the model has {model.config.num_classes}, counted from 0")
+    classes = model.config.num_classes
+    targets = torch.as_tensor(target, device=images.device).expand(len(images))
+    if unknown := [index for index in targets.tolist() if not 0 <= index < classes]:
+        raise DCALError(f"there is no class {unknown[0]}: the model has {classes}, counted from 0")
     with torch.enable_grad():
         traced, tokens = trace(model, model.embed(images))
-        logit = model.read_sa(tokens).sa_logits[:, target].sum()
-        gradients = torch.autograd.grad(logit, [layer.output for layer in traced])
+        logits = model.read_sa(tokens).sa_logits.take_along_dim(targets[:, None], dim=1)
+        gradients = torch.autograd.grad(logits.sum(), [layer.output for layer in traced])
     rolled = relevant = torch.zeros_like(tokens[:, :1, 0:1]).expand(-1, 1, tokens.shape[1]).clone()
     rolled[..., 0] = 1
     with torch.no_grad():

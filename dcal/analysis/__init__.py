@@ -1,0 +1,39 @@
+"""What the attention is worth: do maps lie on the object, does the model need what they show, was it learned?
+
+`analyse` measures every map of a model on a data set's photos, `summary` says it in numbers; the measures themselves
+are functions of maps and may be used on any.
+"""
+
+from dcal.analysis.erasure import area, deletion_insertion, filled, patch_order
+from dcal.analysis.localisation import energy_inside, localisation, part_hits, pointing_game
+from dcal.analysis.maps import centre_map, model_maps, random_map
+from dcal.analysis.places import Places, box_centres, box_cover, part_patches, places_of
+from dcal.analysis.results import Analysis, analyse
+from dcal.analysis.sanity import cascade, rank_correlation
+from dcal.analysis.summary import summary
+from dcal.study import Study
+
+__all__ = [
+    "Analysis",
+    "Places",
+    "Study",
+    "analyse",
+    "area",
+    "box_centres",
+    "box_cover",
+    "cascade",
+    "centre_map",
+    "deletion_insertion",
+    "energy_inside",
+    "filled",
+    "localisation",
+    "model_maps",
+    "part_hits",
+    "part_patches",
+    "patch_order",
+    "places_of",
+    "pointing_game",
+    "random_map",
+    "rank_correlation",
+    "summary",
+]

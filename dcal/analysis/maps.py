@@ -1,0 +1,61 @@
+"""The maps under study, a batch at a time: one row over patches per photo, none of them negative."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dcal.backbone import TokenLayout, encode
+from dcal.model import DCAL
+from dcal.relevance import class_relevance
+from dcal.rollout import carry_down, class_rollout
+
+# What a reader is told of each map; `dcal.inspect` gives the same ones of a single photo.
+TITLES = {
+    "raw": "raw attention of the last layer",
+    "rollout": "rollout after the last layer (the SA map)",
+    "glca": "GLCA map",
+    "glca_input": "GLCA map, carried down to the input",
+    "gradient_rollout": "gradient-weighted rollout",
+    "relevance": "relevance",
+    "random": "control: random",
+    "centre": "control: centre prior",
+}
+CONTROLS = ("random", "centre")
+CENTRE_WIDTH = 0.25  # the centre prior's standard deviation, in sides of the view
+
+Maps = dict[str, Float[Tensor, "b p"]]
+
+
+def model_maps(model: DCAL, images: Float[Tensor, "b 3 img_h img_w"], targets: Int[Tensor, " b"]) -> Maps:
+    """Every map of the model for the photos; those with gradients speak for each photo's class in `targets`.
+
+    `raw`: what the class token attends to in the last layer, averaged over heads. `rollout`: row 0 of Ŝ_L, which is
+    the SA map and what GLCA selects by. `glca`: what the class token attends to in the GLCA block; `glca_input` carries
+    that down through the rollout. Without a GLCA branch these two are absent.
+    """
+    prefix, maps = model.layout.prefix, {}
+    with torch.inference_mode():
+        tokens, layers = encode(model.backbone, model.embed(images), keep_rollout=True)
+        rollout = class_rollout(layers)
+        maps["raw"], maps["rollout"] = layers[-1].first_row()[:, 0], rollout
+        if model.glca is not None:
+            selected = model.select(rollout[:, prefix:], model.config.top_ratio)
+            row = model.glca.attention(tokens, selected)[:, :, :1].mean(dim=1)
+            maps["glca"], maps["glca_input"] = row[:, 0], carry_down(row, layers)[:, 0]
+    weighted = class_relevance(model, images, targets)
+    maps |= {"gradient_rollout": weighted.gradient_rollout, "relevance": weighted.relevance}
+    return {name: values[:, prefix:] for name, values in maps.items()}
+
+
+def random_map(patches: int, seed: int, index: int) -> Float[np.ndarray, " p"]:
+    """The control that knows nothing: even noise, by (seed, index) alone, so that no batch size changes it."""
+    return np.random.default_rng((seed, index)).random(patches)
+
+
+def centre_map(layout: TokenLayout) -> Float[np.ndarray, " p"]:
+    """The control that knows photographers: a Gaussian about the view's centre, `CENTRE_WIDTH` sides wide."""
+    down, across = (((np.arange(count) + 0.5) / count - 0.5) / CENTRE_WIDTH for count in (layout.rows, layout.cols))
+    return np.exp(-0.5 * (down[:, None] ** 2 + across[None] ** 2)).reshape(-1)
