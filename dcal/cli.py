@@ -13,6 +13,7 @@ import tyro
 
 from dcal.errors import DCALError
 from dcal.recipe import TrainConfig
+from dcal.study import EvalConfig
 
 if TYPE_CHECKING:
     from dcal.record import Inspection
@@ -46,53 +47,20 @@ def train(config: Annotated[TrainConfig, tyro.conf.arg(name="")]) -> None:
     train(config)
 
 
-def evaluate(
-    checkpoint: str,
-    data_root: Path,
-    task: Literal["fgvc"] = "fgvc",
-    dataset: str = "cub",
-    batch_size: int = 32,
-    workers: int = 2,
-    json: bool = False,
-) -> None:
-    """Measure a checkpoint on the official test split.
+def evaluate(config: Annotated[EvalConfig, tyro.conf.arg(name="")]) -> None:
+    """Measure a checkpoint on the official test split; prints tables and writes evaluation.json beside it."""
+    from rich.console import Console
 
-    Args:
-        checkpoint: a checkpoint directory, or a Hugging Face repository id
-        data_root: the folder that holds the data set in its official layout
-        task: what the checkpoint was trained for
-        dataset: which data set
-        batch_size: photos per forward pass
-        workers: loader processes
-        json: print one JSON object instead of a table
-    """
-    from torch.utils.data import DataLoader
+    from dcal.measure import measure
+    from dcal.tables import evaluation_tables
 
-    from dcal.checkpoint import fingerprint, load_checkpoint
-    from dcal.data import DATASETS
-    from dcal.data.photos import Photos
-    from dcal.errors import known
-    from dcal.evaluate import evaluate
-
-    data = DATASETS[known("dataset", dataset, DATASETS)](data_root, "test")
-    model = load_checkpoint(checkpoint)
-    if model.config.task != task:
-        raise DCALError(f"{checkpoint} was trained for task {model.config.task!r}, not {task!r}")
-    if model.config.classes != data.classes:
-        raise DCALError(
-            f"{checkpoint} knows {model.config.num_classes} classes ({few(model.config.classes)}), the data set has "
-            f"{len(data.classes)} ({few(data.classes)}): they must be the same, in the same order"
-        )
-    loader = DataLoader(Photos(data.records, model.config.preprocess), batch_size=batch_size, num_workers=workers)
-    found = evaluate(model, loader).summary()
-    if json:
-        show_json({"checkpoint": checkpoint, "fingerprint": fingerprint(model), "dataset": str(data), **found})
-        return
-    print(f"{checkpoint} on {data}")
-    for branch in ("", "sa_", "glca_"):
-        if f"{branch}top1" in found:
-            name = branch.strip("_").upper() or "fused"
-            print(f"  {name:5}  top-1 {found[branch + 'top1']:.2%}  top-5 {found[branch + 'top5']:.2%}")
+    record, said = measure(config)
+    if config.json:
+        show_json(record)
+    else:
+        wide = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+        wide.print(*evaluation_tables(record), sep="\n", soft_wrap=True)
+    print(*said, sep="\n", file=sys.stderr)
 
 
 def inspect(
@@ -175,10 +143,6 @@ def data(
 def demo() -> None:
     """Open the demo in the browser: upload a photo and see what the model looks at."""
     runpy.run_module("app.demo", run_name="__main__")  # by name: the core does not import the apps
-
-
-def few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "") if names else "without names"
 
 
 def show_json(values: dict[str, Any]) -> None:

@@ -80,12 +80,17 @@ class TrainConfig:
 
 
 def device_of(config: TrainConfig) -> torch.device:
-    """Where to train. Raises DCALError for a device that torch does not know or this machine does not have."""
+    """Where to train: `find_device` of its name."""
+    return find_device(config.device)
+
+
+def find_device(name: str) -> torch.device:
+    """A device by name; "auto" is the GPU if there is one. Raises DCALError for one that this machine does not have."""
     cuda = torch.cuda.is_available()
-    known("device", config.device.partition(":")[0], ("auto", "cpu", "cuda"))
-    if config.device.startswith("cuda") and not cuda:
+    known("device", name.partition(":")[0], ("auto", "cpu", "cuda"))
+    if name.startswith("cuda") and not cuda:
         raise DCALError("device is 'cuda', but torch finds no GPU here: use 'cpu' or 'auto'")
-    return torch.device(("cuda" if cuda else "cpu") if config.device == "auto" else config.device)
+    return torch.device(("cuda" if cuda else "cpu") if name == "auto" else name)
 
 
 def fgvc_preprocess(config: TrainConfig) -> Preprocess:

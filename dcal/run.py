@@ -74,16 +74,24 @@ def comparable(config: TrainConfig) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in free}
 
 
-def command(config: TrainConfig) -> str:
-    """The command that repeats this run. Folders are shortened to their last name, so that it can be published."""
-    words = ["dcal", "train"]
+def command(config: Any, verb: str = "train") -> str:
+    """The command that repeats this run: `dcal verb` and what differs from the defaults of its settings, a dataclass.
+
+    Folders are shortened to their last name, so that it can be published.
+    """
+    return shlex.join(["dcal", verb, *options(config)])
+
+
+def options(config: Any) -> Iterator[str]:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.name == "resume" or value == field.default:
-            continue
-        value = Path(value).name if field.name in ("data_root", "out", "pretrained") else value
-        words += ["--" + field.name.replace("_", "-"), str(value)]
-    return shlex.join(words)
+        if dataclasses.is_dataclass(value):
+            yield from options(value)
+        elif field.name not in ("resume", "json") and value != field.default:
+            yield "--" + field.name.replace("_", "-")
+            if value is not True:
+                folder = isinstance(value, Path) or field.name == "pretrained" or str(value).startswith("/")
+                yield Path(value).name if folder else str(value)
 
 
 def hardware(device: torch.device) -> str:

@@ -22,6 +22,7 @@ ORDER = (
     *("attention", "rollout", "pairing", "backbone", "glca", "model", "loss", "step"),
     *("card", "checkpoint", "picture", "record", "relevance", "inspection", "match", "draw"),
     *("data", "recipe", "run", "states", "evaluate", "train"),
+    *("study", "intervals", "figures", "analysis", "measure", "tables"),
     *("", "cli", "__main__"),  # "" is dcal/__init__.py, the public names: for the outside, not for modules of the core
 )
 FACES = {"gradio", "streamlit", "plotly"}

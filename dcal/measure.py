@@ -1,0 +1,128 @@
+"""The whole of `dcal eval`: a checkpoint on a data set's test photos, its figures, and the files that keep them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress, TaskID, track
+from torch.utils.data import DataLoader
+
+from dcal.analysis import analyse, summary
+from dcal.analysis.results import Watch
+from dcal.checkpoint import fingerprint, load_checkpoint
+from dcal.data import DATASETS
+from dcal.data.photos import Photos
+from dcal.errors import DCALError
+from dcal.evaluate import evaluate
+from dcal.figures import figures
+from dcal.model import DCAL
+from dcal.recipe import find_device
+from dcal.run import command, hardware
+from dcal.study import EvalConfig
+
+FIGURES, ANALYSIS = "evaluation.json", "analysis.json"
+
+
+def measure(config: EvalConfig) -> tuple[dict[str, Any], list[str]]:
+    """(the record of one evaluation, JSON-ready; sentences on where it was written, or why it was not).
+
+    The record: `checkpoint`, `fingerprint`, `dataset`, the keys of `figures`, `command`, `torch`, `hardware`, `seconds`
+    and, if asked for, `analysis`, which has the keys of `dcal.analysis.summary`. Files hold the same, the analysis in
+    one of its own, so that a quick evaluation does not replace it. Raises DCALError, before anything is computed, for
+    an unknown device, an `out` that cannot be made, and a checkpoint of another task or with other classes.
+    """
+    folder = results_folder(config)
+    device = find_device(config.device)
+    data = DATASETS[config.dataset](config.data_root, "test")
+    model = load_checkpoint(config.checkpoint)
+    check_fit(model, config, data.classes)
+    about = {"checkpoint": config.checkpoint, "fingerprint": fingerprint(model), "dataset": str(data)}
+    how = {"command": command(config, "eval"), "torch": torch.__version__, "hardware": hardware(device)}
+    model.to(device)
+
+    began = time.perf_counter()
+    loader = DataLoader(
+        Photos(data.records, model.config.preprocess), batch_size=config.batch_size, num_workers=config.workers
+    )
+    found = figures(evaluate(model, track(loader, "photos", **quiet_bar())), data.classes)
+    record = {**about, **found, **how, "seconds": round(time.perf_counter() - began, 1)}
+    said = [keep(record, folder, FIGURES)]
+    if config.analysis:
+        began = time.perf_counter()
+        with Progress(**quiet_bar()) as progress:
+            study = analyse(model, data.records, config.study, config.batch_size, config.workers, watch(progress))
+        record["analysis"] = {**summary(study), "seconds": round(time.perf_counter() - began, 1)}
+        said.append(keep({**about, **how, **record["analysis"]}, folder, ANALYSIS))
+    return record, said
+
+
+def results_folder(config: EvalConfig) -> Path | None:
+    """Where the files go: `out`, which is made, or else the checkpoint's own directory, if it is one."""
+    if config.out is None:
+        return Path(config.checkpoint) if Path(config.checkpoint).is_dir() else None
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DCALError(f"the results cannot go to {config.out}: {error.strerror}. Choose another --out") from error
+    return config.out
+
+
+def keep(values: Mapping[str, Any], folder: Path | None, name: str) -> str:
+    """Write a JSON file, whole or not at all; a sentence that says where it is, or why there is none."""
+    if folder is None:
+        return f"{name} was not written: the checkpoint is not a directory. Choose a folder with --out"
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=folder)
+    except OSError as error:
+        return f"{name} was not written: {folder} cannot be written to ({error.strerror}). Choose a folder with --out"
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)  # mkstemp's are for the owner alone
+        os.replace(temporary, folder / name)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return f"written: {folder / name}"
+
+
+def check_fit(model: DCAL, config: EvalConfig, classes: Sequence[str]) -> None:
+    """Raises DCALError unless the checkpoint is of the task asked for and knows the data set's classes."""
+    own = model.config
+    if own.task != config.task:
+        raise DCALError(f"{config.checkpoint} was trained for task {own.task!r}, not {config.task!r}")
+    if own.classes != tuple(classes):
+        raise DCALError(
+            f"{config.checkpoint} knows {own.num_classes} classes ({few(own.classes)}), the data set has "
+            f"{len(classes)} ({few(classes)}): they must be the same, in the same order"
+        )
+
+
+def few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "") if names else "without names"
+
+
+def quiet_bar() -> dict[str, Any]:
+    """A progress bar's settings: on the error stream, and only where a person looks."""
+    return {"console": Console(stderr=True), "transient": True, "disable": not sys.stderr.isatty()}
+
+
+def watch(progress: Progress) -> Watch:
+    """What `analyse` calls, drawing one bar for each thing that is measured."""
+    bars: dict[str, TaskID] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        if what not in bars:
+            bars[what] = progress.add_task(what, total=total)
+        progress.update(bars[what], completed=done)
+
+    return tell

@@ -1,0 +1,83 @@
+"""An evaluation's record as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from dcal.analysis.maps import CONTROLS
+from dcal.analysis.summary import beats
+
+HEADINGS = {
+    "pointing": "pointing game ↑",
+    "energy": "energy in box ↑",
+    "parts": "parts hit ↑",
+    "deletion": "deletion ↓",
+    "insertion": "insertion ↑",
+}
+
+
+def evaluation_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What `dcal eval` shows of a record of `dcal.measure`."""
+    yield f"{record['checkpoint']} on {record['dataset']}"
+    yield accuracy_table(record)
+    worst = sorted((own for own in record["per_class"] if own["n"]), key=lambda own: own["accuracy"])[:5]
+    yield "hardest classes: " + ", ".join(f"{own['class']} {own['accuracy']:.0%} of {own['n']}" for own in worst)
+    pairs = (f"{own['class']} taken for {own['answered']} ({own['photos']} photos)" for own in record["confused"][:5])
+    yield "most confused: " + ("; ".join(pairs) or "none")
+    if "analysis" in record:
+        yield from analysis_tables(record["analysis"])
+
+
+def accuracy_table(record: Mapping[str, Any]) -> Table:
+    """Each branch's accuracies, with their 95 % intervals, and its calibration error."""
+    table = plain_table("", f"top-1 of {record['n']} photos", "top-5", "ECE")
+    for prefix, name in (("", "fused"), ("sa_", "SA"), ("glca_", "GLCA")):
+        if f"{prefix}top1" in record:
+            shares = (share(record[key], *record["intervals"][key]) for key in (f"{prefix}top1", f"{prefix}top5"))
+            table.add_row(name, *shares, f"{record[f'{prefix}ece']:.3f}")
+    return table
+
+
+def analysis_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Every map under every measure, and the sanity check."""
+    measures, study = list(analysis["photos"]), analysis["study"]
+    yield "\nwhat the attention is worth: means over photos with 95 % intervals; * better than both controls"
+    table = plain_table("map", *(f"{HEADINGS[name]} ({analysis['photos'][name]})" for name in measures))
+    for name, own in analysis["maps"].items():
+        table.add_row(own["title"], *(cell(own[measure], measure, name in CONTROLS) for measure in measures))
+    table.add_row("chance", *(f"{analysis['chance'][m]:.3f}" if m in analysis["chance"] else "" for m in measures))
+    yield table
+    yield (
+        f"(number of photos); deletion and insertion in {study['steps']} steps, {study['fill']} as fill; "
+        f"photos drawn with seed {study['seed']}"
+    )
+    yield f"\nrank correlation with the map before the weights were randomised, {analysis['sanity']['photos']} photos"
+    stages = analysis["sanity"]["stages"]
+    maps = list(next(iter(stages.values())))
+    table = plain_table("randomised down to", *maps)
+    for stage, own in stages.items():
+        table.add_row(stage, *(f"{own[name]:+.2f}" for name in maps))
+    yield table
+
+
+def cell(numbers: Mapping[str, Any], measure: str, control: bool) -> str:
+    """A mean with its interval, starred if both paired differences to the controls are clear of zero."""
+    if numbers["low"] is None:
+        return f"{numbers['mean']:.3f}"
+    star = "" if control or not all(beats(numbers, measure, name) for name in CONTROLS) else " *"
+    return f"{numbers['mean']:.3f} ({numbers['low']:.3f}–{numbers['high']:.3f}){star}"
+
+
+def share(value: float, low: float, high: float) -> str:
+    return f"{value:.2%} ({low:.1%}–{high:.1%})"
+
+
+def plain_table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="")
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    return table
