@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A room is a module or a package of dcal/, and may import only from those before it; inside a package anything goes.
 ORDER = (
     *("errors", "preprocess", "config"),
-    *("attention", "rollout", "pairing", "backbone", "glca", "model", "loss", "step"),
+    *("attention", "rollout", "pairing", "backbone", "glca", "model", "loss", "step", "distraction"),
     *("card", "checkpoint", "picture", "record", "relevance", "inspection", "match", "draw"),
     *("data", "recipe", "run", "states", "evaluate", "train"),
     *("study", "intervals", "figures", "analysis", "measure", "tables"),
