@@ -128,11 +128,13 @@ def data(
         workers: processes that decode
         json: print one JSON object instead of lines
     """
-    from dcal.data import DATASETS
+    from dcal.data import DATASETS, REID_DATASETS
     from dcal.data.check import check
+    from dcal.data.dataset import DataSet
     from dcal.errors import known
 
-    report = check(DATASETS[known("dataset", dataset, DATASETS)], root, workers)
+    kinds: dict[str, type[DataSet[Any]]] = {**DATASETS, **REID_DATASETS}
+    report = check(kinds[known("dataset", dataset, kinds)], root, workers)
     if json:
         show_json(report.to_dict())
     else:

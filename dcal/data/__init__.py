@@ -5,7 +5,11 @@ from dcal.data.cars import Cars
 from dcal.data.cub import CUB
 from dcal.data.folder import FlatFolder, Folder
 from dcal.data.labelled import Labelled
-from dcal.data.listing import Listing
+from dcal.data.listing import Listing, ReIDListing
+from dcal.data.pattern import PatternFolder
+from dcal.data.persons import MSMT17, DukeMTMC, Market1501
+from dcal.data.reid import ReID
+from dcal.data.vehicles import Vehicle2Cam, VeRi776
 
 DATASETS: dict[str, type[Labelled]] = {
     "cub": CUB,
@@ -14,4 +18,14 @@ DATASETS: dict[str, type[Labelled]] = {
     "folder": Folder,
     "flat-folder": FlatFolder,
     "csv": Listing,
+}
+
+REID_DATASETS: dict[str, type[ReID]] = {
+    "market1501": Market1501,
+    "dukemtmc": DukeMTMC,
+    "msmt17": MSMT17,
+    "veri776": VeRi776,
+    "vehicle2cam": Vehicle2Cam,
+    "reid-folder": PatternFolder,
+    "reid-csv": ReIDListing,
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from dcal.data.dataset import first
 from dcal.data.labelled import Labelled
 from dcal.data.record import Record
+from dcal.data.reid import SPLITS, ReID, Row
 from dcal.errors import DCALError
 
 BOX = ("left", "top", "width", "height")
@@ -48,6 +49,26 @@ class Listing(Labelled):
         )
 
 
+class ReIDListing(ReID):
+    """A CSV file (UTF-8, commas) whose first line names its columns: path, identity, camera, split, and maybe track.
+
+    `root` is the file, or a folder that holds no other CSV file. Paths are relative to the file's folder. The split
+    is train, query or gallery; a photo may be in the query and in the gallery. Other columns are passed over.
+    """
+
+    title = "list"
+    terms = Listing.terms
+
+    def rows(self) -> list[Row]:
+        path = csv_file(self.root)
+        self.root, self.title = path.parent, f"list {path.name}"
+        rows = read_csv(path, ("path", "identity", "camera", "split"), SPLITS, once=("path", "split"))
+        return [
+            Row(row["split"], path.parent / row["path"], row["identity"], row["camera"], row.get("track") or None)
+            for _, row in rows
+        ]
+
+
 def csv_file(root: Path) -> Path:
     """The file itself, or the only CSV file of the folder `root`."""
     if root.is_file():
@@ -59,9 +80,14 @@ def csv_file(root: Path) -> Path:
     return found[0]
 
 
-def read_csv(path: Path, columns: Sequence[str], splits: Collection[str]) -> list[tuple[int, dict[str, str]]]:
-    """(line, {column: cell}) of every row. Raises DCALError for lacking columns, for an empty cell in one of them,
-    for a split that is not one of `splits`, and for a photo that is listed twice."""
+def read_csv(
+    path: Path, columns: Sequence[str], splits: Collection[str], once: Sequence[str] = ("path",)
+) -> list[tuple[int, dict[str, str]]]:
+    """(line, {column: cell}) of every row.
+
+    Raises DCALError for lacking columns, for an empty cell in one of them, for a split that is not one of `splits`,
+    and for rows that agree in all the columns `once`.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -71,15 +97,16 @@ def read_csv(path: Path, columns: Sequence[str], splits: Collection[str]) -> lis
         raise DCALError(f"cannot read {path} as a CSV file in UTF-8: {error}") from error
     if lacking := [name for name in columns if name not in named]:
         raise DCALError(f"{path} lacks the columns {', '.join(lacking)}; its first line names {', '.join(named)}")
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, ...], int] = {}
     for line, row in rows:
         if empty := [name for name in columns if not row[name]]:
             raise DCALError(f"{path}, line {line}: {', '.join(empty)} is empty")
         if row["split"] not in splits:
             raise DCALError(f"{path}, line {line}: the split is {', '.join(splits)}; got {row['split']!r}")
-        if row["path"] in seen:
-            raise DCALError(f"{path}, line {line}: {row['path']} is listed already, in line {seen[row['path']]}")
-        seen[row["path"]] = line
+        key = tuple(row[name] for name in once)
+        if key in seen:
+            raise DCALError(f"{path}, line {line}: {row['path']} is listed already, in line {seen[key]}")
+        seen[key] = line
     return rows
 
 

@@ -1,0 +1,113 @@
+"""Data sets for re-identification: photos of persons or vehicles, each with an identity and a camera."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from dcal.data.dataset import DataSet, first
+from dcal.data.record import Photo
+
+SPLITS = ("train", "query", "gallery")
+
+
+@dataclass(frozen=True)
+class ReIDRecord(Photo):
+    """One photo of somebody: the data set's own numbers of who, by which camera, and on which track if it says so.
+
+    A track is one passage before one camera. `training_labels` numbers identities for a classifier.
+    """
+
+    identity: int
+    camera: int
+    track: int | None = None
+
+
+class Row(NamedTuple):
+    """A photo as a data set's files name it."""
+
+    split: str
+    path: Path
+    identity: str
+    camera: str
+    track: str | None = None
+
+
+class ReID(DataSet[ReIDRecord]):
+    """One split of a Re-ID data set: train, query or gallery; people of the first are in none of the others.
+
+    Identities, cameras and tracks keep their numbers where the data set's are all whole numbers. Elsewhere they are
+    numbered from 0 in order of name, the same in every split; `.names` maps an identity to what the files call it.
+    `junk` identities are left out of the gallery, since the standard protocol counts them neither as right nor as
+    wrong; `distractors` stay in it, and no query is one of them. `.notes` says how many there are of both.
+    """
+
+    splits = SPLITS
+    image_size: ClassVar[tuple[int, int]] = (256, 128)  # (height, width) that the paper trains with: persons
+    junk: ClassVar[int | None] = None
+    distractor: ClassVar[int | None] = None
+    one_numbering: ClassVar[bool] = True  # whether a number means the same person in training and test
+    names: dict[int, str]
+
+    def read(self) -> tuple[ReIDRecord, ...]:
+        rows = self.rows()
+        identities, cameras = numbers(row.identity for row in rows), numbers(row.camera for row in rows)
+        tracks: dict[str | None, int | None] = {None: None}
+        tracks.update(numbers(row.track for row in rows if row.track is not None))
+        self.names = {number: name for name, number in identities.items()}
+        own = [
+            ReIDRecord(row.path, identities[row.identity], cameras[row.camera], tracks[row.track])
+            for row in rows
+            if row.split == self.split
+        ]
+        kept = tuple(record for record in own if record.identity != self.junk)
+        self._note(len(own) - len(kept), sum(record.identity == self.distractor for record in kept))
+        if self.split == "query":
+            self._compare(rows)
+        return kept
+
+    def _note(self, junk: int, distractors: int) -> None:
+        if distractors:
+            self.notes.append(f"{distractors:,} of the photos are distractors (identity {self.distractor})")
+        if junk:
+            self.notes.append(f"{junk:,} junk photos (identity {self.junk}) left out")
+
+    def _compare(self, rows: Sequence[Row]) -> None:
+        train, query, gallery = ({row.identity for row in rows if row.split == split} for split in SPLITS)
+        if lonely := sorted(query - gallery):
+            self.notes.append(f"{len(lonely)} identities are not in the gallery: {first(lonely)}")
+        if self.one_numbering and (known := sorted(query & train)):
+            self.notes.append(f"{len(known)} identities are in the training split too: {first(known)}")
+
+    @abstractmethod
+    def rows(self) -> Sequence[Row]:
+        """The photos of every split, whether or not their files exist."""
+
+    def found(self) -> dict[str, int]:
+        identities = {record.identity for record in self.records} - {self.distractor}
+        cameras = {record.camera for record in self.records}
+        return {"identities": len(identities), "photos": len(self.records), "cameras": len(cameras)}
+
+
+def numbers(names: Iterable[str]) -> dict[str, int]:
+    """{name: its number}: the whole number that it is, or, where one is none, its place in the order of all, from 0."""
+    distinct = sorted(set(names))
+    if all(re.fullmatch(r"-?\d+", name) for name in distinct):
+        return {name: int(name) for name in distinct}
+    return {name: place for place, name in enumerate(distinct)}
+
+
+def training_labels(records: Iterable[ReIDRecord]) -> tuple[int, ...]:
+    """Each record's label from 0, its identity's place in the order of those that are there: for a classifier."""
+    identities = [record.identity for record in records]
+    labels = {identity: label for label, identity in enumerate(sorted(set(identities)))}
+    return tuple(labels[identity] for identity in identities)
+
+
+def whole_splits(**splits: tuple[int, int]) -> dict[str, dict[str, int]]:
+    """{split: (identities, photos)} in the form of `DataSet.official`."""
+    return {name: {"identities": identities, "photos": photos} for name, (identities, photos) in splits.items()}
