@@ -117,7 +117,7 @@ class Explorer:
         rollout = entry.rolled(fusion, discard)
         labels = numbers("", len(rollout))
         picture = draw.strip(entry.seen, rollout, labels, colormap=colormap, opacity=opacity, smooth=smooth)
-        return picture, words.layers(entry.seen)
+        return picture, f"{words.layers(entry.seen)} {words.ENLARGE}"
 
     @told
     def heads(

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import dcal
 
-FAVOURITE = "cub50-full"
-LOADED = 3  # models kept in memory
+LOADED = 4  # models kept in memory: as many as there are ablations to compare
 
 
 class Shelf:
@@ -20,7 +19,7 @@ class Shelf:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._models: OrderedDict[tuple[str, int], dcal.DCAL] = OrderedDict()
+        self._models: OrderedDict[str, dcal.DCAL] = OrderedDict()
         self._lock = threading.Lock()
         if not self.names():
             raise dcal.CheckpointError(
@@ -28,24 +27,62 @@ class Shelf:
             )
 
     def names(self) -> list[str]:
-        """Their names, the favourite first, then by alphabet."""
-        found = {path.parent.name for path in self.folder.glob("*/config.json") if not path.parent.name.startswith(".")}
-        return sorted(found, key=lambda name: (name != FAVOURITE, name))
+        """Their names by alphabet, but first one that has most to show: a classifier with all branches, if there is."""
+        found = sorted(
+            path.parent.name for path in self.folder.glob("*/config.json") if not path.parent.name.startswith(".")
+        )
+        first = min(found, key=self._little_to_show, default="")
+        return sorted(found, key=lambda name: (name != first, name))
 
-    def model(self, name: str) -> dcal.DCAL:
-        """The model called `name`, loaded anew if its file has changed. Raises CheckpointError for an unknown name."""
+    def config(self, name: str) -> dcal.ModelConfig:
+        """How the checkpoint was made; its weights are not read. Raises CheckpointError if that cannot be read."""
+        return dcal.read_config(self.folder / name)
+
+    def ablations(self, name: str) -> list[str]:
+        """`name`, and for each other ablation the first checkpoint of the same backbone, picture size and classes."""
+        config = self.config(name)
+        chosen = {config.ablation: name}
+        for other in self.names():
+            found = self._readable(other)
+            if found is not None and kin(found) == kin(config):
+                chosen.setdefault(found.ablation, other)
+        return [chosen[ablation] for ablation in dcal.ABLATIONS if ablation in chosen]
+
+    def version(self, name: str) -> str:
+        """Changes whenever the checkpoint's files do. Raises CheckpointError for an unknown name."""
         if name not in self.names():
             raise dcal.CheckpointError(f"there is no checkpoint {name!r}; there are {', '.join(self.names())}")
         path = self.folder / name
-        key = name, max(file.stat().st_mtime_ns for file in path.iterdir())
+        return f"{path}@{max(file.stat().st_mtime_ns for file in path.iterdir())}"
+
+    def model(self, name: str) -> dcal.DCAL:
+        """The model called `name`, loaded anew if its files changed. Raises CheckpointError for an unknown name."""
+        version = self.version(name)
         with self._lock:
-            if key not in self._models:
-                self._models[key] = dcal.load(path)
-            self._models.move_to_end(key)
+            if version not in self._models:
+                self._models[version] = dcal.load(self.folder / name)
+            self._models.move_to_end(version)
             while len(self._models) > LOADED:
                 self._models.popitem(last=False)
-            return self._models[key]
+            return self._models[version]
 
     def metrics(self, name: str) -> dict[str, object]:
         """What was measured of the checkpoint."""
         return dcal.read_metrics(self.folder / name)
+
+    def _readable(self, name: str) -> dcal.ModelConfig | None:
+        """The configuration if it can be read; whoever chooses a checkpoint where it cannot is told why."""
+        try:
+            return self.config(name)
+        except dcal.CheckpointError:
+            return None
+
+    def _little_to_show(self, name: str) -> tuple[bool, int]:
+        """Least for what is opened first: a classifier before Re-ID, many branches before few."""
+        config = self._readable(name)
+        return (True, 0) if config is None else (config.task != "fgvc", -len(config.branches))
+
+
+def kin(config: dcal.ModelConfig) -> tuple[object, ...]:
+    """Equal for checkpoints that see the same and answer the same questions, however they were trained."""
+    return config.task, config.backbone, config.preprocess, config.num_classes, config.classes

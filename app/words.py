@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from dcal import Inspection
+from dcal import Inspection, ModelConfig
+from dcal.card import ABOUT
 from dcal.draw import percent
 
 EMPTY = "Upload, paste or drop a photo, or click a sample."
 NO_GLCA = (
     "This checkpoint was trained without global-local cross-attention: there is no GLCA map, and nothing is selected. "
-    "Choose one that has the branch, such as `cub50-full`."
+    "Choose one that has the branch."
 )
 FUSED = {"mean": "mean", "max": "maximum", "min": "minimum"}
 GLCA_KINDS = {
@@ -27,6 +30,7 @@ GLCA_MAPS = {
     "block": "What the class token attends to in the GLCA block, among the last layer's tokens.",
     "local": "What the selected patches attend to in the GLCA block, averaged over them.",
 }
+ENLARGE = "*Click one to enlarge it.*"
 SA = "**SA.** The rollout after the last layer: how much of every patch is in the class token."
 DIFFERENCE = "**GLCA − SA.** Orange where GLCA looks more, blue where SA does; white where they agree."
 
@@ -40,14 +44,39 @@ def summary(seen: Inspection, checkpoint: str, metrics: dict[str, Any]) -> str:
         f"{seen.layout.rows}×{seen.layout.cols} patches",
         f"{seen.num_layers} layers of {seen.num_heads} heads",
     ]
-    if isinstance(metrics.get("top1"), float):
-        parts.append(f"{metrics['top1']:.1%} right on its test photos")
+    parts += accuracy(metrics)
     parts.append(f"seen in {sum(seen.timings.values()):.2f} s")
     lines = [f"**{plain(checkpoint)}** · {' · '.join(parts)}", *seen.notes]
     left, top, right, bottom = seen.box
     if (right - left) * (bottom - top) < 0.999 * seen.photo.shape[0] * seen.photo.shape[1]:
         lines.append("The dimmed margin lies outside what the model sees.")
     return "\n\n".join(lines)
+
+
+def accuracy(metrics: dict[str, Any]) -> list[str]:
+    """How often the checkpoint was right, if that was measured."""
+    return [f"{metrics['top1']:.1%} right on its test photos"] if isinstance(metrics.get("top1"), float) else []
+
+
+def attentions(config: ModelConfig) -> str:
+    """The attentions that a checkpoint was trained with, by the paper's names: "SA + GLCA"."""
+    return " + ".join(branch.upper() for branch in config.branches)
+
+
+def about(config: ModelConfig, checkpoint: str, metrics: dict[str, Any]) -> str:
+    """The head of a column, as HTML: a checkpoint's ablation by its names and in plain words."""
+    said = " · ".join([f"<code>{html.escape(checkpoint)}</code>", *accuracy(metrics)])
+    return f"<h3>{attentions(config)}</h3><p>{said}</p><p>Trained with {ABOUT[config.ablation]}.</p>"
+
+
+def verdict(seen: Sequence[Inspection]) -> str:
+    """Whether several checkpoints name the same class."""
+    said = Counter(readable(record.top(1)[0][0]) for record in seen)
+    if len(said) > 1:
+        return "They disagree: " + ", ".join(f"**{plain(name)}** ({count})" for name, count in said.most_common()) + "."
+    probabilities = sorted(record.top(1)[0][1] for record in seen)
+    span = " to ".join(dict.fromkeys(f"{p:.1%}" for p in (probabilities[0], probabilities[-1])))
+    return f"{'All say' if len(seen) > 1 else 'It says'} **{plain(next(iter(said)))}** ({span})."
 
 
 def top(seen: Inspection, k: int = 5) -> dict[str, dict[str, float]]:
@@ -57,8 +86,8 @@ def top(seen: Inspection, k: int = 5) -> dict[str, dict[str, float]]:
 
 
 def bars(predictions: dict[str, dict[str, float]]) -> str:
-    """Predictions as HTML: per branch a short list, each class with a bar and its probability in percent."""
-    return "".join(_branch(name, found) for name, found in predictions.items())
+    """Predictions as HTML (drawn by bars.css): per branch a short list, each class with a bar and its probability."""
+    return f'<div class="bars">{"".join(_branch(name, found) for name, found in predictions.items())}</div>'
 
 
 def _branch(name: str, found: dict[str, float]) -> str:
@@ -99,7 +128,7 @@ def layer(seen: Inspection, number: int, map: np.ndarray, fusion: str, discard: 
 
 
 def layers(seen: Inspection) -> str:
-    return f"The rollout after each of the {seen.num_layers} layers, on one scale. *Click one to enlarge it.*"
+    return f"The rollout after each of the {seen.num_layers} layers, on one scale."
 
 
 def heads(seen: Inspection, number: int) -> str:

@@ -92,24 +92,30 @@ def page(browser: Browser) -> Iterator[Page]:
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
     """`serve("-m", "app.demo")` runs this Python with these arguments and gives the app's address once it answers.
 
-    The app finds its free port in GRADIO_SERVER_PORT and STREAMLIT_SERVER_PORT, or in an argument as "{port}". The same
-    arguments give the same running app; all of them end with the session.
+    Names given with a value are its environment. The app finds its free port in GRADIO_SERVER_PORT and
+    STREAMLIT_SERVER_PORT, or in an argument as "{port}". The same call gives the same running app; all of them end with
+    the session.
     """
     running: dict[tuple[str, ...], tuple[subprocess.Popen[bytes], str]] = {}
 
-    def start(*arguments: str) -> str:
-        if arguments not in running:
+    def start(*arguments: str, **environment: str) -> str:
+        call = (*arguments, *map(str, sorted(environment.items())))
+        if call not in running:
             port = _free_port()
             log = tmp_path_factory.mktemp("serve") / "log.txt"
             command = [sys.executable, *(argument.format(port=port) for argument in arguments)]
             ports = {"GRADIO_SERVER_PORT": str(port), "STREAMLIT_SERVER_PORT": str(port)}
             with log.open("wb") as output:
                 process = subprocess.Popen(
-                    command, cwd=ROOT, env={**os.environ, **ports}, stdout=output, stderr=subprocess.STDOUT
+                    command,
+                    cwd=ROOT,
+                    env={**os.environ, **ports, **environment},
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
                 )
-            running[arguments] = process, f"http://127.0.0.1:{port}"
-            _wait_until_served(process, running[arguments][1], log)
-        return running[arguments][1]
+            running[call] = process, f"http://127.0.0.1:{port}"
+            _wait_until_served(process, running[call][1], log)
+        return running[call][1]
 
     yield start
     for process, _ in running.values():

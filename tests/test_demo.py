@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -388,8 +389,63 @@ class TestRecords:
 
 
 class TestShelf:
-    def test_the_favourite_comes_first(self, shelf: Shelf) -> None:
-        assert shelf.names() == ["cub50-full", "other"]
+    @pytest.fixture
+    def wide(self, tmp_path: Path) -> Shelf:
+        """Checkpoints of every kind, as far as a shelf reads them before one is chosen: configurations."""
+        owl = {"backbone": "vit", "num_classes": 2, "classes": ["Owl", "Kiwi"]}
+        kinds = {
+            "zebra": {**owl, "ablation": "full"},
+            "yak": {**owl, "ablation": "sa_only"},
+            "ant": {**owl, "ablation": "sa_pwca", "top_ratio": 0.3},
+            "bee": {**owl, "ablation": "sa_pwca"},
+            "cow": {**owl, "ablation": "full", "task": "reid"},
+            "dog": {**owl, "ablation": "sa_glca", "classes": ["Owl", "Emu"]},
+            ".hidden": owl,
+        }
+        for name, config in kinds.items():
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "config.json").write_text(json.dumps({"format": 1, **config}))
+        (tmp_path / "bad").mkdir()
+        (tmp_path / "bad" / "config.json").write_text("{")
+        (tmp_path / "empty").mkdir()
+        return Shelf(tmp_path)
+
+    def test_the_classifier_with_all_branches_comes_first_whatever_its_name(self, wide: Shelf) -> None:
+        assert wide.names() == ["zebra", "ant", "bad", "bee", "cow", "dog", "yak"]
+
+    def test_ablations_of_the_same_task_and_classes(self, wide: Shelf) -> None:
+        assert wide.ablations("zebra") == ["yak", "ant", "zebra"]
+        assert wide.ablations("bee") == ["yak", "bee", "zebra"]  # itself, not the first of its kind
+        assert wide.ablations("dog") == ["dog"]
+        assert wide.ablations("cow") == ["cow"]
+
+    def test_a_checkpoint_that_cannot_be_read_says_so_when_it_is_chosen(self, wide: Shelf) -> None:
+        with pytest.raises(dcal.CheckpointError, match=r"bad/config\.json is not a configuration of ours"):
+            wide.model("bad")
+        with pytest.raises(dcal.CheckpointError, match="bad"):
+            wide.ablations("bad")
+
+    def test_models_are_loaded_when_asked_for_and_few_are_kept(
+        self, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loaded: list[str] = []
+
+        def load(path: Path) -> object:
+            loaded.append(path.name)
+            return object()
+
+        monkeypatch.setattr(dcal, "load", load)
+        for name in "abcde":
+            shutil.copytree(checkpoints / "other", tmp_path / name)
+        shelf = Shelf(tmp_path)
+        assert shelf.names() == list("abcde") and shelf.version("a") and shelf.ablations("a") == ["a"] and not loaded
+        for name in "abcda":
+            shelf.model(name)
+        assert loaded == list("abcd")
+        shelf.model("e")  # b, not used for longest, goes
+        for name in "cdaeb":
+            shelf.model(name)
+        assert loaded == list("abcdeb")
 
     def test_an_empty_shelf_says_what_to_do(self, tmp_path: Path) -> None:
         with pytest.raises(dcal.CheckpointError, match=r"dcal train.*--checkpoints"):

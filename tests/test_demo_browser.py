@@ -18,6 +18,7 @@ from playwright.sync_api import Locator, Page, expect
 
 import dcal
 from app.explorer import NOT_UPLOADED
+from tests.contrast import contrast
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "app" / "samples"
@@ -236,22 +237,6 @@ def test_a_narrow_screen_shows_all_without_scrolling_sideways(page: Page, url: s
     assert not cut
     assert contrast(page, "#layer-sentence p") > 4.5
     assert contrast(page, "#summary p") > 4.5
-
-
-def contrast(page: Page, selector: str) -> float:
-    """WCAG's contrast ratio of a text against the page."""
-    colours = page.locator(selector).first.evaluate(
-        """e => [getComputedStyle(e).color, getComputedStyle(document.body).backgroundColor]
-            .map(c => { const x = document.createElement('canvas').getContext('2d');
-                        x.fillStyle = c; x.fillRect(0, 0, 1, 1); return [...x.getImageData(0, 0, 1, 1).data]; })"""
-    )
-    light, dark = sorted((luminance(c[:3]) for c in colours), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(rgb: list[int]) -> float:
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (value / 255 for value in rgb)]
-    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
 
 @pytest.mark.browser  # needs the server, if not the browser

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 import dcal
@@ -41,16 +43,26 @@ def checkpoints() -> Shelf:
     return shelf(os.environ.get(CHECKPOINTS, str(ROOT / "checkpoints")))
 
 
-@st.cache_data(show_spinner="Looking …", max_entries=24)
-def seen_by(checkpoint: str, fingerprint: str, photo: bytes, target: int | None = None) -> dcal.Inspection:
-    """The record of `photo` (a file's bytes), by checkpoint name and weights. Raises DCALError for a bad picture."""
-    return dcal.inspect(checkpoints().model(checkpoint), photo, target=target)
+# Resources, not data: data would be copied at every rerun, and these are only read.
+@st.cache_resource(show_spinner=False, max_entries=3)
+def opened(photo: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The picture in a file's bytes as pixels, read once for all checkpoints, and what to know about it."""
+    picture = dcal.read_picture(photo)
+    return np.asarray(picture.image), picture.notes
 
 
-def look_at(checkpoint: str, photo: bytes, target: int | None = None) -> dcal.Inspection:
-    """`seen_by` for the weights as they are now; a picture that cannot be shown ends the run with its message."""
+@st.cache_resource(show_spinner="Looking …", max_entries=12)
+def seen_by(checkpoint: str, version: str, photo: bytes) -> dcal.Inspection:
+    """The record of `photo` (a file's bytes), by checkpoint name and files. Raises DCALError for a bad picture."""
+    pixels, notes = opened(photo)
+    seen = dcal.inspect(checkpoints().model(checkpoint), pixels)
+    return dataclasses.replace(seen, photo=pixels, notes=notes + seen.notes)
+
+
+def look_at(checkpoint: str, photo: bytes) -> dcal.Inspection:
+    """`seen_by` for the files as they are now; a picture that cannot be shown ends the run with its message."""
     try:
-        return seen_by(checkpoint, dcal.fingerprint(checkpoints().model(checkpoint)), photo, target)
+        return seen_by(checkpoint, checkpoints().version(checkpoint), photo)
     except dcal.DCALError as error:
         st.error(str(error), icon=":material/broken_image:")
         st.stop()
@@ -64,9 +76,7 @@ def samples() -> dict[str, Path]:
 def photo() -> bytes:
     """The chosen photo's bytes: an upload, or else a sample."""
     with st.sidebar:
-        upload = st.file_uploader(
-            "Photo", type=["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"], key="upload"
-        )
+        upload = st.file_uploader("Photo", type=KINDS, key="upload")
         names = samples()
         sample = st.selectbox(
             "… or a sample", list(names), key="sample", bind="query-params", disabled=upload is not None

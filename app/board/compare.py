@@ -2,45 +2,87 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import streamlit as st
 
+import dcal
 from app import words
-from app.board.choice import checkpoints, look, look_at, photo
+from app.board.choice import Look, checkpoints, look, look_at, photo
 from dcal import draw
+
+CSS = [Path(__file__).with_name("compare.css"), Path(__file__).parents[1] / "bars.css"]
+SIDE = 512  # pixels of a picture's longer side
+BAR = 48  # pixels of the colour bar's height: its numbers must be legible in a narrow column
+INTRO = (
+    "**SA** is the model's own self-attention. **GLCA** lets the patches that matter most ask once more; it adds maps "
+    "and predictions of its own. **PWCA** takes part only while training and leaves no map: what it did shows in the "
+    "others. Pictures of one kind share one scale."
+)
+NO_MAP = "This model was trained without global-local cross-attention (GLCA): there is no such map."
+NO_SELECTION = "Patches are selected by GLCA, which this model does not have."
+ONE_BRANCH = "SA predicts alone in this model: the bars at the top are all there is."
+
+Scale = tuple[float, float]
 
 
 def page() -> None:
-    """A column for each checkpoint; every row of maps is on one scale."""
+    """A column for each checkpoint; every row of maps is on one scale. Moving a slider draws again, and no more."""
+    for path in CSS:
+        st.html(path)
     st.title("Which one looks where?")
-    data, style = photo(), look()
-    names = st.multiselect("Checkpoints", checkpoints().names(), checkpoints().names()[:4], key="compared")
-    if not names:
+    data, style, shelf = photo(), look(), checkpoints()
+    names = shelf.names()
+    compared = st.multiselect("Checkpoints", names, shelf.ablations(names[0]), key="compared")
+    if not compared:
         st.info("Choose at least one checkpoint.")
         return
-    seen = {name: look_at(name, data) for name in names}
-    for note in next(iter(seen.values())).notes:
+    seen = {name: look_at(name, data) for name in compared}
+    for note in dict.fromkeys(note for record in seen.values() for note in record.notes):
         st.caption(note)
+    st.caption(INTRO)
     depth = min(record.num_layers for record in seen.values())
-    layer = st.slider("Layer of the rollout", 1, depth, depth, key="layer", bind="query-params")
-    low, high = draw.shared_scale(*(record.rollout[layer - 1] for record in seen.values()))
-    glca = [record.glca_input_map for record in seen.values() if record.glca_input_map is not None]
-    glca_low, glca_high = draw.shared_scale(*glca) if glca else (None, None)
-    for column, (name, record) in zip(st.columns(len(names)), seen.items(), strict=True):
-        with column:
-            st.subheader(name)
-            metrics = checkpoints().metrics(name)
-            if "top1" in metrics:
-                st.caption(f"top-1 {metrics['top1']:.1%} on its test images")
-            st.html(words.bars(words.top(record, 3)))
-            st.image(
-                draw.overlay(record, record.rollout[layer - 1], low=low, high=high, **style.options()), width="stretch"
-            )
-            st.caption(f"Rollout after layer {layer}: how much of every patch is in the class token.")
-            if record.glca_input_map is None or record.selected is None or record.selected_mask is None:
-                st.caption("No GLCA branch in this checkpoint.")
-                continue
-            picture = draw.overlay(record, record.glca_input_map, low=glca_low, high=glca_high, **style.options())
-            st.image(picture, width="stretch")
-            st.caption(words.GLCA_MAPS["input"])
-            st.image(draw.selection(record, record.selected_mask), width="stretch")
-            st.caption(f"The {len(record.selected)} patches that ask in the GLCA block (R = {record.top_ratio:.0%}).")
+    layer = st.slider("Layer of the rollout", 1, depth, depth, key="compared_layer")
+    st.markdown(words.verdict(list(seen.values())))
+    rollouts = draw.shared_scale(*(record.rollout[layer - 1] for record in seen.values()))
+    carried = [record.glca_input_map for record in seen.values() if record.glca_input_map is not None]
+    glca = draw.shared_scale(*carried) if carried else (0.0, 1.0)
+    with st.container(key="columns"):
+        for place, (name, record) in zip(st.columns(len(seen)), seen.items(), strict=True):
+            with place:
+                column(name, record, layer, rollouts, glca, style)
+
+
+def column(name: str, seen: dcal.Inspection, layer: int, rollouts: Scale, glca: Scale, style: Look) -> None:
+    """One checkpoint, top to bottom. Every column has the same parts, so that they stand in rows (see compare.css)."""
+    branches = words.top(seen, 3)
+    together = next(iter(branches))  # SA + GLCA, or SA where it is alone
+    st.html(f'<div class="about">{words.about(seen.config, name, checkpoints().metrics(name))}</div>')
+    st.html(words.bars({together: branches.pop(together)}))
+    picture(seen, seen.rollout[layer - 1], rollouts, style)
+    st.caption(f"Rollout after layer {layer}")
+    if seen.glca_input_map is None or seen.selected is None or seen.selected_mask is None:
+        absent(seen, NO_MAP)
+        st.caption("No GLCA map")
+        absent(seen, NO_SELECTION)
+        st.caption("No selected patches")
+    else:
+        picture(seen, seen.glca_input_map, glca, style)
+        st.caption("GLCA's map")
+        st.image(draw.selection(seen, seen.selected_mask, SIDE), width="stretch")
+        st.caption(f"GLCA's {len(seen.selected)} selected patches (R = {seen.top_ratio:.0%})")
+    st.html(words.bars(branches) if branches else f'<p class="alone">{ONE_BRANCH}</p>')
+
+
+def picture(seen: dcal.Inspection, map: np.ndarray, scale: Scale, style: Look) -> None:
+    """A map on the photo, and the colour bar of its row's scale."""
+    low, high = scale
+    drawn = draw.overlay(seen, map, low=low, high=high, max_side=SIDE, **style.options())
+    st.image(draw.under(drawn, draw.bar(SIDE, low, high, style.colormap, height=BAR)), width="stretch")
+
+
+def absent(seen: dcal.Inspection, sentence: str) -> None:
+    """A place as large as a picture of the photo, which says why there is none."""
+    height, width = seen.photo.shape[:2]
+    st.html(f'<div class="absent" style="--photo: {width} / {height}"><p>{sentence}</p></div>')

@@ -12,6 +12,8 @@ from app import words
 from app.board.choice import Look, checkpoints, look, look_at, photo
 from dcal import draw
 
+COLOURS = {"SA": "rgb(67, 133, 190)", "GLCA": "rgb(224, 130, 40)", "SA + GLCA": "rgb(100, 116, 139)"}  # as in bars.css
+
 
 def page() -> None:
     """The whole page, top to bottom."""
@@ -78,7 +80,9 @@ def predictions(seen: dcal.Inspection) -> go.Figure:
     if seen.glca_probabilities is not None:
         branches["SA + GLCA"] = seen.probabilities
     bars = [
-        go.Bar(name=branch, y=names, x=[float(values[i]) for i in places], orientation="h")
+        go.Bar(
+            name=branch, y=names, x=[float(values[i]) for i in places], orientation="h", marker_color=COLOURS[branch]
+        )
         for branch, values in branches.items()
         if values is not None
     ]
