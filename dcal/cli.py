@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import runpy
 import sys
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from dcal.errors import DCALError
-from dcal.recipe import TrainConfig
+from dcal.configs import PRESETS, TrainConfig
+from dcal.errors import DCALError, known
 from dcal.study import EvalConfig
 
 if TYPE_CHECKING:
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status: 2 after an error that the user can mend, told in one line."""
-    commands: dict[str, Callable[..., Any]] = {
-        "train": train,
-        "eval": evaluate,
-        "inspect": inspect,
-        "data": data,
-        "demo": demo,
-    }
     options = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
     try:
+        commands: dict[str, Callable[..., Any]] = {
+            "train": train_from(preset_of(sys.argv[1:] if arguments is None else arguments)),
+            "eval": evaluate,
+            "inspect": inspect,
+            "data": data,
+            "demo": demo,
+        }
         status = tyro.extras.subcommand_cli_from_dict(commands, prog="dcal", args=arguments, config=options)
     except DCALError as error:
         print(f"dcal: {error}", file=sys.stderr)
@@ -40,11 +41,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status or 0
 
 
-def train(config: Annotated[TrainConfig, tyro.conf.arg(name="")]) -> None:
-    """Train on a data set in its official layout; prints the measured accuracy and writes a checkpoint."""
-    from dcal.train import train
+def preset_of(arguments: Sequence[str]) -> TrainConfig:
+    """The preset that a command line names by --preset, else by --dataset; the paper's recipe for data sets without."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset")
+    parser.add_argument("--dataset", default="cub")
+    given, _ = parser.parse_known_args(arguments)
+    if given.preset is not None:
+        return PRESETS[known("preset", given.preset, PRESETS)]()
+    return PRESETS.get(given.dataset, TrainConfig)()
 
-    train(config)
+
+def train_from(preset_config: TrainConfig) -> Callable[..., None]:
+    """`dcal train`, with the numbers of a preset where the command line gives none."""
+
+    def train(
+        config: Annotated[TrainConfig, tyro.conf.arg(name="")] = preset_config,
+        preset: str | None = preset_config.preset,
+    ) -> None:
+        """Train on a data set; prints the measured accuracy and writes a checkpoint.
+
+        Args:
+            config: the run
+            preset: whose numbers hold where none are given (dcal.configs); by itself, the data set's
+        """
+        from dcal.train import train
+
+        train(config)
+
+    return train
 
 
 def evaluate(config: Annotated[EvalConfig, tyro.conf.arg(name="")]) -> None:

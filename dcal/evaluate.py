@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,19 @@ class Evaluation:
     fused: Float[np.ndarray, "n c"]
     sa: Float[np.ndarray, "n c"]
     glca: Float[np.ndarray, "n c"] | None
+
+    @classmethod
+    def interleaved(cls, parts: Sequence[Evaluation]) -> Evaluation:
+        """One of several, the k-th of which holds the photos k, k + len(parts), k + 2·len(parts) …"""
+        if len(parts) == 1:
+            return parts[0]
+        joined: dict[str, Any] = {"glca": None}
+        for name, first in vars(parts[0]).items():
+            if first is not None:
+                joined[name] = np.empty((sum(part.n for part in parts), *first.shape[1:]), first.dtype)
+                for start, part in enumerate(parts):
+                    joined[name][start :: len(parts)] = getattr(part, name)
+        return cls(**joined)
 
     @property
     def n(self) -> int:

@@ -1,11 +1,9 @@
-"""The recipe: what a training run is told, and the numbers that follow from it."""
+"""The recipe: the numbers that follow from what a training run is told."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import timm
@@ -13,75 +11,11 @@ import torch
 from timm.models import VisionTransformer
 from torch import nn
 
-from dcal.config import branches
-from dcal.data import DATASETS
+from dcal.configs import TrainConfig
 from dcal.data.record import Record
 from dcal.errors import DCALError, known
 from dcal.model import DCAL
 from dcal.preprocess import Preprocess
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One training run. "Paper" marks its FGVC recipe; the rest says where the number is from."""
-
-    data_root: Path  # the folder that holds the data set in its official layout
-    out: Path  # log.jsonl, last.pt (to resume) and checkpoint/ (to use) go here
-    task: Literal["fgvc"] = "fgvc"
-    dataset: str = "cub"
-    backbone: str = "deit_tiny_patch16_224"  # the smallest of the paper's
-    pretrained: str = "true"  # "true": timm's weights from the hub; "false": random; or a .safetensors file
-    ablation: str = "full"  # full | sa_glca | sa_pwca | sa_only
-    img_size: int = 224  # pixels; the paper trains at 448
-    top_ratio: float = 0.10  # R; paper, FGVC
-    readout: str = "mean"  # what GLCA's embedding is read from; see dcal.glca
-    selection: str = "rollout"  # GLCA's queries; "random" is the paper's control
-    distractor_stream: str = "own"  # whose keys and values distract in PWCA; "sa" is an ablation
-    epochs: int = 100  # paper
-    batch_size: int = 16  # paper; the last, smaller batch of an epoch is dropped, so that every step weighs the same
-    learning_rate: float | None = None  # peak; None: the paper's 5e-4 / 512 per photo of the batch
-    weight_decay: float = 0.05  # paper; not on biases, norms, position embeddings, class token, loss weights
-    head_rate: float = 1.0  # × learning_rate, for the fresh classifiers (SA's and GLCA's); paper silent
-    layer_decay: float = 1.0  # block i of L learns at layer_decay^(L-1-i) × learning_rate, the embedding at ^L (BEiT)
-    loss_weight_rate: float = 1.0  # × learning_rate, for the loss weights w; paper silent
-    warmup_epochs: float = 1.0  # paper silent; linear. DeiT warms up for 5 of 300
-    drop_path: float = 0.1  # stochastic depth is the paper's, the rate DeiT's
-    label_smoothing: float = 0.0  # paper: plain cross-entropy
-    val_fraction: float = 0.0  # part of the training photos held out to choose the best epoch; 0: the last one counts
-    eval_every: int = 0  # epochs between evaluations on the way; 0: after the last one only
-    log_every: int = 10  # steps between lines of log.jsonl
-    save_every: int = 500  # steps between states to resume from, besides each epoch's end; 0: there only
-    seed: int = 0
-    workers: int = 2  # loader processes; they cannot change a number
-    device: str = "auto"  # auto: cuda when there is one, else cpu
-    amp: Literal["auto", "bf16", "off"] = "auto"  # auto: bfloat16 autocast on cuda, float32 on a CPU
-    resume: bool = False  # continue from out/last.pt; from the start if there is none yet
-
-    def __post_init__(self) -> None:
-        known("dataset", self.dataset, DATASETS)
-        branches(self.ablation)
-        for name in ("epochs", "batch_size", "img_size", "log_every"):
-            if getattr(self, name) < 1:
-                raise DCALError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.warmup_epochs < self.epochs:
-            raise DCALError(f"warmup_epochs must lie in [0, epochs = {self.epochs}), got {self.warmup_epochs}")
-        for name in ("head_rate", "layer_decay", "loss_weight_rate"):
-            if not getattr(self, name) > 0:
-                raise DCALError(f"{name} must be greater than 0, got {getattr(self, name)}")
-        for name in ("eval_every", "save_every", "workers", "weight_decay", "drop_path", "label_smoothing", "seed"):
-            if getattr(self, name) < 0:
-                raise DCALError(f"{name} must not be negative, got {getattr(self, name)}")
-        if not 0 <= self.val_fraction < 1:
-            raise DCALError(f"val_fraction must lie in [0, 1), got {self.val_fraction}")
-
-    @property
-    def peak_rate(self) -> float:
-        return 5e-4 / 512 * self.batch_size if self.learning_rate is None else self.learning_rate
-
-
-def device_of(config: TrainConfig) -> torch.device:
-    """Where to train: `find_device` of its name."""
-    return find_device(config.device)
 
 
 def find_device(name: str) -> torch.device:
@@ -93,16 +27,28 @@ def find_device(name: str) -> torch.device:
     return torch.device(("cuda" if cuda else "cpu") if name == "auto" else name)
 
 
+def precision(config: TrainConfig, device: torch.device) -> torch.dtype:
+    """What the forward pass computes in: bfloat16 under autocast, or float32."""
+    half = config.amp == "bf16" or (config.amp == "auto" and device.type == "cuda")
+    return torch.bfloat16 if half else torch.float32
+
+
 def fgvc_preprocess(config: TrainConfig) -> Preprocess:
-    """The whole photo squashed, then 7/8 of it cut out: the paper's "resize 550, crop 448", at the ratio 256 : 224.
+    """The whole photo squashed, then `crop_fraction` of it cut out: the paper's "resize 550, crop 448".
 
     Mean, standard deviation and interpolation are those that the backbone was trained with.
     """
     size = (config.img_size, config.img_size)
     cfg = timm.get_pretrained_cfg(config.backbone) if timm.is_model(config.backbone) else None
     if cfg is None:  # create_model says what is wrong with the name
-        return Preprocess(size=size)
-    return Preprocess(size=size, mean=cfg.mean, std=cfg.std, interpolation=cfg.interpolation)
+        return Preprocess(size=size, crop_fraction=config.crop_fraction)
+    return Preprocess(
+        size=size,
+        crop_fraction=config.crop_fraction,
+        mean=cfg.mean,
+        std=cfg.std,
+        interpolation=cfg.interpolation,
+    )
 
 
 def parameter_groups(model: DCAL, loss: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
@@ -147,13 +93,13 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
     return config.peak_rate * 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / (total + 1 - warmup)))
 
 
-def draw_seed(seed: int, epoch: int, step: int = -1) -> int:
-    """One number from the three, unrelated between neighbours.
+def draw_seed(seed: int, epoch: int, step: int = -1, shard: int = 0) -> int:
+    """One number from the four, unrelated between neighbours.
 
     Epoch -1 stands for the model's initial values, step -1 for an epoch's order. As every step has its own, a run can
     be continued in the middle of an epoch without the generators' states.
     """
-    return int(np.random.SeedSequence((seed, epoch + 1, step + 1)).generate_state(1)[0])
+    return int(np.random.SeedSequence((seed, epoch + 1, step + 1, shard)).generate_state(1)[0])
 
 
 def hold_out(records: tuple[Record, ...], fraction: float, seed: int) -> tuple[tuple[Record, ...], tuple[Record, ...]]:

@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
+from dcal.configs import TrainConfig
 from dcal.errors import DCALError
-from dcal.recipe import TrainConfig
-from dcal.run import comparable
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 
@@ -22,10 +21,11 @@ class DamagedState(DCALError):
 
 
 def prepare_out(config: TrainConfig) -> None:
-    """Make `out`, or refuse: it must not hold another run unless that run is resumed."""
-    if not config.resume and any((config.out / name).exists() for name in (LAST, PREVIOUS)):
-        raise DCALError(f"{config.out} holds a run already: continue it with --resume, or choose another --out")
-    config.out.mkdir(parents=True, exist_ok=True)
+    """Make the run's folder, or refuse: it must not hold another run unless that run is resumed."""
+    out = config.folder
+    if not config.resume and any((out / name).exists() for name in (LAST, PREVIOUS)):
+        raise DCALError(f"{out} holds a run already: continue it with --resume, or choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def save_state(state: dict[str, Any], out: Path) -> None:
@@ -48,7 +48,7 @@ def write(state: dict[str, Any], path: Path) -> Path:
     return path
 
 
-def load_newest(out: Path, config: TrainConfig, device: torch.device) -> dict[str, Any] | None:
+def load_newest(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """The newest whole state of a run's folder; None if none was saved yet.
 
     A damaged last.pt is told on the standard output, set aside as damaged.pt (it must not become the previous one), and
@@ -58,29 +58,29 @@ def load_newest(out: Path, config: TrainConfig, device: torch.device) -> dict[st
     last, previous = out / LAST, out / PREVIOUS
     if last.exists():
         try:
-            return load_state(last, config, device)
+            return load_state(last, settings)
         except DamagedState as error:
             if not previous.exists():
                 raise
             print(f"{error} Looking at {PREVIOUS}", flush=True)
-            state = load_state(previous, config, device)
+            state = load_state(previous, settings)
             last.replace(out / "damaged.pt")
             return state
-    return load_state(previous, config, device) if previous.exists() else None  # killed between two renames, or new
+    return load_state(previous, settings) if previous.exists() else None  # killed between two renames, or new
 
 
-def load_state(path: Path, config: TrainConfig, device: torch.device) -> dict[str, Any]:
+def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """A state as it was saved. Raises DamagedState if it is not whole, DCALError if the run there had other settings.
 
     The latter names those that differ.
     """
     if problem := damage_of(path):
         raise DamagedState(f"{path} is damaged: {problem}. It cannot be continued from.")
-    state = torch.load(path, map_location=device, weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)
     theirs = state["config"]
     differing = [
         f"{name} was {theirs.get(name)!r}, now {value!r}"
-        for name, value in comparable(config).items()
+        for name, value in settings.items()
         if name not in theirs or theirs[name] != value
     ]
     if differing:

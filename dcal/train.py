@@ -1,11 +1,16 @@
 """Training, read from top to bottom: `train(config)` is the whole of it.
 
 Every random draw follows from numbers, not from what was drawn before: order and augmentation from (seed, epoch),
-matching and stochastic depth from (seed, epoch, step). So a run that was killed and continues from a state saved in the
-middle of an epoch ends with the same numbers as one that was not. On a CPU that holds bit for bit with the same number
-of threads; on a GPU up to kernels that do not repeat themselves.
+matching and stochastic depth from (seed, epoch, step, shard). So a run that was killed and continues from a state saved
+in the middle of an epoch ends with the same numbers as one that was not. On a CPU that holds bit for bit with the same
+number of threads; on a GPU up to kernels that do not repeat themselves.
 
-    dcal train --data-root CUB_200_2011 --out runs/full --ablation full --epochs 8 --learning-rate 1e-4
+A batch is split into as many shards of equal size as there are processes × `accumulate`. Each shard is paired, goes
+forward and backward by itself; the gradients of all are summed before the one step of the optimizer. So two processes,
+and one that accumulates twice, do the same.
+
+    dcal train --dataset cub --data-root CUB_200_2011 --ablation full
+    torchrun --nproc-per-node 4 -m dcal.train --dataset cub --data-root CUB_200_2011 --ablation full
 """
 
 from __future__ import annotations
@@ -13,43 +18,63 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from timm.utils import ModelEmaV3
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
 
-from dcal.checkpoint import save_checkpoint
+from dcal.checkpoint import fingerprint, save_checkpoint
 from dcal.config import branches
+from dcal.configs import TrainConfig
 from dcal.data import DATASETS
 from dcal.data.photos import Photos
-from dcal.errors import DCALError
-from dcal.evaluate import evaluate
+from dcal.distraction import distractor_shares
+from dcal.distributed import Ranks, device_of, joined, sum_gradients
+from dcal.errors import DCALError, LossError
+from dcal.evaluate import Evaluation, evaluate
+from dcal.journal import Journal, Window
 from dcal.loss import DCALLoss
-from dcal.model import create_model
+from dcal.model import DCAL, create_model
 from dcal.pairing import random_matching
-from dcal.recipe import TrainConfig, device_of, draw_seed, fgvc_preprocess, hold_out, learning_rate, parameter_groups
-from dcal.run import Log, command, comparable, describe, hardware, percent, progress_bar
+from dcal.recipe import draw_seed, fgvc_preprocess, hold_out, learning_rate, parameter_groups, precision
+from dcal.run import comparable, describe, hardware, memory_mib, percent, progress_bar, train_command
 from dcal.states import load_newest, load_state, prepare_out, save_best, save_state
+from dcal.step import forward_backward
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
-    """Train, evaluate on the official test split and export to out/checkpoint; the metrics come back (fractions).
+    """Train, evaluate on the official test split and export to <out>/checkpoint; the metrics come back (fractions).
 
-    Which epoch counts: choosing it by test accuracy would be selection on the test set. So without `val_fraction`
-    the LAST epoch is exported and evaluations on the way are only written down; with it, the epoch that is best on
-    the held-out training photos is (out/best.pt). Raises DCALError on a data set smaller than one batch, on an `out`
-    that holds another run, and on a loss that is not finite, naming the photos of that step.
+    Under torchrun this process does its part, and the first one writes. Which epoch counts: choosing it by test
+    accuracy would be selection on the test set. So without `val_fraction` the LAST epoch is exported and evaluations on
+    the way are only written down; with it, the epoch that is best on the held-out training photos is (out/best.pt).
+    Raises DCALError on a data set smaller than one batch, on an `out` that holds another run, and on a loss or a
+    gradient that is not finite, naming the photos.
     """
+    with joined(config.device) as ranks:
+        return train_as(ranks, config)
+
+
+def train_as(ranks: Ranks, config: TrainConfig) -> dict[str, Any]:
     # --- where and what -------------------------------------------------------------------------------------------
-    device = device_of(config)
-    data = DATASETS[config.dataset](config.data_root, "train")
-    test_data = DATASETS[config.dataset](config.data_root, "test")
+    device, out = device_of(config.device, ranks), config.folder
+    data, test_data = (DATASETS[config.dataset](config.root, split) for split in ("train", "test"))
     kept, held_out = hold_out(data.records, config.val_fraction, config.seed)
     steps = len(kept) // config.batch_size
     if steps == 0:
         raise DCALError(f"{len(kept)} training photos do not fill one batch of {config.batch_size}: lower batch_size")
-    prepare_out(config)
+    shards = ranks.world * config.accumulate
+    if config.batch_size % shards:
+        raise DCALError(
+            f"a batch of {config.batch_size} cannot be split into {shards} equal shards "
+            f"(processes {ranks.world} × accumulate {config.accumulate}): make batch_size a multiple of {shards}"
+        )
+    settings = comparable(config, shards)
+    layout = torch.channels_last if config.channels_last else torch.preserve_format
+    if ranks.first:
+        prepare_out(config)
 
     # --- the model, its loss, its optimizer -----------------------------------------------------------------------
     torch.manual_seed(draw_seed(config.seed, -1))
@@ -67,104 +92,140 @@ def train(config: TrainConfig) -> dict[str, Any]:
         classes=data.classes,
         preprocess=fgvc_preprocess(config),
         drop_path=config.drop_path,
-    ).to(device)
+    )
+    model = model.to(device).to(memory_format=layout)
     loss_function = DCALLoss(branches(config.ablation), label_smoothing=config.label_smoothing).to(device)
-    optimizer = torch.optim.AdamW(parameter_groups(model, loss_function, config), lr=config.peak_rate)
+    optimizer = torch.optim.AdamW(parameter_groups(model, loss_function, config), lr=config.peak_rate, fused=True)
+    ema = ModelEmaV3(model, decay=config.ema, use_warmup=True) if config.ema else None
+    judged = model if ema is None else ema.module  # what is evaluated and exported
+    learning: dict[str, Any] = {"model": model, "loss": loss_function, "optimizer": optimizer}
+    learning |= {} if ema is None else {"ema": ema}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
     # --- the photos -----------------------------------------------------------------------------------------------
-    preprocess = model.config.preprocess
-    photos = Photos(kept, preprocess, augment=True, seed=config.seed)
-    test_loader = DataLoader(Photos(test_data.records, preprocess), batch_size=32, num_workers=config.workers)
-    val_loader = DataLoader(Photos(held_out, preprocess), batch_size=32, num_workers=config.workers)
-    watched, watched_loader = ("val", val_loader) if held_out else ("test", test_loader)
+    photos = Photos(kept, model.config.preprocess, augment=True, seed=config.seed)
+    test_photos, val_photos = (Photos(some, model.config.preprocess) for some in (test_data.records, held_out))
+    watched, watched_photos = ("val", val_photos) if held_out else ("test", test_photos)
 
     # --- where an earlier run stopped -----------------------------------------------------------------------------
+    ranks.check_same("settings", settings)
+    ranks.check_same("photos", [(record.path.name, record.label) for record in kept + held_out + test_data.records])
+    ranks.check_same("weights", fingerprint(model))
     done, seconds, best = 0, 0.0, -1.0  # optimizer steps, time of training, the best held-out accuracy
-    learning: dict[str, Any] = {"model": model, "loss": loss_function, "optimizer": optimizer}
-    if config.resume and (state := load_newest(config.out, config, device)):
+    if config.resume and (state := ranks.from_first(load_newest(out, settings) if ranks.first else None)):
         for name, part in learning.items():
             part.load_state_dict(state[name])
         done, seconds, best = state["step"], state["seconds"], state["best"]
-    log = Log(config.out / "log.jsonl", after_step=done)
+    journal = Journal(config, after_step=done) if ranks.first else None
+    if config.compile:
+        compile_branches(model)
 
     # --- the epochs -----------------------------------------------------------------------------------------------
-    pairs = "pwca" in branches(config.ablation)
+    pairs, dtype = "pwca" in branches(config.ablation), precision(config, device)
+    mine = range(ranks.rank * config.accumulate, (ranks.rank + 1) * config.accumulate)  # this process's shards
+    few = torch.empty(0)  # pictures of the first shard, to measure distraction on
+    window = Window(branches(config.ablation), device)
     mark = time.perf_counter()
     for epoch in range(done // steps, config.epochs):
         order = torch.Generator().manual_seed(draw_seed(config.seed, epoch))
-        batches = torch.randperm(len(photos), generator=order)[: steps * config.batch_size].view(steps, -1).tolist()
+        batches = torch.randperm(len(photos), generator=order)[: steps * config.batch_size].view(steps, shards, -1)
         todo = range(done - epoch * steps, steps)  # all of it, unless resumed in its middle
         photos.set_epoch(epoch)
         loader = DataLoader(
-            photos, batch_sampler=batches[todo.start :], num_workers=config.workers, pin_memory=device.type == "cuda"
+            photos,
+            batch_sampler=batches[todo.start :, mine.start : mine.stop].flatten(0, 1).tolist(),
+            num_workers=config.workers,
+            pin_memory=device.type == "cuda",
         )
         model.train()
-        window, logged = time.perf_counter(), done
-        with progress_bar(epoch, config.epochs, steps) as bar:
-            for step, (images, labels) in zip(todo, loader, strict=True):
+        began, logged, line = time.perf_counter(), done, {}
+        with progress_bar(epoch, config.epochs, steps, shown=ranks.first) as bar:
+            loaded = iter(loader)
+            for step in todo:
                 lr = learning_rate(config, done, steps)
                 for group in optimizer.param_groups:
                     group["lr"] = lr * group["rate"]
-                torch.manual_seed(draw_seed(config.seed, epoch, step))  # the matching and stochastic depth
-                partner = random_matching(len(labels)).to(device) if pairs else None
-                images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
-                with autocast(config, device):
-                    out = model(images, distractor=partner)
-                    total, parts = loss_function(out, labels)
-                if not torch.isfinite(total):
-                    names = ", ".join(kept[index].path.name for index in batches[step])
-                    losses = ", ".join(f"{name} {part.item()}" for name, part in parts.items())
-                    raise DCALError(f"the loss is not finite at epoch {epoch}, step {step} ({losses}); photos: {names}")
                 optimizer.zero_grad(set_to_none=True)
-                total.backward()
+                for shard in mine:
+                    images, labels = next(loaded)
+                    images = images.to(device, non_blocking=True, memory_format=layout)
+                    few = images[:8] if shard == mine.start else few
+                    labels = labels.to(device, non_blocking=True)
+                    torch.manual_seed(draw_seed(config.seed, epoch, step, shard))  # the matching and stochastic depth
+                    partner = random_matching(len(labels)).to(device) if pairs else None
+                    try:
+                        taken = forward_backward(
+                            model, loss_function, images, labels, partner, scale=1 / shards, precision=dtype
+                        )
+                    except LossError as error:
+                        raise DCALError(f"{error}, {where(epoch, step, photos, batches[step, shard])}") from error
+                    window.add(taken, labels)
+                sum_gradients(ranks, parameters)
+                norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+                if not torch.isfinite(norm):
+                    whose = where(epoch, step, photos, batches[step].flatten())
+                    raise DCALError(f"the losses are finite, but the gradient's norm is {norm.item()}, {whose}")
                 optimizer.step()
                 done += 1
+                if ema is not None:
+                    ema.update(model, step=done)
+                last = step + 1 == steps
+                saving = config.save_every > 0 and done % config.save_every == 0 and not last
 
                 # once in a while: say how it goes
-                if done % config.log_every == 0 or step + 1 == steps:
+                if done % config.log_every == 0 or last or saving:
+                    means, now = window.means(ranks), time.perf_counter()
                     line = {
                         "epoch": epoch,
                         "step": done,
-                        "loss": total.item(),
-                        "losses": {name: part.item() for name, part in parts.items()},
+                        **means,
                         "loss_weights": loss_weights(loss_function),
                         "learning_rate": lr,
-                        "images_per_second": (done - logged) * config.batch_size / (time.perf_counter() - window),
+                        "gradient_norm": norm.item(),
+                        "images_per_second": (done - logged) * config.batch_size / (now - began),
+                        "memory_mib": memory_mib(device),
                     }
-                    window, logged = time.perf_counter(), done
-                    log.write(line)
+                    if pairs and ranks.first:
+                        drawn = torch.Generator().manual_seed(draw_seed(config.seed, epoch, step))
+                        matching = random_matching(len(few), drawn).to(device)
+                        line["distractor_shares"] = distractor_shares(model, few, matching).tolist()
+                    began, logged = now, done
+                    if journal is not None:
+                        journal.write(line)
                     bar.update(bar.task_ids[0], completed=step + 1, numbers=describe(line))
 
                 # once in a while: what the run needs to continue
-                if config.save_every and done % config.save_every == 0 and step + 1 < steps:
+                if saving and ranks.first:
                     seconds, mark = seconds + time.perf_counter() - mark, time.perf_counter()
-                    save_state(state_of(learning, config, step=done, seconds=seconds, best=best), config.out)
-        print(f"epoch {epoch + 1}/{config.epochs}  {describe(line)}", flush=True)
+                    save_state(state_of(learning, settings, step=done, seconds=seconds, best=best), out)
+        say(ranks, f"epoch {epoch + 1}/{config.epochs}  {describe(line)}")
 
         # after the last epoch, and once in a while before: how good is it?
         improved = False
         if held_out or (config.eval_every and (epoch + 1) % config.eval_every == 0 and epoch + 1 < config.epochs):
-            found = evaluate(model, watched_loader).summary()
-            log.write({"epoch": epoch, "step": done, "split": watched, **found})
-            print(f"epoch {epoch + 1}/{config.epochs}  {watched}: {percent(found)}", flush=True)
+            found = evaluate_together(ranks, judged, watched_photos, config.workers).summary()
             improved = bool(held_out) and found["top1"] > best
+            if journal is not None:
+                journal.write({"epoch": epoch, "step": done, "split": watched, **found})
+            say(ranks, f"epoch {epoch + 1}/{config.epochs}  {watched}: {percent(found)}")
 
         # what the run needs to continue, and what it will export
         best = found["top1"] if improved else best
-        seconds, mark = seconds + time.perf_counter() - mark, time.perf_counter()
-        state = state_of(learning, config, step=done, seconds=seconds, best=best)
-        if improved:
-            save_best(state, config.out)
-        save_state(state, config.out)
+        if ranks.first:
+            seconds, mark = seconds + time.perf_counter() - mark, time.perf_counter()
+            state = state_of(learning, settings, step=done, seconds=seconds, best=best)
+            if improved:
+                save_best(state, out)
+            save_state(state, out)
 
     # --- the figures that count, and the checkpoint ---------------------------------------------------------------
-    exported = load_state(config.out / ("best.pt" if held_out else "last.pt"), config, device)
-    model.load_state_dict(exported["model"])
-    loss_function.load_state_dict(exported["loss"])
-    model.half().float()  # a checkpoint stores float16: measure what it gives
-    found = evaluate(model, test_loader).summary()
+    chosen = out / ("best.pt" if held_out else "last.pt")
+    exported = ranks.from_first(load_state(chosen, settings) if ranks.first else {})
+    for name, part in learning.items():
+        part.load_state_dict(exported[name])
+    judged.half().float()  # a checkpoint stores float16: measure what it gives
+    found = evaluate_together(ranks, judged, test_photos, config.workers).summary()
     epochs = exported["step"] // steps
-    log.write({"epoch": epochs - 1, "step": exported["step"], "split": "test", "exported": True, **found})
     metrics = {
         **found,
         "epoch": epochs,
@@ -173,31 +234,52 @@ def train(config: TrainConfig) -> dict[str, Any]:
         "loss_weights": loss_weights(loss_function),
         "seed": config.seed,
         "seconds": round(seconds, 1),
-        "hardware": hardware(device),
+        "hardware": hardware(device, ranks.world),
         "torch": torch.__version__,
-        "command": command(config),
+        "command": train_command(config, ranks.world),
     }
-    (config.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    card = {"Data": f"{data}. {test_data}. {data.terms}", "Trained by": f"```\n{command(config)}\n```"}
-    save_checkpoint(model, config.out / "checkpoint", metrics=metrics, card=card)
-    print(f"test: {percent(found)}  →  {config.out / 'checkpoint'}", flush=True)
+    if journal is not None:
+        journal.write({"epoch": epochs - 1, "step": exported["step"], "split": "test", "exported": True, **found})
+        journal.close()
+        (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        card = {"Data": f"{data}. {test_data}. {data.terms}", "Trained by": f"```\n{metrics['command']}\n```"}
+        save_checkpoint(judged, out / "checkpoint", metrics=metrics, card=card)
+    say(ranks, f"test: {percent(found)}  →  {out / 'checkpoint'}")
     return metrics
 
 
-def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager:
-    wanted = config.amp == "bf16" or (config.amp == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+def evaluate_together(ranks: Ranks, model: DCAL, photos: Photos, workers: int) -> Evaluation:
+    """`evaluate`, each process its share of the photos and each photo once; the whole in every process."""
+    own = Subset(photos, range(ranks.rank, len(photos), ranks.world))
+    found = evaluate(model, DataLoader(own, batch_size=32, num_workers=workers)) if len(own) else None
+    return Evaluation.interleaved([part for part in ranks.gather(found) if part is not None])
 
 
-def state_of(learning: dict[str, Any], config: TrainConfig, **progress: Any) -> dict[str, Any]:
-    """All that the run needs to continue: what learns, how far it is, the settings that it must go on with."""
-    return {**{name: part.state_dict() for name, part in learning.items()}, **progress, "config": comparable(config)}
+def compile_branches(model: DCAL) -> None:
+    """torch.compile of what a step and an evaluation call; the modules stay as they are, and so does the checkpoint."""
+    for name in ("forward_alone", "forward_pairs"):
+        setattr(model, name, torch.compile(getattr(model, name)))
 
 
 def loss_weights(loss: DCALLoss) -> dict[str, float]:
     """{branch: w}, the paper's w1, w2, w3; empty for a single branch, which has none."""
     weights = [] if loss.weights is None else loss.weights.tolist()
     return dict(zip(loss.branches, weights, strict=loss.weights is not None))
+
+
+def state_of(learning: dict[str, Any], settings: dict[str, Any], **progress: Any) -> dict[str, Any]:
+    """All that the run needs to continue: what learns, how far it is, the settings that it must go on with."""
+    return {**{name: part.state_dict() for name, part in learning.items()}, **progress, "config": settings}
+
+
+def where(epoch: int, step: int, photos: Photos, indices: Tensor) -> str:
+    names = ", ".join(photos.photos[index].path.name for index in indices.tolist())
+    return f"at epoch {epoch}, step {step}; photos: {names}"
+
+
+def say(ranks: Ranks, text: str) -> None:
+    if ranks.first:
+        print(text, flush=True)
 
 
 if __name__ == "__main__":

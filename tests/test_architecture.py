@@ -21,7 +21,7 @@ ORDER = (
     *("errors", "preprocess", "config"),
     *("attention", "rollout", "pairing", "backbone", "glca", "model", "loss", "step", "distraction"),
     *("card", "checkpoint", "picture", "record", "relevance", "inspection", "match", "draw"),
-    *("data", "recipe", "run", "states", "evaluate", "train"),
+    *("data", "configs", "recipe", "run", "states", "evaluate", "distributed", "journal", "train"),
     *("study", "intervals", "figures", "analysis", "measure", "tables"),
     *("", "cli", "__main__"),  # "" is dcal/__init__.py, the public names: for the outside, not for modules of the core
 )

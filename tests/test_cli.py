@@ -89,6 +89,7 @@ def test_mistakes_about_the_data(checkpoint: Path, tmp_path: Path, capsys: pytes
     measure = ("eval", "--checkpoint", checkpoint, "--workers", 0, "--data-root")
     assert "lacks images.txt" in mistake(capsys, *measure, tmp_path)
     assert "unknown dataset 'dogs'" in mistake(capsys, *measure, tmp_path, "--dataset", "dogs")
+    assert "data_root (--data-root) is not set" in mistake(capsys, "train", *TINY)
     assert "lacks images.txt" in mistake(capsys, "train", "--data-root", tmp_path, "--out", tmp_path / "run", *TINY)
     assert not (tmp_path / "run").exists()
 
@@ -121,11 +122,12 @@ def test_mistakes_about_the_photo(root: Path, checkpoint: Path, tmp_path: Path, 
 def test_mistakes_about_the_settings(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     run = ("train", "--data-root", root, "--out", tmp_path / "run", *TINY)
     assert "epochs must be at least 1, got 0" in mistake(capsys, *run, "--epochs", 0)
+    assert "unknown preset 'cup': choose one of 'cub', " in mistake(capsys, *run, "--preset", "cup")
     assert "unknown ablation 'both'" in mistake(capsys, *run, "--ablation", "both")
     assert "do not fill one batch of 16" in mistake(capsys, *run)
 
 
-@pytest.mark.parametrize("words", [[], ["fly"], ["train"], ["train", "--epochs", "many"], ["inspect"]])
+@pytest.mark.parametrize("words", [[], ["fly"], ["train", "--epochs"], ["train", "--epochs", "many"], ["inspect"]])
 def test_lines_that_cannot_be_parsed(words: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stop:
         main(words)

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from dcal.checkpoint import load_checkpoint, read_metrics
 from dcal.config import ABLATIONS, branches
+from dcal.configs import TrainConfig
 from dcal.data.cub import CUB
 from dcal.data.photos import Photos
 from dcal.errors import DCALError
@@ -23,7 +25,8 @@ from dcal.evaluate import Evaluation, evaluate
 from dcal.loss import DCALLoss
 from dcal.model import DCAL, create_model
 from dcal.pairing import random_matching
-from dcal.recipe import TrainConfig, draw_seed, fgvc_preprocess, hold_out, learning_rate, parameter_groups
+from dcal.recipe import draw_seed, fgvc_preprocess, hold_out, learning_rate, parameter_groups
+from dcal.step import Step, forward_backward
 from dcal.train import train
 from tests.tiny_cub import write_cub
 from tests.tiny_run import assert_same, log_of, state_in, tiny_run
@@ -138,7 +141,7 @@ def test_the_preprocessing_is_squashed_and_the_backbones(config: Callable[..., T
 # --- that it learns -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ablation", ["full", "sa_only"])
+@pytest.mark.parametrize("ablation", ABLATIONS)
 def test_it_overfits_eight_images(config: Callable[..., TrainConfig], ablation: str):
     torch.manual_seed(0)
     model = create_model("test_vit", 8, ablation=ablation, img_size=32, top_ratio=0.5)
@@ -146,10 +149,9 @@ def test_it_overfits_eight_images(config: Callable[..., TrainConfig], ablation: 
     optimizer = torch.optim.AdamW(parameter_groups(model, loss, config(weight_decay=0.0)), lr=3e-3)
     images, labels = torch.randn(8, 3, 32, 32), torch.arange(8)
     for _ in range(60):
-        partner = random_matching(8) if ablation == "full" else None
-        total, parts = loss(model(images, distractor=partner), labels)
         optimizer.zero_grad()
-        total.backward()
+        partner = random_matching(8) if "pwca" in branches(ablation) else None
+        parts = forward_backward(model, loss, images, labels, partner).losses
         optimizer.step()
     assert max(parts[name].item() for name in ("sa", "glca") if name in parts) < 0.1, parts
     assert "pwca" not in parts or parts["pwca"] < 0.6 * math.log(8), parts  # half of its tokens are another image's
@@ -165,7 +167,15 @@ def test_a_run_leaves_a_checkpoint_a_log_and_metrics(config: Callable[..., Train
     lines = log_of(run.out)
     steps, tests = ([line for line in lines if key in line] for key in ("loss", "split"))
     assert [line["step"] for line in steps] == list(range(1, 17))
-    assert all(set(line["losses"]) == set(line["loss_weights"]) == {"sa", "glca", "pwca"} for line in steps)
+    for name in ("losses", "accuracies", "loss_weights"):
+        assert all(line[name].keys() == {"sa", "glca", "pwca"} for line in steps)
+    for name in ("loss", "learning_rate", "gradient_norm", "images_per_second", "memory_mib"):
+        assert all(0 < line[name] < math.inf for line in steps), name
+    assert {value for line in steps for value in line["accuracies"].values()} <= {0.0, 0.25, 0.5, 0.75, 1.0}  # of four
+    assert steps[-1]["accuracies"]["sa"] == 1.0
+    depth = len(create_model("test_vit", 3, img_size=32).backbone.blocks)
+    assert all(len(line["distractor_shares"]) == depth for line in steps)
+    assert all(0.2 < share < 0.8 for line in steps for share in line["distractor_shares"])  # two pictures, alike so far
     assert [(line["epoch"], line["step"], line["split"]) for line in tests] == [(1, 8, "test"), (3, 16, "test")]
     assert steps[-1]["losses"]["sa"] < steps[0]["losses"]["sa"]
     assert metrics["top1"] == 1.0  # a colour a class
@@ -202,12 +212,95 @@ def test_with_held_out_photos_the_best_epoch_is_exported(
     assert_same(measured[-1], dict(exported))  # the figures are of the weights as stored
 
 
+# --- options that change how, not what ------------------------------------------------------------------------------
+
+
+def test_a_line_is_the_mean_over_its_steps(config: Callable[..., TrainConfig], tmp_path: Path):
+    each = config(epochs=1, out=tmp_path / "each")
+    train(each)
+    train(dataclasses.replace(each, out=tmp_path / "some", log_every=3))
+    steps, means = (log_of(tmp_path / name)[:-1] for name in ("each", "some"))
+    assert [line["step"] for line in means] == [3, 4]
+    for name in ("losses", "accuracies"):
+        for branch in ("sa", "glca", "pwca"):
+            mean = sum(line[name][branch] for line in steps[:3]) / 3
+            assert means[0][name][branch] == pytest.approx(mean) and means[1][name] == steps[3][name]
+
+
+@pytest.mark.parametrize("options", [{"accumulate": 2}, {"channels_last": True}])
+def test_the_same_numbers_to_rounding(config: Callable[..., TrainConfig], tmp_path: Path, options: dict[str, Any]):
+    """Without pairs and stochastic depth, which are drawn for each shard, a batch in two parts is the batch."""
+    plain = config(epochs=1, ablation="sa_glca", drop_path=0.0, out=tmp_path / "plain")
+    train(plain)
+    train(dataclasses.replace(plain, out=tmp_path / "other", **options))
+    one, other = (state_in(tmp_path / name)["model"] for name in ("plain", "other"))
+    for name, tensor in one.items():
+        assert torch.allclose(tensor, other[name], rtol=1e-3, atol=1e-4), name  # AdamW enlarges rounding
+    assert log_of(tmp_path / "plain")[1]["loss"] == pytest.approx(log_of(tmp_path / "other")[1]["loss"], rel=1e-5)
+
+
+def test_shards_are_paired_by_themselves(config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch):
+    seen: list[tuple[int, list[int]]] = []
+
+    def spy(model: DCAL, loss: DCALLoss, images: Tensor, labels: Tensor, partner: Tensor, **options: Any) -> Step:
+        assert options["scale"] == 1 / 3
+        seen.append((len(images), partner.tolist()))
+        return forward_backward(model, loss, images, labels, partner, **options)
+
+    monkeypatch.setattr(sys.modules["dcal.train"], "forward_backward", spy)
+    train(config(epochs=1, batch_size=18, accumulate=3))
+    assert [count for count, _ in seen] == [6, 6, 6]
+    assert len({tuple(partner) for _, partner in seen}) > 1  # not the same matching for all
+    with pytest.raises(
+        DCALError, match=r"a batch of 4 cannot be split into 3 equal shards \(processes 1 × accumulate 3\)"
+    ):
+        train(config(accumulate=3))
+
+
+def test_the_moving_average_is_what_it_says_and_is_exported(
+    config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
+):
+    run = config(epochs=1, ablation="sa_only", ema=0.6, save_every=1)
+    saved: list[dict[str, Any]] = []
+    monkeypatch.setattr(sys.modules["dcal.train"], "save_state", lambda state, out: saved.append(copy.deepcopy(state)))
+    with pytest.raises(DCALError, match=r"last\.pt"):  # nothing was written to export from
+        train(run)
+    assert [state["step"] for state in saved] == [1, 2, 3, 4]
+    average = saved[0]["model"]
+    for index, state in enumerate(saved):
+        decay = min(0.6, 1 - (1 + index) ** (-2 / 3)) if index else 0.0  # timm's warm-up: the first weights as they are
+        for name, tensor in state["model"].items():
+            average[name] = decay * average[name] + (1 - decay) * tensor
+            assert torch.allclose(state["ema"][f"module.{name}"], average[name], atol=1e-6), (index, name)
+    monkeypatch.undo()
+    train(dataclasses.replace(run, resume=True))
+    state, exported = state_in(run.out), load_checkpoint(run.out / "checkpoint").state_dict()
+    assert_same({name: state["ema"][f"module.{name}"].half().float() for name in exported}, dict(exported))
+    assert not torch.equal(state["model"]["backbone.head.weight"], state["ema"]["module.backbone.head.weight"])
+
+
 # --- early errors -------------------------------------------------------------------------------------------------
 
 
 def test_a_loss_that_is_not_finite_names_the_photos(config: Callable[..., TrainConfig]):
-    with pytest.raises(DCALError, match=r"not finite at epoch 0, step [12] .*photos: photo_\d.jpg, "):
+    with pytest.raises(DCALError, match=r"not finite: sa .*, at epoch 0, step [12]; photos: photo_\d.jpg, "):
         train(config(learning_rate=1e30, warmup_epochs=0.0, weight_decay=1e30))
+
+
+def test_a_gradient_that_is_not_finite_names_all_photos_of_its_step(
+    config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
+):
+    def spoil(model: DCAL, *arguments: Any, **options: Any) -> Step:
+        step = forward_backward(model, *arguments, **options)
+        model.backbone.norm.bias.grad[0] = math.inf
+        return step
+
+    monkeypatch.setattr(sys.modules["dcal.train"], "forward_backward", spoil)
+    with pytest.raises(
+        DCALError, match="losses are finite, but the gradient's norm is inf, at epoch 0, step 0"
+    ) as told:
+        train(config(accumulate=2))
+    assert str(told.value).count(".jpg") == 4
 
 
 def test_fewer_photos_than_a_batch(config: Callable[..., TrainConfig]):
@@ -226,8 +319,10 @@ def test_fewer_photos_than_a_batch(config: Callable[..., TrainConfig]):
         ({"warmup_epochs": 3.0}, r"warmup_epochs must lie in \[0, epochs = 3\), got 3.0"),
         ({"val_fraction": 1.0}, r"val_fraction must lie in \[0, 1\), got 1.0"),
         ({"layer_decay": 0.0}, "layer_decay must be greater than 0, got 0.0"),
-        ({"save_every": -1}, "save_every must not be negative, got -1"),
-        ({"workers": -1}, "workers must not be negative, got -1"),
+        ({"ema": 1.0}, r"ema must lie in \[0, 1\), got 1.0"),
+        ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
+        ({"save_every": -1}, "save_every must be at least 0, got -1"),
+        ({"workers": -1}, "workers must be at least 0, got -1"),
         ({"device": "tpu"}, "unknown device 'tpu'"),
         ({"backbone": "vit_tinny"}, "timm has no model 'vit_tinny'"),
     ],

@@ -8,16 +8,23 @@ from typing import Any
 
 import torch
 
-from dcal.recipe import TrainConfig
+from dcal.configs import TrainConfig
 
 TINY: dict[str, Any] = {
-    **{"backbone": "test_vit", "pretrained": "false", "img_size": 32, "top_ratio": 0.3, "workers": 0},
+    **{
+        "backbone": "test_vit",
+        "pretrained": "false",
+        "img_size": 32,
+        "crop_fraction": 0.875,
+        "top_ratio": 0.3,
+        "workers": 0,
+    },
     **{"epochs": 3, "batch_size": 4, "warmup_epochs": 0.5, "learning_rate": 2e-3, "log_every": 1, "device": "cpu"},
 }
 
 
-def tiny_run(data: Path, out: Path, **changes: Any) -> TrainConfig:
-    return TrainConfig(**{"data_root": data, "out": out, **TINY, **changes})
+def tiny_run(data: Path, folder: Path, **changes: Any) -> TrainConfig:
+    return TrainConfig(**{"data_root": data, "out": folder, **TINY, **changes})
 
 
 def words(config: TrainConfig, *changed: str) -> list[str]:

@@ -1,0 +1,156 @@
+"""What a training run is told, and presets: `CUBConfig(batch_size=32, learning_rate=1e-3, top_ratio=0.15)`.
+
+TrainConfig's defaults are the paper's recipe for fine-grained data sets, each number with its source; a preset says
+what differs. On the command line the data set chooses its preset (`--dataset cars`), `--preset` another, and every
+field is an option that overrides it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from dcal.config import branches
+from dcal.data import DATASETS
+from dcal.errors import DCALError, known
+
+POSITIVE = ("learning_rate", "head_rate", "layer_decay", "loss_weight_rate")
+AT_LEAST_ONE = ("epochs", "batch_size", "accumulate", "img_size", "log_every")
+AT_LEAST_ZERO = ("eval_every", "save_every", "workers", "weight_decay", "drop_path", "label_smoothing", "seed")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. "Paper" marks its FGVC recipe; the rest says where the number is from."""
+
+    preset: ClassVar[str | None] = None  # its name in PRESETS
+
+    data_root: Path | None = None  # the folder that holds the data set in its official layout; needed to train
+    out: Path | None = None  # log.jsonl, last.pt and checkpoint/ go here; None: runs/<preset or data set>-<ablation>
+    task: Literal["fgvc"] = "fgvc"
+    dataset: str = "cub"
+    backbone: str = "deit_tiny_patch16_224"  # the smallest of the paper's
+    pretrained: str = "true"  # "true": timm's weights from the hub; "false": random; or a .safetensors file
+    ablation: str = "full"  # full | sa_glca | sa_pwca | sa_only
+    img_size: int = 448  # pixels; paper
+    crop_fraction: float = 448 / 550  # side of the crop over the resized photo's; paper: resize 550, crop 448
+    top_ratio: float = 0.10  # R; paper, FGVC
+    readout: str = "mean"  # what GLCA's embedding is read from; see dcal.glca
+    selection: str = "rollout"  # GLCA's queries; "random" is the paper's control
+    distractor_stream: str = "own"  # whose keys and values distract in PWCA; "sa" is an ablation
+    epochs: int = 100  # paper
+    batch_size: int = 16  # paper; the last, smaller batch of an epoch is dropped, so that every step weighs the same
+    accumulate: int = (
+        1  # parts that a process takes its share of the batch in, one after another; each is paired by itself
+    )
+    learning_rate: float | None = None  # peak; None: the paper's 5e-4 / 512 per photo of the batch
+    weight_decay: float = 0.05  # paper; not on biases, norms, position embeddings, class token, loss weights
+    head_rate: float = 1.0  # × learning_rate, for the fresh classifiers (SA's and GLCA's); paper silent
+    layer_decay: float = 1.0  # block i of L learns at layer_decay^(L-1-i) × learning_rate, the embedding at ^L (BEiT)
+    loss_weight_rate: float = 1.0  # × learning_rate, for the loss weights w; paper silent
+    warmup_epochs: float = 1.0  # paper silent; linear. DeiT warms up for 5 of 300
+    drop_path: float = 0.1  # stochastic depth is the paper's, the rate DeiT's
+    label_smoothing: float = 0.0  # paper: plain cross-entropy
+    ema: float = 0.0  # decay of the weights' moving average, then evaluated and exported; 0: off. Paper silent
+    val_fraction: float = 0.0  # part of the training photos held out to choose the best epoch; 0: the last one counts
+    eval_every: int = 0  # epochs between evaluations on the way; 0: after the last one only
+    log_every: int = 10  # steps between lines of log.jsonl
+    save_every: int = 500  # steps between states to resume from, besides each epoch's end; 0: there only
+    seed: int = 0
+    workers: int = 2  # loader processes; they cannot change a number
+    device: str = "auto"  # auto: cuda when there is one, else cpu
+    amp: Literal["auto", "bf16", "off"] = "auto"  # auto: bfloat16 autocast on cuda, float32 on a CPU
+    compile: bool = False  # torch.compile of the branches' forward passes
+    channels_last: bool = False  # memory layout of pictures and of the patch embedding
+    wandb: str | None = None  # a project of Weights & Biases, besides log.jsonl and TensorBoard; needs wandb installed
+    resume: bool = False  # continue from out/last.pt; from the start if there is none yet
+
+    def __post_init__(self) -> None:
+        known("dataset", self.dataset, DATASETS)
+        branches(self.ablation)
+        for names, least in ((AT_LEAST_ONE, 1), (AT_LEAST_ZERO, 0)):
+            for name in names:
+                if getattr(self, name) < least:
+                    raise DCALError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in POSITIVE:
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise DCALError(f"{name} must be greater than 0, got {value}")
+        if not 0 <= self.warmup_epochs < self.epochs:
+            raise DCALError(f"warmup_epochs must lie in [0, epochs = {self.epochs}), got {self.warmup_epochs}")
+        for name in ("val_fraction", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DCALError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+
+    @property
+    def peak_rate(self) -> float:
+        return 5e-4 / 512 * self.batch_size if self.learning_rate is None else self.learning_rate
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is written: `out`, or its default."""
+        return Path("runs") / f"{self.preset or self.dataset}-{self.ablation}" if self.out is None else self.out
+
+    @property
+    def root(self) -> Path:
+        """`data_root`. Raises DCALError where none was given."""
+        if self.data_root is None:
+            raise DCALError(f"data_root (--data-root) is not set: give the folder that holds {self.dataset!r}")
+        return self.data_root
+
+
+# --- the paper's data sets: its recipe as it is. Top-1 % in the paper, plain -> with DCAL -----------------------------
+#             DeiT-T         DeiT-S         DeiT-B         ViT-B          R50-ViT-B (not a backbone here)
+# CUB         82.1 -> 84.6   85.8 -> 87.6   88.0 -> 88.8   90.8 -> 91.4   91.3 -> 92.0
+# Cars        87.2 -> 89.4   90.7 -> 92.3   92.9 -> 93.8   92.5 -> 93.4   94.0 -> 95.3
+# Aircraft    84.7 -> 87.4   88.1 -> 90.0   90.3 -> 92.6   90.0 -> 91.5   92.4 -> 93.3
+# Backbones by timm's names: deit_{tiny,small,base}_patch16_224 (ImageNet-1k), vit_base_patch16_224.augreg_in21k.
+
+
+@dataclass(frozen=True)
+class CUBConfig(TrainConfig):
+    """`dcal train --dataset cub --data-root CUB_200_2011`: 200 birds, 5,994 photos to train and 5,794 to test."""
+
+    preset = "cub"
+    dataset: str = "cub"
+
+
+@dataclass(frozen=True)
+class CarsConfig(TrainConfig):
+    """`dcal train --dataset cars --data-root cars`: 196 cars, 8,144 photos to train and 8,041 to test."""
+
+    preset = "cars"
+    dataset: str = "cars"
+
+
+@dataclass(frozen=True)
+class AircraftConfig(TrainConfig):
+    """`dcal train --dataset aircraft --data-root fgvc-aircraft-2013b`: 100 aeroplanes, 6,667 and 3,333 photos."""
+
+    preset = "aircraft"
+    dataset: str = "aircraft"
+
+
+# --- smaller budgets --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CUB50Config(TrainConfig):
+    """`dcal train --preset cub50 --data-root CUB_200_2011`: CUB's first fifty classes, in an hour or so on a CPU.
+
+    What the bundled checkpoints were trained with; README.md says what came out.
+    """
+
+    preset = "cub50"
+    dataset: str = "cub"
+    img_size: int = 224  # a quarter of the tokens; the backbone's own size
+    crop_fraction: float = 224 / 256  # the usual ratio at this size
+    epochs: int = 10
+    learning_rate: float | None = 1e-4  # six times the paper's 1.6e-5 at this batch: a tenth of its epochs
+    label_smoothing: float = 0.1
+
+
+PRESETS: dict[str, type[TrainConfig]] = {
+    **{"cub": CUBConfig, "cars": CarsConfig, "aircraft": AircraftConfig},
+    **{"cub50": CUB50Config},
+}

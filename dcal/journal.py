@@ -1,0 +1,125 @@
+"""A run's figures, line by line: log.jsonl and TensorBoard always, Weights & Biases when asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from dcal.configs import TrainConfig
+from dcal.distributed import Ranks
+from dcal.errors import DCALError
+from dcal.step import Step
+
+
+class Journal:
+    """Takes lines, dictionaries with "epoch" and "step", and writes each at once to all that listen.
+
+    A resumed run drops what an earlier process wrote of the steps that are done again. Nested names become
+    "losses/sa" in TensorBoard (out/tensorboard) and in Weights & Biases (out/wandb; `config.wandb` is the project).
+    Raises DCALError if that is asked for and not installed.
+    """
+
+    def __init__(self, config: TrainConfig, after_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # not before it is needed: it takes a second
+
+        out = config.folder
+        self.wandb = start_wandb(config, out) if config.wandb else None
+        self.path = out / "log.jsonl"
+        beside = self.path.with_suffix(".tmp")
+        kept = "".join(f"{json.dumps(line)}\n" for line in kept_lines(self.path, after_step))
+        beside.write_text(kept, encoding="utf-8")
+        beside.replace(self.path)
+        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=after_step + 1)
+
+    def write(self, line: dict[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        numbers = dict(flat(line))
+        for name, value in numbers.items():
+            if name not in ("epoch", "step"):
+                self.board.add_scalar(name, value, line["step"])
+        self.board.flush()  # a killed process must not take along what a resumed one will not do again
+        if self.wandb is not None:
+            self.wandb.log(numbers)
+
+    def close(self) -> None:
+        self.board.close()
+        if self.wandb is not None:
+            self.wandb.finish()
+
+
+def kept_lines(path: Path, after_step: int) -> Iterator[dict[str, Any]]:
+    """The lines of a log up to that step, without the export's, which is measured again."""
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            return  # the process was killed while it wrote this, its last line
+        if line["step"] <= after_step and not line.get("exported"):
+            yield line
+
+
+def flat(line: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, float]]:
+    """A line's numbers under names like "losses/sa"; an evaluation's under its split's, like "test/top1"."""
+    above = f"{line['split']}/" if "split" in line else above
+    for name, value in line.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{name}/")
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            yield from ((f"{above}{name}/{index:02d}", number) for index, number in enumerate(value))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield (name if name in ("epoch", "step") else f"{above}{name}"), value
+
+
+def start_wandb(config: TrainConfig, out: Path) -> Any:
+    """A run of Weights & Biases, the same one again when this run is resumed. WANDB_MODE=offline keeps it at home."""
+    try:
+        wandb = importlib.import_module("wandb")
+    except ModuleNotFoundError as error:
+        raise DCALError("wandb is asked for but not installed: pip install wandb, or leave --wandb away") from error
+    named = out / "wandb-run.txt"
+    if not named.is_file():
+        named.write_text(secrets.token_hex(4), encoding="utf-8")
+    values = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
+    number = named.read_text(encoding="utf-8")
+    run = wandb.init(project=config.wandb, name=out.name, id=number, resume="allow", dir=out, config=values)
+    run.define_metric("*", step_metric="step")
+    return run
+
+
+class Window:
+    """Means over the photos since the last line, of all processes: the joint loss, each branch's loss and accuracy.
+
+    Sums stay on the device until they are asked for. PWCA's accuracy is with its distractor.
+    """
+
+    def __init__(self, branches: Sequence[str], device: torch.device) -> None:
+        self.branches = tuple(branches)
+        self.sums = torch.zeros(2 + 2 * len(self.branches), dtype=torch.float64, device=device)
+
+    def add(self, step: Step, labels: Int[Tensor, " b"]) -> None:
+        logits = (getattr(step.output, f"{branch}_logits") for branch in self.branches)
+        hits = [(own.argmax(dim=-1) == labels).double().mean() for own in logits]
+        losses = [step.losses[branch].double() for branch in self.branches]
+        self.sums += len(labels) * torch.stack([torch.ones_like(hits[0]), step.total.double(), *losses, *hits])
+
+    def means(self, ranks: Ranks) -> dict[str, Any]:
+        """{loss, losses, accuracies} over all processes; the window is empty afterwards."""
+        ranks.sum_in_place([self.sums])
+        photos, loss, *rest = self.sums.tolist()
+        self.sums.zero_()
+        count, values = len(self.branches), [value / photos for value in rest]
+        return {
+            "loss": loss / photos,
+            "losses": dict(zip(self.branches, values[:count], strict=True)),
+            "accuracies": dict(zip(self.branches, values[count:], strict=True)),
+        }

@@ -1,0 +1,117 @@
+"""The presets: the paper's numbers, how the command line chooses and overrides them, and the way back to a command."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcal.cli import main
+from dcal.configs import PRESETS, AircraftConfig, CarsConfig, CUB50Config, CUBConfig, TrainConfig
+from dcal.data import DATASETS
+from dcal.errors import DCALError
+from dcal.recipe import fgvc_preprocess
+from dcal.run import train_command
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
+    """What `dcal train` was told, in a list; nothing is trained."""
+    runs: list[TrainConfig] = []
+    import dcal.train
+
+    monkeypatch.setattr(sys.modules[dcal.train.__name__], "train", runs.append)
+    return runs
+
+
+@pytest.mark.parametrize("preset", [CUBConfig, CarsConfig, AircraftConfig])
+def test_the_papers_recipe(preset: type[TrainConfig]):
+    run = preset()
+    numbers = {"img_size": 448, "epochs": 100, "batch_size": 16, "weight_decay": 0.05, "top_ratio": 0.10}
+    assert {name: getattr(run, name) for name in numbers} == numbers
+    assert run.label_smoothing == 0 and run.drop_path > 0 and run.ablation == "full"
+    assert run.peak_rate == pytest.approx(1.5625e-5)  # 5e-4 / 512 × 16
+    preprocess = fgvc_preprocess(run)
+    assert preprocess.size == (448, 448)
+    assert preprocess.box_size(550, 1100) == pytest.approx((448, 896))  # squashed to 550, then 448 cut out
+    assert run.preset == run.dataset and run.dataset in DATASETS
+
+
+def test_a_preset_in_python():
+    run = CUBConfig(batch_size=32, learning_rate=1e-3, top_ratio=0.15)
+    assert (run.batch_size, run.peak_rate, run.top_ratio, run.img_size) == (32, 1e-3, 0.15, 448)
+    assert run.folder == Path("runs/cub-full") and CUB50Config(ablation="sa_only").folder == Path("runs/cub50-sa_only")
+    assert TrainConfig(out=Path("elsewhere")).folder == Path("elsewhere")
+    with pytest.raises(DCALError, match=r"data_root .* not set: give the folder that holds 'cub'"):
+        _ = run.root
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        run.batch_size = 8
+    assert all(PRESETS[name].preset == name for name in PRESETS)
+    assert set(PRESETS.values()) == set(TrainConfig.__subclasses__())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", CUBConfig()),
+        ("--task fgvc --dataset cub --data-root birds --ablation full", CUBConfig(data_root=Path("birds"))),
+        ("--dataset=cars --img-size 224", CarsConfig(img_size=224)),
+        ("--preset cub50 --seed 3", CUB50Config(seed=3)),
+        ("--epochs 7 --preset=cub50 --learning-rate None", CUB50Config(epochs=7, learning_rate=None)),
+        ("--preset cub50 --dataset aircraft", CUB50Config(dataset="aircraft")),
+        ("--dataset csv --epochs 5", TrainConfig(dataset="csv", epochs=5)),
+    ],
+)
+def test_the_command_line_chooses_and_overrides(told: list[TrainConfig], words: str, expected: TrainConfig):
+    assert main(["train", *words.split()]) == 0
+    assert told == [expected] and type(told[0]) is type(expected)
+
+
+# Another value of every field than its default; a field added later must be added here.
+OTHERS: dict[str, Any] = {
+    **{"data_root": Path("birds"), "out": Path("run"), "task": "fgvc", "dataset": "aircraft", "backbone": "test_vit"},
+    **{"pretrained": "weights.safetensors", "ablation": "sa_pwca", "img_size": 96, "crop_fraction": 0.5},
+    **{"top_ratio": 0.2, "readout": "class", "selection": "random", "distractor_stream": "sa", "epochs": 3},
+    **{
+        "batch_size": 6,
+        "accumulate": 3,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.1,
+        "head_rate": 2.0,
+        "layer_decay": 0.5,
+    },
+    **{"loss_weight_rate": 9.0, "warmup_epochs": 0.5, "drop_path": 0.0, "label_smoothing": 0.2, "val_fraction": 0.25},
+    **{"eval_every": 1, "log_every": 2, "save_every": 4, "seed": 5, "workers": 0, "device": "cpu", "amp": "bf16"},
+    **{"ema": 0.9, "compile": True, "channels_last": True, "wandb": "birds"},
+}
+
+
+@pytest.mark.parametrize("preset", [TrainConfig, *PRESETS.values()])
+def test_the_command_that_a_run_states_repeats_it(told: list[TrainConfig], preset: type[TrainConfig]):
+    assert OTHERS.keys() | {"resume"} == {field.name for field in dataclasses.fields(TrainConfig)}
+    same_dataset = {name: value for name, value in OTHERS.items() if name != "dataset"}
+    for run in (preset(), preset(**OTHERS), preset(**same_dataset), preset(seed=7)):
+        words = shlex.split(train_command(run))
+        assert words[:2] == ["dcal", "train"] and main(words[1:]) == 0
+        assert dataclasses.asdict(told.pop()) == dataclasses.asdict(run)
+
+
+def test_a_published_command_has_no_folders():
+    run = CUB50Config(data_root=Path("/home/somebody/birds"), out=Path("/scratch/run"), resume=True)
+    assert train_command(run) == "dcal train --preset cub50 --data-root birds --out run"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate must be greater than 0, got 0.0"),
+        ({"dataset": "planes"}, "unknown dataset 'planes': choose one of 'cub', "),
+    ],
+)
+def test_settings_that_cannot_work(changes: dict[str, Any], message: str):
+    with pytest.raises(DCALError, match=message):
+        CUBConfig(**changes)
