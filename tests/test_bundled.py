@@ -7,7 +7,7 @@ import pytest
 import dcal
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKPOINTS = {"cub50-full": "full", "cub50-sa_only": "sa_only"}
+CHECKPOINTS = {f"cub50-{ablation}": ablation for ablation in dcal.ABLATIONS}
 SAMPLES = sorted((ROOT / "app" / "samples").glob("*.webp"))
 
 
@@ -20,7 +20,7 @@ def test_it_is_what_its_name_says(folder):
     model = dcal.load(folder)
     assert model.config.ablation == CHECKPOINTS[folder.name]
     assert len(model.config.classes) == 50
-    assert (model.glca is None) == (model.config.ablation == "sa_only")
+    assert (model.glca is None) == ("glca" not in dcal.branches(CHECKPOINTS[folder.name]))
     assert dcal.fingerprint(model) == dcal.checkpoint.file_hash(folder / "model.safetensors")
 
 
