@@ -146,7 +146,12 @@ class CUB50Config(TrainConfig):
     img_size: int = 224  # a quarter of the tokens; the backbone's own size
     crop_fraction: float = 224 / 256  # the usual ratio at this size
     epochs: int = 10
-    learning_rate: float | None = 1e-4  # six times the paper's 1.6e-5 at this batch: a tenth of its epochs
+    # In a tenth of the paper's epochs its 1.6e-5 arrives nowhere. On held-out training photos, after ten epochs of
+    # SA alone: 1e-4 for all parameters 75.6 %; with the two lines below it, 2e-4 gave 79.3 % and 4e-4 79.3 %.
+    learning_rate: float | None = 2e-4
+    head_rate: float = 5.0
+    layer_decay: float = 0.75
+    loss_weight_rate: float = 20.0  # at the others' rate the loss weights moved by 0.04 in all
     label_smoothing: float = 0.1
 
 
