@@ -180,6 +180,8 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(root: Path):
     assert torch.equal(reference, sample(1, 2, 3, before=(5, 3, 0)))
     assert not torch.equal(reference, sample(0, 2, 3))
     assert not torch.equal(reference, sample(1, 3, 3))
+    twice = Photos([records[3]] * 2, SMALL, augment=True)
+    assert not torch.equal(twice[0][0], twice[1][0])
 
 
 def test_workers_change_nothing(root: Path):

@@ -223,12 +223,12 @@ def test_folders_that_are_not_laid_out_so(tmp_path: Path):
 
 
 def test_a_flat_folder_is_split_by_name(tmp_path: Path):
-    root = write_folders(tmp_path / "a", **{".": {"cat": 11, "dog": 3}})
+    root = write_folders(tmp_path / "a", **{".": {"cat": 13, "dog": 3}})
     train, test = FlatFolder(root, "train"), FlatFolder(root, "test")
     names = [{(record.path.parent.name, record.path.name) for record in data.records} for data in (train, test)]
-    assert not names[0] & names[1] and len(names[0] | names[1]) == 14
-    assert [record.label for record in test.records] == [0, 0, 1]  # a fifth of 11 and of 3, rounded, at least one
-    assert names[1] == {("cat", "3.jpg"), ("cat", "8.jpg"), ("dog", "2.jpg")}  # the same on every machine, for ever
+    assert not names[0] & names[1] and len(names[0] | names[1]) == 16
+    assert [record.label for record in test.records] == [0, 0, 0, 1]  # a fifth of 13 and of 3, rounded
+    assert names[1] == {("cat", "0.jpg"), ("cat", "3.jpg"), ("cat", "8.jpg"), ("dog", "2.jpg")}  # on every machine
     moved = shutil.copytree(root, tmp_path / "b")
     assert {(record.path.parent.name, record.path.name) for record in FlatFolder(moved, "test").records} == names[1]
     assert "split here by file name, 20% of each class to test" in str(test)

@@ -107,6 +107,8 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(records: list[ReIDRecord
     assert torch.equal(sample(1, 2, 3), sample(1, 2, 3, before=(4, 3, 0)))
     assert not torch.equal(sample(1, 2, 3), sample(0, 2, 3))
     assert not torch.equal(sample(1, 2, 3), sample(1, 3, 3))
+    twice = Sightings([records[3]] * 2, WHOLE, augment=True)
+    assert not torch.equal(twice[0][0], twice[1][0])
 
 
 def test_workers_change_nothing(records: list[ReIDRecord]):

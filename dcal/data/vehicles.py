@@ -38,8 +38,6 @@ class VeRi776(FolderPerSplit):
         return super().rows()
 
     def track(self, path: Path) -> str | None:
-        if path.parent.name == self.folders[0]:
-            return None
         if self._tracks is None:
             listed = self.root / "test_track.txt"
             self._tracks = read_tracks(listed) if listed.is_file() else {}
