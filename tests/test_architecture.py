@@ -8,6 +8,7 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -25,6 +26,8 @@ ORDER = (
     *("study", "intervals", "figures", "analysis", "measure", "tables"),
     *("", "cli", "__main__"),  # "" is dcal/__init__.py, the public names: for the outside, not for modules of the core
 )
+RENDER = ROOT / "dcal" / "data" / "render"  # the yard's generator: a program of its own, which needs the `yard` extra
+RENDER_ONLY = {"bpy": "bpy", "mathutils": "bpy", "skimage": "scikit-image"}  # what it alone may import, and whence
 FACES = {"gradio", "streamlit", "plotly"}
 VAGUE = {"utils", "util", "helpers", "misc", "common"}
 MAX_LINES = 350
@@ -94,8 +97,26 @@ def test_every_import_is_in_requirements():
             package = name.split(".")[0]
             if package in {"dcal", "app"} or package in sys.stdlib_module_names:
                 continue
+            if path.is_relative_to(RENDER) and package in RENDER_ONLY:
+                continue
             if listed.isdisjoint(map(_plain, distributions.get(package, ()))):
                 wrong.append(f"{place} imports {package}, which is not in requirements.txt")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_the_generator_needs_its_extra():
+    """Nothing else imports Blender, or the generator; and the extra lists what the generator imports."""
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    listed = {name.split("==")[0] for name in extra["yard"]}
+    used = {name.split(".")[0] for path in RENDER.glob("*.py") for _, name in imports(path)}
+    assert {RENDER_ONLY[name] for name in used & RENDER_ONLY.keys()} == listed
+    wrong = [
+        f"{place} imports {name}"
+        for path in sources("dcal", "app")
+        if not path.is_relative_to(RENDER)
+        for place, name in imports(path)
+        if name.split(".")[0] in RENDER_ONLY or name.startswith("dcal.data.render")
+    ]
     assert not wrong, "\n".join(wrong)
 
 
@@ -138,8 +159,9 @@ print("\\n".join(effects))
 
 def test_importing_does_nothing(tmp_path: Path):
     """In a process of its own: no file, no network, no generator, flag or environment touched, no face imported."""
-    core = [module_name(path) for path in sources("dcal") if path.name != "__main__.py"]
-    others = {name for path in sources("dcal") for _, name in imports(path) if name.split(".")[0] != "dcal"}
+    files = [path for path in sources("dcal") if not path.is_relative_to(RENDER)]
+    core = [module_name(path) for path in files if path.name != "__main__.py"]
+    others = {name for path in files for _, name in imports(path) if name.split(".")[0] != "dcal"}
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{IMPORT_EVERYTHING}"
     command = [sys.executable, "-B", "-c", code, ",".join(core), ",".join(sorted(others))]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -1,0 +1,128 @@
+"""The yard: vehicles in pairs of twins before eight cameras, rendered for this project (dcal/data/render)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from dcal.data.labelled import Labelled
+from dcal.data.labelled import whole_splits as whole_labelled
+from dcal.data.listing import ordered, read_csv
+from dcal.data.record import Record
+from dcal.data.reid import ReID, ReIDRecord, Row, whole_splits
+from dcal.data.yard.parts import MARK, PARTS
+from dcal.errors import PictureError
+
+HOME = Path(__file__).resolve().parent  # the pictures lie beside this file
+TABLE = "yard.csv"
+COLUMNS = ("path", "mask", "identity", "camera", "split", "label", "twin", "differs", "present", "visible")
+TERMS = "The yard: rendered by this repository's own code, under this repository's licence (MIT)."
+SIZE = (256, 256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class YardRecord(ReIDRecord):
+    """One picture of one vehicle, and what no photograph tells: where it differs from its twin.
+
+    `label` is the class (model and trim), `twin` the identity that is the same vehicle but for the part `differs`,
+    `present` whether this one has it (or the uncommon one of the two), and `visible` in how many of this picture's
+    pixels it shows: 0 where the camera cannot see it. The same place counts where the twin that lacks it would have it.
+    """
+
+    label: str
+    twin: int
+    differs: str
+    present: bool
+    visible: int
+    mask: Path
+
+    def parts(self) -> UInt8[np.ndarray, "height width"]:
+        """The part of each pixel, an index of PARTS. Raises PictureError, naming the file, if it is no mask."""
+        return self._mask() % MARK
+
+    def difference(self) -> Bool[np.ndarray, "height width"]:
+        """Whether a pixel shows the part in which the twins differ, or the place where this one lacks it."""
+        return self._mask() >= MARK
+
+    def _mask(self) -> UInt8[np.ndarray, "height width"]:
+        try:
+            with Image.open(self.mask) as file:
+                values = np.asarray(file)
+        except (OSError, Image.DecompressionBombError) as error:
+            raise PictureError(f"{self.mask}: {error}") from error
+        if values.ndim != 2 or values.dtype != np.uint8 or (values % MARK).max(initial=0) >= len(PARTS):
+            raise PictureError(f"{self.mask}: a mask has one part number a pixel, below {len(PARTS)} but for the mark")
+        return values
+
+
+class Yard(ReID):
+    """The yard for re-identification: 80 vehicles to train and 40 to test, each once before each of eight cameras.
+
+    `root` is where the pictures lie: with this module by default. As every vehicle has one picture a camera, all test
+    pictures are queries and all are the gallery: the rule that leaves out the query's own camera takes a query itself
+    away. `.records` are YardRecords.
+    """
+
+    title = "the yard"
+    terms = TERMS
+    image_size = SIZE
+    official = whole_splits(train=(80, 640), query=(40, 320), gallery=(40, 320))
+    records: tuple[YardRecord, ...]  # more exact than in ReID
+
+    def __init__(self, root: str | Path = HOME, split: str = "train", strict: bool = True) -> None:
+        super().__init__(root, split, strict)
+
+    def rows(self) -> list[Row]:
+        self._table = {self.root / row["path"]: row for row in read_table(self.root)}
+        splits = {"train": ("train",), "test": ("query", "gallery")}
+        return [
+            Row(split, path, row["identity"], row["camera"])
+            for path, row in self._table.items()
+            for split in splits[row["split"]]
+        ]
+
+    def read(self) -> tuple[YardRecord, ...]:
+        return tuple(self._known(record, self._table[record.path]) for record in super().read())
+
+    def _known(self, record: ReIDRecord, row: dict[str, str]) -> YardRecord:
+        return YardRecord(
+            path=record.path,
+            identity=record.identity,
+            camera=record.camera,
+            label=row["label"],
+            twin=int(row["twin"]),
+            differs=row["differs"],
+            present=row["present"] == "1",
+            visible=int(row["visible"]),
+            mask=self.root / row["mask"],
+        )
+
+
+class YardModels(Labelled):
+    """The yard for fine-grained recognition: 20 models and trims; test vehicles are none of the training split's."""
+
+    title = "the yard's models"
+    terms = TERMS
+    official: ClassVar = whole_labelled(20, 640, 320)
+
+    def __init__(self, root: str | Path = HOME, split: str = "train", strict: bool = True) -> None:
+        super().__init__(root, split, strict)
+
+    def read(self) -> tuple[Record, ...]:
+        rows = read_table(self.root)
+        self.classes = ordered({row["label"] for row in rows})
+        return tuple(
+            Record(self.root / row["path"], self.classes.index(row["label"]))
+            for row in rows
+            if row["split"] == self.split
+        )
+
+
+def read_table(root: Path) -> list[dict[str, str]]:
+    """The rows of yard.csv."""
+    return [row for _, row in read_csv(root / TABLE, COLUMNS, ("train", "test"))]
