@@ -1,5 +1,6 @@
 """DCAL Explorer: Dual Cross-Attention Learning (Zhu et al., CVPR 2022), and a way to see what a model looks at."""
 
+from dcal import retrieval
 from dcal.checkpoint import fingerprint, read_config, read_metrics
 from dcal.checkpoint import load_checkpoint as load
 from dcal.checkpoint import save_checkpoint as save
@@ -41,5 +42,6 @@ __all__ = [
     "read_metrics",
     "read_picture",
     "reselect",
+    "retrieval",
     "save",
 ]

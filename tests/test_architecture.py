@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A room is a module or a package of dcal/, and may import only from those before it; inside a package anything goes.
 ORDER = (
     *("errors", "preprocess", "config"),
+    "retrieval",
     *("attention", "rollout", "pairing", "backbone", "glca", "model", "loss", "step", "distraction"),
     *("card", "checkpoint", "picture", "record", "relevance", "inspection", "match", "draw"),
     *("data", "configs", "recipe", "run", "states", "evaluate", "distributed", "journal", "train"),

@@ -1,0 +1,99 @@
+"""Distances in blocks of queries, so that the whole matrix never has to exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from dcal.errors import DCALError, known
+
+Matrix = np.ndarray | Tensor
+DISTANCES = ("cosine", "euclidean")
+BLOCK_BYTES = 2**25  # of one block of distances: large enough for fast products, small beside any features
+
+
+def block_rows(columns: int, itemsize: int) -> int:
+    """How many rows of so many columns make a block."""
+    return max(1, BLOCK_BYTES // (columns * itemsize))
+
+
+def given_blocks(distances: Matrix, kept: np.ndarray) -> Iterator[Float[np.ndarray, "rows kept"]]:
+    """Copies of a distance matrix's rows, a block at a time, with the columns `kept`, as float32 or float64."""
+    step = block_rows(distances.shape[1], 8)
+    for start in range(0, len(distances), step):
+        block = as_floats(distances[start : start + step])
+        yield block[:, kept] if len(kept) < block.shape[1] else block.copy()
+
+
+def distance_blocks(
+    queries: Float[np.ndarray, "q d"], gallery: Float[np.ndarray, "g d"], distance: str
+) -> Iterator[Float[np.ndarray, "rows g"]]:
+    """Squared Euclidean or cosine distances of a block of queries, none below 0; the block is reused."""
+    own, others = squares(queries), squares(gallery)
+    if distance == "cosine":
+        own, others = 1 / np.sqrt(own), 1 / np.sqrt(others)
+    step = block_rows(len(gallery), gallery.itemsize)
+    room = np.empty((min(step, len(queries)), len(gallery)), dtype=gallery.dtype)
+    for start in range(0, len(queries), step):
+        rows = slice(start, start + step)
+        part = queries[rows] * (-2 if distance == "euclidean" else -own[rows, None])
+        block = np.matmul(part, gallery.T, out=room[: len(part)])
+        if distance == "euclidean":
+            block += others
+            block += own[rows, None]
+        else:
+            block *= others
+            block += 1
+        yield np.maximum(block, 0, out=block)
+
+
+def squares(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+    """The squared length of each row."""
+    return np.einsum("nd,nd->n", features, features)
+
+
+def nearest(distances: Float[np.ndarray, "rows g"], k: int) -> Int64[np.ndarray, "rows k"]:
+    """The columns of each row's k least values, least first; all of them if there are fewer."""
+    if k >= distances.shape[1]:
+        return np.argsort(distances, axis=1, kind="stable")
+    found = np.argpartition(distances, k - 1, axis=1)[:, :k]
+    found.sort(axis=1)  # so that equals go by index
+    order = np.argsort(np.take_along_axis(distances, found, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1)
+
+
+def features(what: str, values: Matrix) -> Float[np.ndarray, "n d"]:
+    """Embeddings as a C-ordered array of float32 or float64 in the CPU's memory, without a copy where they are one."""
+    array = np.ascontiguousarray(as_floats(values))
+    if array.ndim != 2 or 0 in array.shape:
+        raise DCALError(f"{what} must be (images, width), neither of them 0, got {tuple(values.shape)}")
+    return array
+
+
+def check_pair(queries: np.ndarray, gallery: np.ndarray, distance: str) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides in the wider of their types. Raises DCALError if they cannot be compared by `distance`."""
+    known("distance", distance, DISTANCES)
+    if queries.shape[1] != gallery.shape[1]:
+        raise DCALError(
+            f"query features are {queries.shape[1]} wide, gallery features {gallery.shape[1]}: are they of one model?"
+        )
+    if distance == "cosine":
+        for what, side in (("query", queries), ("gallery", gallery)):
+            if empty := int((~side.any(axis=1)).sum()):
+                raise DCALError(f"{empty} {what} features are all zeros: their cosine is not defined")
+    both = np.result_type(queries, gallery)
+    return queries.astype(both, copy=False), gallery.astype(both, copy=False)
+
+
+def as_floats(values: Matrix) -> Float[np.ndarray, "..."]:
+    """An array or tensor as float32, or as float64 if it is that or holds integers (which float32 might round)."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype in (torch.bfloat16, torch.float16) else values).numpy()
+    if values.dtype.kind not in "fiu":
+        raise DCALError(f"numbers are expected, got {values.dtype}")
+    return values.astype(np.float32 if values.dtype in (np.float16, np.float32) else np.float64, copy=False)

@@ -1,0 +1,89 @@
+"""From distances or features to the quality of the ranking, in one pass over blocks of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from dcal.errors import DCALError
+from dcal.retrieval.distances import Matrix, check_pair, distance_blocks, features, given_blocks
+from dcal.retrieval.protocol import STANDARD, Labels, Protocol, Relevance, relevance
+from dcal.retrieval.quality import Quality, quality
+from dcal.retrieval.ranks import ranks_of_matches
+from dcal.retrieval.reciprocal import Reranking, reranked_blocks
+from dcal.retrieval.single_shot import single_shot_hits
+
+
+def evaluate(
+    distances: Matrix,
+    query_ids: Labels,
+    gallery_ids: Labels,
+    query_cameras: Labels | None = None,
+    gallery_cameras: Labels | None = None,
+    protocol: Protocol = STANDARD,
+) -> Quality:
+    """mAP, mINP and CMC of a distance matrix (q, g), an array or tensor of any number type; smaller is nearer.
+
+    Identities and cameras are integers or text, one per image. With cameras, gallery images of the query's identity
+    from the query's camera are left out; without, nothing is. Equal distances rank by gallery index. Reads the matrix
+    a block of rows at a time and changes nothing in it. Raises DCALError for labels that do not fit, for distances that
+    are not finite, and if no query has a match.
+    """
+    if distances.ndim != 2:
+        raise DCALError(f"distances must be (queries, gallery), got the shape {tuple(distances.shape)}")
+    who = relevance(query_ids, gallery_ids, query_cameras, gallery_cameras, protocol)
+    check_sizes(tuple(distances.shape), who, len(gallery_ids))
+    return judge(given_blocks(distances, who.kept), who, protocol)
+
+
+def evaluate_features(
+    query_features: Matrix,
+    gallery_features: Matrix,
+    query_ids: Labels,
+    gallery_ids: Labels,
+    query_cameras: Labels | None = None,
+    gallery_cameras: Labels | None = None,
+    protocol: Protocol = STANDARD,
+    distance: str = "cosine",
+    rerank: Reranking | None = None,
+) -> Quality:
+    """`evaluate`, from features (q, d) and (g, d): the distance matrix never exists as a whole.
+
+    `distance` is "cosine" or "euclidean" (alike for features of length 1). With `rerank` the ranking is that of
+    `retrieval.rerank`, and the distance the one that it names. Computed on the CPU, in float32 unless the features are
+    float64; beside them it takes two blocks of distances, 64 MiB.
+    """
+    queries, gallery = features("query_features", query_features), features("gallery_features", gallery_features)
+    queries, gallery = check_pair(queries, gallery, rerank.kind if rerank else distance)
+    who = relevance(query_ids, gallery_ids, query_cameras, gallery_cameras, protocol)
+    check_sizes((len(queries), len(gallery)), who, len(gallery_ids))
+    if len(who.kept) < len(gallery):
+        gallery = gallery[who.kept]
+    blocks = reranked_blocks(queries, gallery, rerank) if rerank else distance_blocks(queries, gallery, distance)
+    return judge(blocks, who, protocol)
+
+
+def check_sizes(shape: tuple[int, ...], who: Relevance, gallery: int) -> None:
+    if shape != (len(who.start), gallery):
+        raise DCALError(f"{shape[0]} × {shape[1]} distances, but {len(who.start)} query and {gallery} gallery ids")
+
+
+def judge(blocks: Iterable[Float[np.ndarray, "rows kept"]], who: Relevance, protocol: Protocol) -> Quality:
+    """The quality of rankings that come as blocks of rows over the kept columns, in the queries' order."""
+    first, all_rows, all_ranks, curves = 0, [], [], []
+    for block in blocks:
+        last = first + len(block)
+        rows, columns, matches = who.of(first, last)
+        all_ranks.append(ranks_of_matches(block, rows, columns, matches))
+        all_rows.append(rows[matches] + first)
+        if protocol.shots == "single":
+            curves.append(single_shot_hits(block, rows[matches], columns[matches], who, protocol.max_rank))
+        first = last
+    queries = len(who.start)
+    found = quality(
+        np.concatenate(all_rows), np.concatenate(all_ranks), queries, protocol.average_precision, protocol.max_rank
+    )
+    return replace(found, hits=np.concatenate(curves)) if curves else found
