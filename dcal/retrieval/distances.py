@@ -57,7 +57,10 @@ def squares(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
 
 
 def nearest(distances: Float[np.ndarray, "rows g"], k: int) -> Int64[np.ndarray, "rows k"]:
-    """The columns of each row's k least values, least first; all of them if there are fewer."""
+    """The columns of each row's k least values, least first, equals by index; all of them if there are fewer.
+
+    Which of several equals is the k-th, and which are beyond it, is left open.
+    """
     if k >= distances.shape[1]:
         return np.argsort(distances, axis=1, kind="stable")
     found = np.argpartition(distances, k - 1, axis=1)[:, :k]
