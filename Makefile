@@ -33,8 +33,9 @@ types: $(VENV)/.development ## mypy
 test: $(VENV)/.development ## the tests; gets a Chromium for those in the browser if there is none
 	CHROME="$$($(BIN)/python tests/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest
 
-bench: $(VENV)/.development ## time and memory of an inspection (minutes)
+bench: $(VENV)/.development ## time and memory of an inspection and of a training step (minutes)
 	$(BIN)/python -m tests.benchmarks.inspection
+	$(BIN)/python -m tests.benchmarks.training
 
 format: $(VENV)/.development ## format everything and apply the lint rules' safe fixes
 	$(BIN)/ruff check --fix-only .

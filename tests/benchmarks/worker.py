@@ -15,14 +15,14 @@ FORK = multiprocessing.get_context("fork")  # the model is made once, and shared
 
 
 class Worker:
-    """A forked process that runs `call`, in inference mode, whenever it is told to; a context manager.
+    """A forked process that runs `call` whenever it is told to, in inference mode or with `gradients`.
 
-    torch must not have used a second thread before: a forked process has none of its parent's.
+    A context manager. torch must not have used a second thread before: a forked process has none of its parent's.
     """
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, call: Callable[[], Any], gradients: bool = False) -> None:
         self.pipe, far = FORK.Pipe()
-        self.process = FORK.Process(target=_serve, args=(call, far), daemon=True)
+        self.process = FORK.Process(target=_serve, args=(call, far, gradients), daemon=True)
 
     def __enter__(self) -> Worker:
         self.process.start()
@@ -51,10 +51,10 @@ class Worker:
         return self.pipe.recv()
 
 
-@torch.inference_mode()
-def _serve(call: Callable[[], Any], pipe: Connection) -> None:
-    while True:
-        pipe.send(pipe.recv()(call))
+def _serve(call: Callable[[], Any], pipe: Connection, gradients: bool) -> None:
+    with torch.inference_mode(not gradients):
+        while True:
+            pipe.send(pipe.recv()(call))
 
 
 def _timed(call: Callable[[], Any]) -> tuple[float, float]:
