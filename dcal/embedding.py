@@ -1,0 +1,57 @@
+"""Embeddings of many photos: what re-identification compares, and a gallery index holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from dcal.errors import DCALError
+from dcal.model import DCAL
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """The branches' features of n photos, each row of length 1, in the loader's order; None without a GLCA branch."""
+
+    sa: Float32[np.ndarray, "n width"]
+    glca: Float32[np.ndarray, "n width"] | None
+
+    @property
+    def joined(self) -> Float32[np.ndarray, "n d"]:
+        """PAPER's embedding: both side by side. Each is of length 1, so that the branches weigh the same."""
+        return self.sa if self.glca is None else np.concatenate([self.sa, self.glca], axis=1)
+
+    def branches(self) -> dict[str, Float32[np.ndarray, "n d"]]:
+        """{"joined", "sa" and, where the model has it, "glca"}: what can be compared by itself."""
+        alone = {"sa": self.sa} if self.glca is None else {"sa": self.sa, "glca": self.glca}
+        return {"joined": self.joined, **alone}
+
+
+@torch.inference_mode()
+def embed(model: DCAL, batches: Iterable[Tensor]) -> Embeddings:
+    """The embeddings of batches of pictures (b, 3, img_h, img_w), as `Preprocess` makes them, on the model's device.
+
+    Raises DCALError for a model in training mode, where its features would be noisy, and where there is no batch.
+    """
+    if model.training:
+        raise DCALError("the model is in training mode, where its features are noisy: call model.eval() first")
+    device = next(model.parameters()).device
+    sa, glca = [], []
+    for images in batches:
+        output = model(images.to(device))
+        sa.append(output.sa_feature)
+        if output.glca_feature is not None:
+            glca.append(output.glca_feature)
+    if not sa:
+        raise DCALError("nothing to embed: there was no batch")
+    return Embeddings(unit(sa), unit(glca) if glca else None)
+
+
+def unit(features: list[Tensor]) -> Float32[np.ndarray, "n d"]:
+    """All rows, each divided by its length."""
+    return torch.nn.functional.normalize(torch.cat(features).float(), dim=-1).cpu().numpy()
