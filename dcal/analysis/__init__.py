@@ -11,12 +11,14 @@ from dcal.analysis.places import Places, box_centres, box_cover, part_patches, p
 from dcal.analysis.results import Analysis, analyse
 from dcal.analysis.sanity import cascade, rank_correlation
 from dcal.analysis.summary import summary
+from dcal.analysis.twins import Twins, twin_summary, twins
 from dcal.study import Study
 
 __all__ = [
     "Analysis",
     "Places",
     "Study",
+    "Twins",
     "analyse",
     "area",
     "box_centres",
@@ -36,4 +38,6 @@ __all__ = [
     "random_map",
     "rank_correlation",
     "summary",
+    "twin_summary",
+    "twins",
 ]
