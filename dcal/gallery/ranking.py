@@ -1,0 +1,151 @@
+"""One query's ranking of a gallery, judged where it can be: the record that the apps and the command line draw from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from dcal.embedding import embed
+from dcal.errors import DCALError
+from dcal.gallery.exact import unit_rows
+from dcal.gallery.gallery import Gallery
+from dcal.gallery.item import Item
+from dcal.gallery.verdicts import Known, Verdict, Verdicts
+from dcal.model import DCAL
+from dcal.picture import Source, read_picture
+from dcal.record import Inspection
+from dcal.retrieval import STANDARD, Protocol, Quality
+
+NOTHING_KNOWN = Known()
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One image that was found.
+
+    `verdict`, None unless the query's identity is known: "match", "wrong", or "junk", which is neither (the same
+    identity from the query's own camera, junk by the data set's mark, an image whose identity nobody knows). `rank`
+    counts from 1 as the protocol does: junk has none.
+    """
+
+    index: int  # into the gallery's items
+    item: Item
+    similarity: float  # cosine, in [-1, 1]
+    rank: int | None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What a query found in a gallery, best first, and what that is worth by the protocol.
+
+    `quality` is `dcal.retrieval.evaluate`'s over all images that the filters admit, not only those in `hits`; it is
+    None where the query's identity is not known, and where the images have no match.
+    """
+
+    known: Known
+    hits: tuple[Hit, ...]
+    candidates: int  # images that the filters admit, the query itself not counted
+    matches: int | None  # matches among them; None where the query's identity is not known
+    quality: Quality | None
+    embedding: Float32[np.ndarray, " d"]  # the query's
+
+    @property
+    def ap(self) -> float | None:
+        """The query's average precision, a fraction."""
+        return None if self.quality is None else float(self.quality.ap[0])
+
+    @property
+    def first(self) -> int | None:
+        """The rank of the first match, from 1, junk not counted."""
+        return None if self.quality is None else int(self.quality.first[0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: {query, candidates, matches, ap, first, hits: [{rank, similarity, verdict, index, …}]}."""
+        hits = [
+            {"rank": hit.rank, "similarity": hit.similarity, "verdict": hit.verdict, "index": hit.index}
+            | {"identity": hit.item.identity, "camera": hit.item.camera, "path": hit.item.path}
+            for hit in self.hits
+        ]
+        judged = {"candidates": self.candidates, "matches": self.matches, "ap": self.ap, "first": self.first}
+        return {"query": vars(self.known), **judged, "hits": hits}
+
+
+def rank(
+    gallery: Gallery,
+    query: Source | Inspection | Float32[np.ndarray, " d"] | Item,
+    model: DCAL | None = None,
+    *,
+    k: int = 10,
+    known: Known = NOTHING_KNOWN,
+    cameras: Collection[str] | None = None,
+    identities: Collection[str] | None = None,
+    leave_out_junk: bool = False,
+    protocol: Protocol = STANDARD,
+) -> Ranking:
+    """The k images of a gallery nearest to a query, and what that ranking is worth.
+
+    The query is a picture (then `model` embeds it), a record of `dcal.inspect`, an embedding (d,), or an item of the
+    gallery, of which all is known and which is left out itself. `known` says what is known of any other. Junk is among
+    the hits, marked, unless `leave_out_junk`; it is out of `quality` in any case. `cameras` and `identities` restrict
+    both to images of these. Raises DCALError where the model or the record is of other weights than the gallery,
+    and what `Gallery.search` raises.
+    """
+    embedding, known = resolve(gallery, query, model, known)
+    choice = gallery.choose(cameras, identities)
+    admitted = np.ones(len(gallery), dtype=bool) if choice.mask is None else choice.mask.copy()
+    if known.path is not None and (own := gallery.index_of(known.path)) is not None:
+        admitted[own] = False
+    verdicts = None if known.identity is None else Verdicts.of(gallery, admitted, known, protocol)
+    shown = admitted if verdicts is None or not leave_out_junk else admitted & (verdicts.names != "junk")
+    least = np.inf if verdicts is None else verdicts.least_match(gallery, embedding)
+    found = gallery.down_to(embedding, least, k + choice.size - int(shown.sum()), choice)
+    places = np.flatnonzero(shown[found.indices])[:k]
+    hits = listed(gallery, found.indices[places], found.similarities[places], verdicts)
+    if verdicts is None:
+        return Ranking(known, hits, int(admitted.sum()), None, None, embedding)
+    return Ranking(known, hits, int(admitted.sum()), verdicts.matches, verdicts.quality(found), embedding)
+
+
+def resolve(
+    gallery: Gallery, query: Source | Inspection | Float32[np.ndarray, " d"] | Item, model: DCAL | None, known: Known
+) -> tuple[Float32[np.ndarray, " d"], Known]:
+    """A query's embedding, of length 1, and what is known of it."""
+    if isinstance(query, Item):
+        index = gallery.index_of(query.path)
+        if index is None:
+            raise DCALError(f"the gallery has no image {query.path}: give the file itself")
+        own = gallery.items[index]
+        return gallery.rows(np.array([index]))[0], Known(own.identity, own.camera, own.path)
+    if isinstance(query, Inspection):
+        gallery.check_model(query.fingerprint)
+        vector = query.embedding
+    elif isinstance(query, np.ndarray) and query.ndim == 1:
+        vector = query
+    elif model is None:
+        raise DCALError("a picture needs the model that embeds it")
+    else:
+        gallery.check_model(model)
+        preprocess = model.config.preprocess
+        vector = embed(model, [preprocess.tensor(preprocess.render(read_picture(query).image))[None]]).joined[0]
+    return unit_rows("query embeddings", vector[None], gallery.width)[0], known
+
+
+def listed(
+    gallery: Gallery,
+    indices: Int64[np.ndarray, " m"],
+    similarities: Float32[np.ndarray, " m"],
+    verdicts: Verdicts | None,
+) -> tuple[Hit, ...]:
+    """Images in order as hits. Ranks count what is no junk."""
+    names = [None if verdicts is None else verdicts.names[index] for index in indices]
+    hits, rank = [], 0
+    for index, similarity, verdict in zip(indices, similarities, names, strict=True):
+        rank += verdict != "junk"
+        own = None if verdict == "junk" else rank
+        hits.append(Hit(int(index), gallery.items[index], float(similarity), own, verdict))
+    return tuple(hits)
