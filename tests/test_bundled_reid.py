@@ -71,6 +71,29 @@ def test_its_card_names_its_data_and_their_terms(folder: Path):
     assert f"{dcal.read_metrics(folder)['mAP']:.4f}" in card
 
 
+def test_the_document_s_rows_are_the_measured_ones(folder: Path):
+    """docs/reid.md: figures in text go stale unseen."""
+    evaluation, analysis = (json.loads((folder / f"{name}.json").read_text()) for name in ("evaluation", "analysis"))
+
+    def shown(value: float, interval: list[float] | None = None) -> str:
+        return f"{value * 100:.1f}" + (f" ({interval[0] * 100:.1f}–{interval[1] * 100:.1f})" if interval else "")
+
+    def mean(own: dict[str, float] | None) -> str:
+        return "–" if own is None else f"{own['mean']:.2f} ({own['low']:.2f}–{own['high']:.2f})"
+
+    across, dense = evaluation["across_cameras"], analysis["density"]
+    rankings = [shown(evaluation["mAP"], evaluation["intervals"]["mAP"]), shown(evaluation["rank5"])]
+    rankings += [shown(across[name], across["intervals"][name]) for name in ("mAP", "rank1")]
+    rankings += [shown(evaluation["reranked"]["mAP"])]
+    names = ("rollout", "glca", "same/sa", "same/glca", "twin/sa")
+    maps = [mean(analysis["told_apart"]["joined"]), *(mean(dense.get(name)) for name in names)]
+    lines = (ROOT / "docs" / "reid.md").read_text().splitlines()
+    rows = [
+        [cell.strip() for cell in line.split("|")[2:-1]] for line in lines if line.startswith(f"| `{folder.name}` |")
+    ]
+    assert rows == [rankings, maps]
+
+
 def test_the_readme_s_row_is_the_measured_one(folder: Path):
     lines = (ROOT / "README.md").read_text().splitlines()
     row = next(line for line in lines if line.startswith(f"| [`{folder.name}`]"))
