@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import auc, average_precision_score, coverage_error, precision_recall_curve
 
 import dcal
 from dcal.errors import DCALError
@@ -97,11 +97,30 @@ def test_every_figure_is_the_walks(formula: str, cameras: bool, block_bytes: int
     np.testing.assert_array_equal(d, before)
 
 
-def test_scikit_learns_average_precision():
-    d, qi, gi, *_ = labelled(3)
-    found = evaluate(d, qi, gi)
+@pytest.mark.parametrize("gallery", [G, 700])  # 700: a match's rank is far from the row's ends, and from its index
+def test_scikit_learns_figures(gallery: int):
+    """Its average precision is "hits", its area under the curve "trapezoid", its coverage the last match's rank."""
+    d, qi, gi, qc, gc = labelled(3, gallery=gallery)
+    gi[[2, 5]] = -1
+    hits, trapezoid = (evaluate(d, qi, gi, qc, gc, Protocol(average_precision=ap)) for ap in ("hits", "trapezoid"))
+    assert not len(hits.skipped)
     for i in range(Q):
-        assert found.ap[i] == pytest.approx(average_precision_score(gi == qi[i], -d[i]), abs=1e-12)
+        left = (gi != -1) & ((gi != qi[i]) | (gc != qc[i]))
+        truth, score = gi[left] == qi[i], -d[i, left]
+        assert hits.ap[i] == pytest.approx(average_precision_score(truth, score), abs=1e-12)
+        precision, recall, _ = precision_recall_curve(truth, score)
+        assert trapezoid.ap[i] == pytest.approx(auc(recall, precision), abs=1e-12)
+        assert hits.inp[i] == pytest.approx(truth.sum() / coverage_error([truth], [score]), abs=1e-12)
+
+
+@pytest.mark.parametrize("end", ["front", "back"])
+def test_matches_all_in_front_or_one_at_the_back(end: str):
+    """Where only the front of a row is sorted, and where all of it must be; equals on the border between them too."""
+    d, (_, qi, gi, qc, gc) = np.arange(Q * 301.0).reshape(Q, 301) % 60, labelled(9, gallery=301)
+    d[gi == qi[:, None]] = 5
+    if end == "back":
+        d[np.arange(Q), [np.flatnonzero(gi == identity)[-1] for identity in qi]] = 61
+    check(evaluate(d, qi, gi, qc, gc), [walk(d[i], qi[i], gi, qc[i], gc) for i in range(Q)])
 
 
 def test_equal_distances_rank_by_gallery_index():
@@ -110,6 +129,7 @@ def test_equal_distances_rank_by_gallery_index():
     check(evaluate(d, qi, gi, qc, gc), [walk(d[i], qi[i], gi, qc[i], gc) for i in range(Q)])
     flat = evaluate(np.zeros((1, 4)), [1], [0, 1, 0, 1])
     assert flat.first.tolist() == [2] and flat.mAP == pytest.approx((1 / 2 + 2 / 4) / 2)
+    assert evaluate(np.array([[3, 1, 3]]), [1], [0, 0, 1]).first.tolist() == [3]  # the two last of a row
 
 
 def test_a_gallery_smaller_than_the_curve():

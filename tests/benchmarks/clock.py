@@ -27,22 +27,24 @@ class Times:
 @dataclass(frozen=True)
 class Ratio:
     """How many times as long one variant takes as another: `of_medians` and `of_minima` of the rounds' processor times,
-    and the `least` and `most` of any one round."""
+    and the `median`, `least` and `most` of the rounds' own ratios."""
 
     of_medians: float
     of_minima: float
+    median: float
     least: float
     most: float
 
 
-def interleaved(workers: dict[str, Worker], seconds: float, least_rounds: int) -> dict[str, Times]:
+def interleaved(workers: dict[str, Worker], seconds: float, least_rounds: int, warm_up: int = 2) -> dict[str, Times]:
     """Every worker's call once a round, each round in another order, until `seconds` and `least_rounds` are reached.
 
-    A drifting clock and another's load then meet all alike, and nobody always runs after the same one.
+    A drifting clock and another's load then meet all alike, and nobody always runs after the same one. `warm_up` calls
+    of each come first and do not count.
     """
     times = {name: Times() for name in workers}
     order, shuffle = list(workers), random.Random(0).shuffle
-    for worker in 2 * list(workers.values()):  # to warm up
+    for worker in warm_up * list(workers.values()):
         worker.seconds()
     end = time.perf_counter() + seconds
     while len(times[order[0]].cpu) < least_rounds or time.perf_counter() < end:
@@ -59,6 +61,7 @@ def ratio(times: Times, reference: Times) -> Ratio:
     return Ratio(
         of_medians=median(times.cpu) / median(reference.cpu),
         of_minima=min(times.cpu) / min(reference.cpu),
+        median=median(rounds),
         least=min(rounds),
         most=max(rounds),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 import torch
 
+PATIENCE = 3600  # seconds
 FORK = multiprocessing.get_context("fork")  # the model is made once, and shared
 
 
@@ -44,11 +45,29 @@ class Worker:
         """What the call returns."""
         return self._ask(_answer)
 
+    def latest(self) -> Any:
+        """What a `Kept` call returned when it ran last."""
+        return self._ask(_latest)
+
     def _ask(self, how: Callable[[Callable[[], Any]], Any]) -> Any:
         self.pipe.send(how)
-        if not self.pipe.poll(600):
-            raise TimeoutError("a variant has not answered for ten minutes")
-        return self.pipe.recv()
+        ready = wait([self.pipe, self.process.sentinel], PATIENCE)
+        if self.pipe in ready:
+            return self.pipe.recv()
+        if ready:
+            raise RuntimeError(f"a variant's process ended with the exit code {self.process.exitcode}")
+        raise TimeoutError(f"a variant has not answered for {PATIENCE // 60} minutes")
+
+
+class Kept:
+    """A call that keeps what it returned, for `Worker.latest`, and lets go of it before it runs again."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.call, self.value = call, None
+
+    def __call__(self) -> None:
+        self.value = None
+        self.value = self.call()
 
 
 def _serve(call: Callable[[], Any], pipe: Connection, gradients: bool) -> None:
@@ -72,6 +91,10 @@ def _peak(call: Callable[[], Any]) -> int:
 
 def _answer(call: Callable[[], Any]) -> Any:
     return call()
+
+
+def _latest(call: Kept) -> Any:
+    return call.value
 
 
 def _status(field: str) -> int:

@@ -1,0 +1,121 @@
+"""Who is compared: ours, the usual way, and public code where a checkout of it is given; none of it is kept here."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+
+from dcal.retrieval import Quality, Reranking, evaluate, evaluate_features, rerank
+from tests.benchmarks import dense
+from tests.benchmarks.crowd import Crowd
+
+Figures = dict[str, np.ndarray]
+Calls = dict[str, Callable[[], Figures]]
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Checkouts of KaiyangZhou/deep-person-reid and JDAI-CV/fast-reid from GitHub, with their Cython code built."""
+
+    torchreid: str | None = None
+    fastreid: str | None = None
+
+    def load(self) -> dict[str, ModuleType]:
+        """The compiled ranking code of each that is given."""
+        places = {"torchreid": "torchreid/metrics/rank_cylib", "fastreid": "fastreid/evaluation/rank_cylib"}
+        return {
+            name: compiled(Path(root) / place)
+            for name, place in places.items()
+            if (root := getattr(self, name)) is not None
+        }
+
+
+def ranking(crowd: Crowd, peers: Peers) -> Calls:
+    """From a distance matrix that exists already."""
+    distances, labels = dense.distances(crowd), crowd.labels
+    calls: Calls = {
+        "ours": lambda: figures(evaluate(distances, *labels)),
+        "usual": lambda: dict(zip(NAMES, map(np.asarray, dense.evaluate(distances, *labels)), strict=True)),
+    }
+    for name, module in peers.load().items():
+        calls[name] = lambda of=module: of_cython(of.evaluate_cy(distances, *labels, dense.MAX_RANK))
+    return calls
+
+
+def from_features(crowd: Crowd, peers: Peers) -> Calls:
+    """From features to the figures."""
+    labels = crowd.labels
+    calls: Calls = {
+        "ours": lambda: figures(evaluate_features(crowd.queries, crowd.gallery, *labels)),
+        "usual": lambda: dict(
+            zip(NAMES, map(np.asarray, dense.evaluate(dense.distances(crowd), *labels)), strict=True)
+        ),
+    }
+    for name, module in peers.load().items():
+        calls[name] = lambda of=module: of_cython(of.evaluate_cy(dense.distances(crowd), *labels, dense.MAX_RANK))
+    return calls
+
+
+def ours_from_features(crowd: Crowd, peers: Peers) -> Calls:
+    """Ours alone, at sizes where the others do not fit."""
+    return {"ours": from_features(crowd, Peers())["ours"]}
+
+
+def reranking(crowd: Crowd, peers: Peers) -> Calls:
+    """From features to re-ranked distances, as torchreid hands them to its code: squared."""
+    settings = Reranking(distance="squared")
+    calls: Calls = {
+        "ours": lambda: {"distances": rerank(crowd.queries, crowd.gallery, settings)},
+        "usual": lambda: {"distances": dense.rerank(crowd)},
+    }
+    if peers.torchreid is not None:
+        calls["torchreid"] = lambda root=Path(peers.torchreid): {"distances": torchreid_reranked(root, crowd)}
+    return calls
+
+
+NAMES = ("mAP", "mINP", "cmc")
+
+
+def figures(quality: Quality) -> Figures:
+    return {"mAP": np.asarray(quality.mAP), "mINP": np.asarray(quality.mINP), "cmc": quality.cmc}
+
+
+def of_cython(found: tuple) -> Figures:
+    """From (CMC, mAP), which torchreid returns, or (CMC, every AP, every INP), fast-reid's."""
+    return {name: np.mean(values, dtype=np.float64) for name, values in zip(NAMES, found[1:], strict=False)} | {
+        "cmc": found[0]
+    }
+
+
+def torchreid_reranked(root: Path, crowd: Crowd) -> np.ndarray:
+    """As torchreid's engine does it."""
+    measure = module(root / "torchreid/metrics/distance.py").compute_distance_matrix
+    queries, gallery = torch.from_numpy(crowd.queries), torch.from_numpy(crowd.gallery)
+    pairs = ((queries, gallery), (queries, queries), (gallery, gallery))
+    return module(root / "torchreid/utils/rerank.py").re_ranking(*(measure(*pair).numpy() for pair in pairs))
+
+
+def compiled(folder: Path) -> ModuleType:
+    found = sorted(folder.glob("rank_cy*.so"))
+    if not found:
+        raise SystemExit(
+            f"no rank_cy*.so in {folder}: build it there with `python setup.py build_ext --inplace` "
+            "(it needs Cython, setuptools and a C compiler)"
+        )
+    return module(found[0], "rank_cy")
+
+
+def module(path: Path, name: str | None = None) -> ModuleType:
+    """One file of somebody's package, without the package, whose imports may be missing here."""
+    specification = importlib.util.spec_from_file_location(name or path.stem, path)
+    if specification is None or specification.loader is None:
+        raise SystemExit(f"{path} is no Python module")
+    loaded = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(loaded)
+    return loaded
