@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from dcal.configs import PRESETS, TrainConfig
-from dcal.errors import DCALError, known
+from dcal.configs import TrainConfig, preset_for
+from dcal.errors import DCALError
 from dcal.study import EvalConfig
 
 if TYPE_CHECKING:
@@ -42,14 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def preset_of(arguments: Sequence[str]) -> TrainConfig:
-    """The preset that a command line names by --preset, else by --dataset; the paper's recipe for data sets without."""
+    """The preset that a command line names by --preset, else by --task and --dataset."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--preset")
-    parser.add_argument("--dataset", default="cub")
+    for name in ("preset", "task", "dataset"):
+        parser.add_argument(f"--{name}")
     given, _ = parser.parse_known_args(arguments)
-    if given.preset is not None:
-        return PRESETS[known("preset", given.preset, PRESETS)]()
-    return PRESETS.get(given.dataset, TrainConfig)()
+    return preset_for(given.preset, given.task, given.dataset)
 
 
 def train_from(preset_config: TrainConfig) -> Callable[..., None]:

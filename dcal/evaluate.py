@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,16 +29,11 @@ class Evaluation:
 
     @classmethod
     def interleaved(cls, parts: Sequence[Evaluation]) -> Evaluation:
-        """One of several, the k-th of which holds the photos k, k + len(parts), k + 2·len(parts) …"""
+        """One of several, each a process's share of the photos as `interleaved` has them."""
         if len(parts) == 1:
             return parts[0]
-        joined: dict[str, Any] = {"glca": None}
-        for name, first in vars(parts[0]).items():
-            if first is not None:
-                joined[name] = np.empty((sum(part.n for part in parts), *first.shape[1:]), first.dtype)
-                for start, part in enumerate(parts):
-                    joined[name][start :: len(parts)] = getattr(part, name)
-        return cls(**joined)
+        columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
+        return cls(**{name: None if own[0] is None else interleaved(own) for name, own in columns.items()})
 
     @property
     def n(self) -> int:
@@ -60,6 +54,14 @@ class Evaluation:
             if probabilities is not None:
                 found |= {f"{name}_top{k}": accuracy(probabilities, self.labels, k) for k in (1, 5)}
         return found
+
+
+def interleaved(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """One array of several, the k-th of which holds the rows k, k + len(parts), k + 2·len(parts) …"""
+    joined = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    for start, part in enumerate(parts):
+        joined[start :: len(parts)] = part
+    return joined
 
 
 def evaluate(model: DCAL, loader: Iterable[tuple[Tensor, Tensor]]) -> Evaluation:

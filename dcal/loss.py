@@ -12,29 +12,31 @@ from torch import Tensor, nn
 from dcal.config import ABLATIONS
 from dcal.errors import DCALError, known
 from dcal.model import Output
+from dcal.triplet import triplet_loss
 
 
 class DCALLoss(nn.Module):
     """L = ½ Σ ( L_branch · e^{-w} + w ), one learned w per branch: PAPER's L_SA, L_GLCA, L_PWCA and w1, w2, w3.
 
-    L_branch is cross-entropy. PAPER is silent on the initial w; ours is 0 (equal weights). Put the parameters in the
-    optimizer, without weight decay. PWCA's target is image 1's label, so all branches share `targets`. A single branch
-    needs no weighing: its loss is plain cross-entropy and there are no parameters. Raises DCALError for unknown names,
-    and for none at all.
+    L_branch is cross-entropy, and for re-identification `triplet` times the triplet loss of the branch's feature, which
+    is taken before the neck as the logits are after it (TransReID's baseline adds them alike, `triplet` = 1). PAPER is
+    silent on the initial w; ours is 0 (equal weights). Put the parameters in the optimizer, without weight decay.
+    PWCA's target is image 1's label, so all branches share `targets`. A single branch needs no weighing: its loss is
+    L_branch itself and there are no parameters. Raises DCALError for unknown names, and for none at all.
     """
 
-    def __init__(self, branches: Sequence[str], label_smoothing: float = 0.0) -> None:
+    def __init__(self, branches: Sequence[str], label_smoothing: float = 0.0, triplet: float = 0.0) -> None:
         super().__init__()
         self.branches = tuple(known("branch", branch, ABLATIONS["full"]) for branch in branches)
         if not self.branches:
             raise DCALError(f"a loss needs at least one branch of {', '.join(map(repr, ABLATIONS['full']))}")
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.triplet = label_smoothing, triplet
         self.weights = nn.Parameter(torch.zeros(len(self.branches))) if len(self.branches) > 1 else None
 
     def forward(
         self, out: Output, targets: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-        """(the joint loss, each branch's own cross-entropy by name, detached).
+        """(the joint loss, each branch's own loss by name, detached).
 
         Raises ValueError if the model gave no logits for a branch: the model's ablation differs, or no distractor was
         given.
@@ -50,7 +52,10 @@ class DCALLoss(nn.Module):
                 f"the output has no {branch} logits: does the model's ablation have that branch, and PWCA a distractor?"
             )
         precise = torch.promote_types(logits.dtype, torch.float32)  # not in half precision
-        return F.cross_entropy(logits.to(precise), targets, label_smoothing=self.label_smoothing)
+        loss = F.cross_entropy(logits.to(precise), targets, label_smoothing=self.label_smoothing)
+        if self.triplet == 0:
+            return loss
+        return loss + self.triplet * triplet_loss(getattr(out, f"{branch}_feature").to(precise), targets)
 
     def joint(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         """½ Σ ( L_branch · e^{-w} + w ) over the branches given, which may be some of them: the terms simply add up."""

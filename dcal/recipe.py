@@ -13,6 +13,7 @@ from torch import nn
 
 from dcal.configs import TrainConfig
 from dcal.data.record import Record
+from dcal.data.reid import ReIDRecord
 from dcal.errors import DCALError, known
 from dcal.model import DCAL
 from dcal.preprocess import Preprocess
@@ -33,12 +34,12 @@ def precision(config: TrainConfig, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if half else torch.float32
 
 
-def fgvc_preprocess(config: TrainConfig) -> Preprocess:
-    """The whole photo squashed, then `crop_fraction` of it cut out: the paper's "resize 550, crop 448".
+def preprocess_for(config: TrainConfig) -> Preprocess:
+    """The whole photo squashed, then `crop_fraction` of it cut out: the paper's "resize 550, crop 448"; 1 for Re-ID.
 
     Mean, standard deviation and interpolation are those that the backbone was trained with.
     """
-    size = (config.img_size, config.img_size)
+    size = config.size
     cfg = timm.get_pretrained_cfg(config.backbone) if timm.is_model(config.backbone) else None
     if cfg is None:  # create_model says what is wrong with the name
         return Preprocess(size=size, crop_fraction=config.crop_fraction)
@@ -52,7 +53,7 @@ def fgvc_preprocess(config: TrainConfig) -> Preprocess:
 
 
 def parameter_groups(model: DCAL, loss: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """Every parameter of the model and of the loss, once, in groups of one weight decay and one "rate".
+    """Every parameter of the model and of the loss that learns, once, in groups of one weight decay and one "rate".
 
     "rate" multiplies the learning rate, see `rate_of`. Without weight decay: biases, norms and layer scales (vectors),
     what timm names in `no_weight_decay` (position embeddings, class and register tokens), and the loss weights.
@@ -61,6 +62,8 @@ def parameter_groups(model: DCAL, loss: nn.Module, config: TrainConfig) -> list[
     exempt = {f"backbone.{name}" for name in backbone.no_weight_decay()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:  # the shift of Re-ID's necks
+            continue
         decay = 0.0 if parameter.ndim < 2 or name in exempt else config.weight_decay
         groups.setdefault((rate_of(name, len(backbone.blocks), config), decay), []).append(parameter)
     groups.setdefault((config.loss_weight_rate, 0.0), []).extend(loss.parameters())
@@ -69,6 +72,13 @@ def parameter_groups(model: DCAL, loss: nn.Module, config: TrainConfig) -> list[
         for (rate, decay), parameters in groups.items()
         if parameters
     ]
+
+
+def make_optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimizer of `config` over the groups of `parameter_groups`."""
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.peak_rate, momentum=config.momentum, fused=True)
+    return torch.optim.AdamW(groups, lr=config.peak_rate, fused=True)
 
 
 def rate_of(name: str, blocks: int, config: TrainConfig) -> float:
@@ -112,4 +122,20 @@ def hold_out(records: tuple[Record, ...], fraction: float, seed: int) -> tuple[t
     return (
         tuple(record for index, record in enumerate(records) if index not in held),
         tuple(record for index, record in enumerate(records) if index in held),
+    )
+
+
+def hold_out_identities(
+    records: tuple[ReIDRecord, ...], fraction: float, seed: int
+) -> tuple[tuple[ReIDRecord, ...], tuple[ReIDRecord, ...]]:
+    """(kept, held out): all photos of round(fraction × the identities), drawn by `seed`, are held out.
+
+    In re-identification those that are asked for are strangers, so whole identities must be.
+    """
+    identities = sorted({record.identity for record in records})
+    order = np.random.default_rng((seed, 0)).permutation(len(identities))
+    held = {identities[place] for place in order[: round(fraction * len(identities))]}
+    return (
+        tuple(record for record in records if record.identity not in held),
+        tuple(record for record in records if record.identity in held),
     )

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dcal.configs import TrainConfig
+from dcal.configs import TrainConfig, preset_for
 
 # Fields that a resumed run may have otherwise: they change no number, or (accumulate) are judged as shards.
 FREE = {
-    *("data_root", "out", "workers", "device", "accumulate", "resume"),
+    *("data_root", "also_root", "out", "workers", "device", "accumulate", "resume"),
     *("log_every", "save_every", "eval_every", "wandb"),
 }
 
@@ -45,7 +45,8 @@ def describe(line: dict[str, Any]) -> str:
 
 
 def percent(found: dict[str, Any]) -> str:
-    return "  ".join(f"{name} {value:.1%}" for name, value in found.items() if name != "n") + f"  (n = {found['n']})"
+    shares = "  ".join(f"{name} {value:.1%}" for name, value in found.items() if isinstance(value, float))
+    return f"{shares}  ({', '.join(f'{name} = {count}' for name, count in found.items() if isinstance(count, int))})"
 
 
 def comparable(config: TrainConfig, shards: int) -> dict[str, Any]:
@@ -64,7 +65,9 @@ def train_command(config: TrainConfig, processes: int = 1) -> str:
         start = ["torchrun", "--nproc-per-node", str(processes), "-m", "dcal.train"]
     if config.preset not in (None, config.dataset):
         return shlex.join([*start, "--preset", str(config.preset), *options(config)])
-    return shlex.join([*start, "--dataset", config.dataset, *options(config, but=("resume", "dataset"))])
+    if preset_for(dataset=config.dataset).task != config.task:  # the yard serves both
+        start += ["--task", config.task]
+    return shlex.join([*start, "--dataset", config.dataset, *options(config, but=("resume", "dataset", "task"))])
 
 
 def command(config: Any, verb: str) -> str:

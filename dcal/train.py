@@ -23,25 +23,24 @@ from typing import Any
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from dcal.checkpoint import fingerprint, save_checkpoint
 from dcal.config import branches
 from dcal.configs import TrainConfig
-from dcal.data import DATASETS
-from dcal.data.photos import Photos
+from dcal.data.photos import Samples
 from dcal.distraction import distractor_shares
 from dcal.distributed import Ranks, device_of, joined, sum_gradients
 from dcal.errors import DCALError, LossError
-from dcal.evaluate import Evaluation, evaluate
 from dcal.journal import Journal, Window
 from dcal.loss import DCALLoss
 from dcal.model import DCAL, create_model
 from dcal.pairing import random_matching
-from dcal.recipe import draw_seed, fgvc_preprocess, hold_out, learning_rate, parameter_groups, precision
+from dcal.recipe import draw_seed, learning_rate, make_optimizer, parameter_groups, precision
 from dcal.run import comparable, describe, hardware, memory_mib, percent, progress_bar, train_command
 from dcal.states import load_newest, load_state, prepare_out, save_best, save_state
 from dcal.step import forward_backward
+from dcal.task import open_task
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
@@ -49,9 +48,9 @@ def train(config: TrainConfig) -> dict[str, Any]:
 
     Under torchrun this process does its part, and the first one writes. Which epoch counts: choosing it by test
     accuracy would be selection on the test set. So without `val_fraction` the LAST epoch is exported and evaluations on
-    the way are only written down; with it, the epoch that is best on the held-out training photos is (out/best.pt).
-    Raises DCALError on a data set smaller than one batch, on an `out` that holds another run, and on a loss or a
-    gradient that is not finite, naming the photos.
+    the way are only written down; with it, the epoch that is best on the held-out training photos is (out/best.pt), by
+    top-1 (FGVC) or mAP (Re-ID). Raises DCALError on a data set smaller than one batch, on an `out` that holds another
+    run, and on a loss or a gradient that is not finite, naming the photos.
     """
     with joined(config.device) as ranks:
         return train_as(ranks, config)
@@ -60,11 +59,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
 def train_as(ranks: Ranks, config: TrainConfig) -> dict[str, Any]:
     # --- where and what -------------------------------------------------------------------------------------------
     device, out = device_of(config.device, ranks), config.folder
-    data, test_data = (DATASETS[config.dataset](config.root, split) for split in ("train", "test"))
-    kept, held_out = hold_out(data.records, config.val_fraction, config.seed)
-    steps = len(kept) // config.batch_size
-    if steps == 0:
-        raise DCALError(f"{len(kept)} training photos do not fill one batch of {config.batch_size}: lower batch_size")
+    task = open_task(config)
+    photos, steps = task.photos, task.steps
     shards = ranks.world * config.accumulate
     if config.batch_size % shards:
         raise DCALError(
@@ -80,36 +76,31 @@ def train_as(ranks: Ranks, config: TrainConfig) -> dict[str, Any]:
     torch.manual_seed(draw_seed(config.seed, -1))
     model = create_model(
         config.backbone,
-        num_classes=len(data.classes),
+        num_classes=task.num_classes,
         ablation=config.ablation,
-        img_size=config.img_size,
+        img_size=config.size,
         pretrained={"true": True, "false": False}.get(config.pretrained.lower(), config.pretrained),
         task=config.task,
         top_ratio=config.top_ratio,
         readout=config.readout,
         selection=config.selection,
         distractor_stream=config.distractor_stream,
-        classes=data.classes,
-        preprocess=fgvc_preprocess(config),
+        classes=task.classes,
+        preprocess=photos.preprocess,
         drop_path=config.drop_path,
     )
     model = model.to(device).to(memory_format=layout)
-    loss_function = DCALLoss(branches(config.ablation), label_smoothing=config.label_smoothing).to(device)
-    optimizer = torch.optim.AdamW(parameter_groups(model, loss_function, config), lr=config.peak_rate, fused=True)
+    loss_function = DCALLoss(branches(config.ablation), config.label_smoothing, config.triplet).to(device)
+    optimizer = make_optimizer(parameter_groups(model, loss_function, config), config)
     ema = ModelEmaV3(model, decay=config.ema, use_warmup=True) if config.ema else None
     judged = model if ema is None else ema.module  # what is evaluated and exported
     learning: dict[str, Any] = {"model": model, "loss": loss_function, "optimizer": optimizer}
     learning |= {} if ema is None else {"ema": ema}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
-    # --- the photos -----------------------------------------------------------------------------------------------
-    photos = Photos(kept, model.config.preprocess, augment=True, seed=config.seed)
-    test_photos, val_photos = (Photos(some, model.config.preprocess) for some in (test_data.records, held_out))
-    watched, watched_photos = ("val", val_photos) if held_out else ("test", test_photos)
-
     # --- where an earlier run stopped -----------------------------------------------------------------------------
     ranks.check_same("settings", settings)
-    ranks.check_same("photos", [(record.path.name, record.label) for record in kept + held_out + test_data.records])
+    ranks.check_same("photos", task.contents())
     ranks.check_same("weights", fingerprint(model))
     done, seconds, best = 0, 0.0, -1.0  # optimizer steps, time of training, the best held-out accuracy
     if config.resume and (state := ranks.from_first(load_newest(out, settings) if ranks.first else None)):
@@ -122,13 +113,13 @@ def train_as(ranks: Ranks, config: TrainConfig) -> dict[str, Any]:
 
     # --- the epochs -----------------------------------------------------------------------------------------------
     pairs, dtype = "pwca" in branches(config.ablation), precision(config, device)
+    watched = "val" if task.held_out else "test"
     mine = range(ranks.rank * config.accumulate, (ranks.rank + 1) * config.accumulate)  # this process's shards
     few = torch.empty(0)  # pictures of the first shard, to measure distraction on
     window = Window(branches(config.ablation), device)
     mark = time.perf_counter()
     for epoch in range(done // steps, config.epochs):
-        order = torch.Generator().manual_seed(draw_seed(config.seed, epoch))
-        batches = torch.randperm(len(photos), generator=order)[: steps * config.batch_size].view(steps, shards, -1)
+        batches = task.batches(epoch, shards)
         todo = range(done - epoch * steps, steps)  # all of it, unless resumed in its middle
         photos.set_epoch(epoch)
         loader = DataLoader(
@@ -202,15 +193,15 @@ def train_as(ranks: Ranks, config: TrainConfig) -> dict[str, Any]:
 
         # after the last epoch, and once in a while before: how good is it?
         improved = False
-        if held_out or (config.eval_every and (epoch + 1) % config.eval_every == 0 and epoch + 1 < config.epochs):
-            found = evaluate_together(ranks, judged, watched_photos, config.workers).summary()
-            improved = bool(held_out) and found["top1"] > best
+        if task.held_out or (config.eval_every and (epoch + 1) % config.eval_every == 0 and epoch + 1 < config.epochs):
+            found = task.evaluate(ranks, judged, watched)
+            improved = task.held_out and found[task.goal] > best
             if journal is not None:
                 journal.write({"epoch": epoch, "step": done, "split": watched, **found})
             say(ranks, f"epoch {epoch + 1}/{config.epochs}  {watched}: {percent(found)}")
 
         # what the run needs to continue, and what it will export
-        best = found["top1"] if improved else best
+        best = found[task.goal] if improved else best
         if ranks.first:
             seconds, mark = seconds + time.perf_counter() - mark, time.perf_counter()
             state = state_of(learning, settings, step=done, seconds=seconds, best=best)
@@ -219,18 +210,18 @@ def train_as(ranks: Ranks, config: TrainConfig) -> dict[str, Any]:
             save_state(state, out)
 
     # --- the figures that count, and the checkpoint ---------------------------------------------------------------
-    chosen = out / ("best.pt" if held_out else "last.pt")
+    chosen = out / ("best.pt" if task.held_out else "last.pt")
     exported = ranks.from_first(load_state(chosen, settings) if ranks.first else {})
     for name, part in learning.items():
         part.load_state_dict(exported[name])
     judged.half().float()  # a checkpoint stores float16: measure what it gives
-    found = evaluate_together(ranks, judged, test_photos, config.workers).summary()
+    found = task.evaluate(ranks, judged, "test")
     epochs = exported["step"] // steps
     metrics = {
         **found,
         "epoch": epochs,
-        "chosen_by": "held-out training photos" if held_out else "last epoch",
-        "train_photos": len(kept),
+        "chosen_by": "held-out training photos" if task.held_out else "last epoch",
+        "train_photos": len(photos),
         "loss_weights": loss_weights(loss_function),
         "seed": config.seed,
         "seconds": round(seconds, 1),
@@ -242,17 +233,10 @@ def train_as(ranks: Ranks, config: TrainConfig) -> dict[str, Any]:
         journal.write({"epoch": epochs - 1, "step": exported["step"], "split": "test", "exported": True, **found})
         journal.close()
         (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-        card = {"Data": f"{data}. {test_data}. {data.terms}", "Trained by": f"```\n{metrics['command']}\n```"}
+        card = {"Data": task.about, "Trained by": f"```\n{metrics['command']}\n```"}
         save_checkpoint(judged, out / "checkpoint", metrics=metrics, card=card)
     say(ranks, f"test: {percent(found)}  →  {out / 'checkpoint'}")
     return metrics
-
-
-def evaluate_together(ranks: Ranks, model: DCAL, photos: Photos, workers: int) -> Evaluation:
-    """`evaluate`, each process its share of the photos and each photo once; the whole in every process."""
-    own = Subset(photos, range(ranks.rank, len(photos), ranks.world))
-    found = evaluate(model, DataLoader(own, batch_size=32, num_workers=workers)) if len(own) else None
-    return Evaluation.interleaved([part for part in ranks.gather(found) if part is not None])
 
 
 def compile_branches(model: DCAL) -> None:
@@ -272,7 +256,7 @@ def state_of(learning: dict[str, Any], settings: dict[str, Any], **progress: Any
     return {**{name: part.state_dict() for name, part in learning.items()}, **progress, "config": settings}
 
 
-def where(epoch: int, step: int, photos: Photos, indices: Tensor) -> str:
+def where(epoch: int, step: int, photos: Samples, indices: Tensor) -> str:
     names = ", ".join(photos.photos[index].path.name for index in indices.tolist())
     return f"at epoch {epoch}, step {step}; photos: {names}"
 

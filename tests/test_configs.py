@@ -11,10 +11,24 @@ from typing import Any
 import pytest
 
 from dcal.cli import main
-from dcal.configs import PRESETS, AircraftConfig, CarsConfig, CUB50Config, CUBConfig, TrainConfig
-from dcal.data import DATASETS
+from dcal.configs import (
+    PRESETS,
+    AircraftConfig,
+    CarsConfig,
+    CUB50Config,
+    CUBConfig,
+    DukeConfig,
+    MarketConfig,
+    MSMTConfig,
+    ReIDConfig,
+    TrainConfig,
+    VeRiConfig,
+    YardConfig,
+)
+from dcal.data import DATASETS, REID_DATASETS
+from dcal.data.yard import Yard, YardModels
 from dcal.errors import DCALError
-from dcal.recipe import fgvc_preprocess
+from dcal.recipe import preprocess_for
 from dcal.run import train_command
 
 
@@ -35,10 +49,28 @@ def test_the_papers_recipe(preset: type[TrainConfig]):
     assert {name: getattr(run, name) for name in numbers} == numbers
     assert run.label_smoothing == 0 and run.drop_path > 0 and run.ablation == "full"
     assert run.peak_rate == pytest.approx(1.5625e-5)  # 5e-4 / 512 × 16
-    preprocess = fgvc_preprocess(run)
+    preprocess = preprocess_for(run)
     assert preprocess.size == (448, 448)
     assert preprocess.box_size(550, 1100) == pytest.approx((448, 896))  # squashed to 550, then 448 cut out
     assert run.preset == run.dataset and run.dataset in DATASETS
+
+
+@pytest.mark.parametrize("preset", [MarketConfig, DukeConfig, MSMTConfig, VeRiConfig])
+def test_the_papers_recipe_for_re_identification(preset: type[ReIDConfig]):
+    run = preset()
+    numbers = {"epochs": 120, "batch_size": 64, "instances": 4, "learning_rate": 0.008, "weight_decay": 1e-4}
+    numbers |= {"momentum": 0.9, "top_ratio": 0.30, "triplet": 1.0, "optimizer": "sgd", "task": "reid"}
+    assert {name: getattr(run, name) for name in numbers} == numbers
+    assert run.size == preprocess_for(run).size == REID_DATASETS[run.dataset].image_size
+    assert preprocess_for(run).box_size(100, 60) == (100, 60)  # nothing is cut off
+    assert run.preset == run.dataset
+
+
+def test_the_yard_lies_with_the_package():
+    assert YardConfig().root == Yard.home == YardModels.home == TrainConfig(dataset="yard").root
+    assert YardConfig(data_root=Path("elsewhere")).root == Path("elsewhere")
+    run = YardConfig(also="vehicle2cam", also_root=Path("roads"))
+    assert run.sources == [("yard", Yard.home), ("vehicle2cam", Path("roads"))]
 
 
 def test_a_preset_in_python():
@@ -51,7 +83,7 @@ def test_a_preset_in_python():
     with pytest.raises(dataclasses.FrozenInstanceError):
         run.batch_size = 8
     assert all(PRESETS[name].preset == name for name in PRESETS)
-    assert set(PRESETS.values()) == set(TrainConfig.__subclasses__())
+    assert set(PRESETS.values()) == {*TrainConfig.__subclasses__(), *ReIDConfig.__subclasses__()}
 
 
 @pytest.mark.parametrize(
@@ -64,6 +96,12 @@ def test_a_preset_in_python():
         ("--epochs 7 --preset=cub50 --learning-rate None", CUB50Config(epochs=7, learning_rate=None)),
         ("--preset cub50 --dataset aircraft", CUB50Config(dataset="aircraft")),
         ("--dataset csv --epochs 5", TrainConfig(dataset="csv", epochs=5)),
+        ("--task reid --dataset veri776", VeRiConfig()),
+        ("--dataset market1501 --also vehicle2cam", MarketConfig(also="vehicle2cam")),
+        ("--dataset reid-csv", ReIDConfig(dataset="reid-csv")),
+        ("--task reid --dataset vehicle2cam --img-width 256", ReIDConfig(dataset="vehicle2cam", img_width=256)),
+        ("--dataset yard", YardConfig()),
+        ("--task fgvc --dataset yard", TrainConfig(dataset="yard")),
     ],
 )
 def test_the_command_line_chooses_and_overrides(told: list[TrainConfig], words: str, expected: TrainConfig):
@@ -86,15 +124,22 @@ OTHERS: dict[str, Any] = {
     },
     **{"loss_weight_rate": 9.0, "warmup_epochs": 0.5, "drop_path": 0.0, "label_smoothing": 0.2, "val_fraction": 0.25},
     **{"eval_every": 1, "log_every": 2, "save_every": 4, "seed": 5, "workers": 0, "device": "cpu", "amp": "bf16"},
-    **{"ema": 0.9, "compile": True, "channels_last": True, "wandb": "birds"},
+    **{"ema": 0.9, "compile": True, "channels_last": True, "wandb": "birds", "img_width": 48, "instances": 3},
+    **{"optimizer": "sgd", "momentum": 0.5},
+}
+OTHERS_REID = {  # and what only re-identification has
+    **OTHERS,
+    **{"task": "reid", "dataset": "reid-csv", "also": "vehicle2cam", "also_root": Path("roads"), "triplet": 0.5},
+    **{"optimizer": "adamw", "momentum": 0.8},
 }
 
 
 @pytest.mark.parametrize("preset", [TrainConfig, *PRESETS.values()])
 def test_the_command_that_a_run_states_repeats_it(told: list[TrainConfig], preset: type[TrainConfig]):
-    assert OTHERS.keys() | {"resume"} == {field.name for field in dataclasses.fields(TrainConfig)}
-    same_dataset = {name: value for name, value in OTHERS.items() if name != "dataset"}
-    for run in (preset(), preset(**OTHERS), preset(**same_dataset), preset(seed=7)):
+    assert OTHERS_REID.keys() | {"resume"} == {field.name for field in dataclasses.fields(TrainConfig)}
+    others = OTHERS_REID if preset().task == "reid" else OTHERS
+    same_dataset = {name: value for name, value in others.items() if name != "dataset"}
+    for run in (preset(), preset(**others), preset(**same_dataset), preset(seed=7)):
         words = shlex.split(train_command(run))
         assert words[:2] == ["dcal", "train"] and main(words[1:]) == 0
         assert dataclasses.asdict(told.pop()) == dataclasses.asdict(run)
@@ -110,6 +155,11 @@ def test_a_published_command_has_no_folders():
     [
         ({"learning_rate": 0.0}, "learning_rate must be greater than 0, got 0.0"),
         ({"dataset": "planes"}, "unknown dataset 'planes': choose one of 'cub', "),
+        ({"dataset": "market1501"}, "unknown dataset 'market1501': choose one of 'cub', "),
+        ({"triplet": 1.0}, "triplet and also belong to --task reid"),
+        ({"img_width": 0}, "img_width must be greater than 0, got 0"),
+        ({"task": "reid", "dataset": "yard", "also": "yard"}, "also names 'yard' again"),
+        ({"task": "reid", "dataset": "yard", "batch_size": 30}, "a batch of 30 cannot hold identities of 4 photos"),
     ],
 )
 def test_settings_that_cannot_work(changes: dict[str, Any], message: str):

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,12 @@ sys.exit(dcal.cli.main(["train", *words]))
 """
 
 
-def kill(run: TrainConfig, moment: str) -> None:
+CHANGED = ("drop_path", "batch_size", "save_every", "ema", "accumulate")
+
+
+def kill(run: TrainConfig, moment: str, changed: Sequence[str] = CHANGED) -> None:
     """Run in a process of its own (with a worker) that dies at that moment."""
-    arguments = words(dataclasses.replace(run, workers=1), "drop_path", "batch_size", "save_every", "ema", "accumulate")
+    arguments = words(dataclasses.replace(run, workers=1), *changed)
     command = [sys.executable, "-W", "error", "-c", DYING, moment, *arguments, *(["--resume"] if run.resume else [])]
     threads = str(torch.get_num_threads())  # another number sums in another order
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}

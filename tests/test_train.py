@@ -25,7 +25,7 @@ from dcal.evaluate import Evaluation, evaluate
 from dcal.loss import DCALLoss
 from dcal.model import DCAL, create_model
 from dcal.pairing import random_matching
-from dcal.recipe import draw_seed, fgvc_preprocess, hold_out, learning_rate, parameter_groups
+from dcal.recipe import draw_seed, hold_out, learning_rate, parameter_groups, preprocess_for
 from dcal.step import Step, forward_backward
 from dcal.train import train
 from tests.tiny_cub import write_cub
@@ -134,7 +134,7 @@ def test_holding_out_takes_of_every_class_and_nothing_twice(tmp_path: Path):
 
 
 def test_the_preprocessing_is_squashed_and_the_backbones(config: Callable[..., TrainConfig]):
-    found = fgvc_preprocess(config(backbone="vit_tiny_patch16_224", img_size=48))
+    found = preprocess_for(config(backbone="vit_tiny_patch16_224", img_size=48))
     assert (found.size, found.fit, found.crop_fraction, found.mean) == ((48, 48), "squash", 0.875, (0.5, 0.5, 0.5))
 
 
@@ -199,7 +199,7 @@ def test_with_held_out_photos_the_best_epoch_is_exported(
         measured.append(copy.deepcopy(model.state_dict()))
         return evaluate(model, loader)
 
-    monkeypatch.setattr(sys.modules["dcal.train"], "evaluate", spy)
+    monkeypatch.setattr(sys.modules["dcal.task"], "evaluate", spy)
     metrics = train(run)
     lines = log_of(run.out)
     accuracies = [line["top1"] for line in lines if line.get("split") == "val"]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from tests.tiny_sets import write_photo
 
 MARKET = {
@@ -75,3 +78,23 @@ def write_msmt(folder: Path, version: int = 1) -> Path:
 
 def write_vehicles(folder: Path) -> Path:
     return write_files(folder / "vehicle2cam", VEHICLES)
+
+
+def write_coloured(folder: Path, train: int = 7, test: int = 5) -> Path:
+    """`folder`/photos.csv of identities of one colour each: four photos before two cameras; returned.
+
+    In the test half each identity's first photo is a query, the others the gallery.
+    """
+    rows = ["path,identity,camera,split"]
+    for identity in range(train + test):
+        for number in range(4):
+            name = f"{identity}_{number}.png"
+            random = np.random.default_rng((identity, 5))
+            pixels = np.clip(
+                random.integers(0, 256, 3) + np.random.default_rng(number).normal(0, 8, (36, 50, 3)), 0, 255
+            )
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
+            split = "train" if identity < train else "query" if number == 0 else "gallery"
+            rows.append(f"{name},{identity},{number % 2},{split}")
+    (folder / "photos.csv").write_text("\n".join(rows) + "\n")
+    return folder / "photos.csv"

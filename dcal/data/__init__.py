@@ -1,5 +1,8 @@
 """Data sets in their official layouts and of the user's own, and photos as training samples."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from dcal.data.aircraft import Aircraft
 from dcal.data.cars import Cars
 from dcal.data.cub import CUB
@@ -10,6 +13,8 @@ from dcal.data.pattern import PatternFolder
 from dcal.data.persons import MSMT17, DukeMTMC, Market1501
 from dcal.data.reid import ReID
 from dcal.data.vehicles import Vehicle2Cam, VeRi776
+from dcal.data.yard import Yard, YardModels
+from dcal.errors import DCALError, known
 
 DATASETS: dict[str, type[Labelled]] = {
     "cub": CUB,
@@ -18,6 +23,7 @@ DATASETS: dict[str, type[Labelled]] = {
     "folder": Folder,
     "flat-folder": FlatFolder,
     "csv": Listing,
+    "yard": YardModels,
 }
 
 REID_DATASETS: dict[str, type[ReID]] = {
@@ -28,4 +34,19 @@ REID_DATASETS: dict[str, type[ReID]] = {
     "vehicle2cam": Vehicle2Cam,
     "reid-folder": PatternFolder,
     "reid-csv": ReIDListing,
+    "yard": Yard,
 }
+
+
+def data_sets(task: str) -> Mapping[str, type[Labelled] | type[ReID]]:
+    """The data sets of a task, by name: "fgvc" has labelled photos, "reid" photos with identities."""
+    return DATASETS if task == "fgvc" else REID_DATASETS
+
+
+def place_of(task: str, name: str, root: Path | None) -> Path:
+    """`root` itself, or where the data set lies that comes with this package. Raises DCALError if neither is there."""
+    home = data_sets(task)[known("dataset", name, data_sets(task))].home
+    place = home if root is None else root
+    if place is None:
+        raise DCALError(f"data_root (--data-root) is not set: give the folder that holds {name!r}")
+    return place

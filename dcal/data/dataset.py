@@ -27,6 +27,7 @@ class DataSet(ABC, Generic[PhotoT]):
     terms: ClassVar[str]  # whose the photos are, and what may be done with them
     splits: ClassVar[tuple[str, ...]]
     official: ClassVar[Mapping[str, Mapping[str, int]]] = {}
+    home: ClassVar[Path | None] = None  # where it lies if it comes with this package
 
     root: Path  # the folder that the layout starts from; `read` may set a more exact one
     records: tuple[PhotoT, ...]

@@ -70,6 +70,7 @@ class Yard(ReID):
 
     title = "the yard"
     terms = TERMS
+    home = HOME
     image_size = SIZE
     official = whole_splits(train=(80, 640), query=(40, 320), gallery=(40, 320))
     records: tuple[YardRecord, ...]  # more exact than in ReID
@@ -108,6 +109,7 @@ class YardModels(Labelled):
 
     title = "the yard's models"
     terms = TERMS
+    home = HOME
     official: ClassVar = whole_labelled(20, 640, 320)
 
     def __init__(self, root: str | Path = HOME, split: str = "train", strict: bool = True) -> None:

@@ -1,0 +1,164 @@
+"""What differs between the tasks while training: the samples, their batches, and what an evaluation says."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from dcal.configs import TrainConfig
+from dcal.data import DATASETS, REID_DATASETS
+from dcal.data.photos import Photos, Samples
+from dcal.data.pk import PKSampler
+from dcal.data.reid import ReIDRecord, training_labels
+from dcal.data.sightings import Sightings
+from dcal.distributed import Ranks
+from dcal.embedding import embed
+from dcal.errors import DCALError
+from dcal.evaluate import Evaluation, evaluate
+from dcal.model import DCAL
+from dcal.recipe import draw_seed, hold_out, hold_out_identities, preprocess_for
+from dcal.reid import Sides, joined_embeddings
+
+BATCH = 32  # photos of an evaluation's forward pass; its figures do not depend on it
+
+
+class Task(ABC):
+    """One run's data. `photos` are those to train on, `goal` the figure that chooses an epoch, `about` for the card."""
+
+    goal: str
+    photos: Samples
+    classes: tuple[str, ...]  # names in the order of the logits, or none
+    num_classes: int
+    steps: int  # of the optimizer, every epoch
+    held_out: bool
+    about: str
+
+    @abstractmethod
+    def batches(self, epoch: int, shards: int) -> Int[Tensor, "steps shards photos"]:
+        """The indices of `photos` that every step of this epoch takes, shard by shard."""
+
+    @abstractmethod
+    def evaluate(self, ranks: Ranks, model: DCAL, split: str) -> dict[str, float | int]:
+        """Figures on the "test" split or on what was held out, "val": each process its share, all in every process."""
+
+    @abstractmethod
+    def contents(self) -> list[Any]:
+        """What must be the same in every process."""
+
+
+def open_task(config: TrainConfig) -> Task:
+    """The data of a run. Raises DCALError if they do not fill one batch."""
+    return ReIdentification(config) if config.task == "reid" else Recognition(config)
+
+
+class Recognition(Task):
+    """Labelled photos, each once an epoch in random order."""
+
+    goal = "top1"
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        data, test = (DATASETS[config.dataset](config.root, split) for split in ("train", "test"))
+        kept, held = hold_out(data.records, config.val_fraction, config.seed)
+        self.steps, self.held_out = len(kept) // config.batch_size, bool(held)
+        if self.steps == 0:
+            raise DCALError(
+                f"{len(kept)} training photos do not fill one batch of {config.batch_size}: lower batch_size"
+            )
+        preprocess = preprocess_for(config)
+        self.photos = Photos(kept, preprocess, augment=True, seed=config.seed)
+        self.judged = {"val": Photos(held, preprocess), "test": Photos(test.records, preprocess)}
+        self.classes, self.num_classes = data.classes, len(data.classes)
+        self.about = f"{data}. {test}. {data.terms}"
+
+    def batches(self, epoch: int, shards: int) -> Int[Tensor, "steps shards photos"]:
+        order = torch.Generator().manual_seed(draw_seed(self.config.seed, epoch))
+        chosen = torch.randperm(len(self.photos), generator=order)[: self.steps * self.config.batch_size]
+        return chosen.view(self.steps, shards, -1)
+
+    def evaluate(self, ranks: Ranks, model: DCAL, split: str) -> dict[str, float | int]:
+        own = share(ranks, self.judged[split])
+        found = evaluate(model, loader(own, self.config.workers)) if len(own) else None
+        return Evaluation.interleaved(present(ranks.gather(found))).summary()
+
+    def contents(self) -> list[Any]:
+        every = (self.photos, *self.judged.values())
+        return [(photo.path.name, label) for one in every for photo, label in zip(one.photos, one.labels, strict=True)]
+
+
+class ReIdentification(Task):
+    """Photos of identities in PK batches. With `also`, both data sets' identities are learned together.
+
+    Every epoch has as many steps as the shortest one of the run (how many PK batches an epoch has depends on its
+    draws), so that the learning rate follows from the step alone. Held out are identities of the first data set.
+    """
+
+    goal = "mAP"
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config, preprocess = config, preprocess_for(config)
+        kept: list[ReIDRecord] = []
+        labels: list[int] = []
+        said: list[str] = []
+        self.sides: dict[str, dict[str, Sides]] = {"test": {}, "val": {}}
+        for index, (name, root) in enumerate(config.sources):
+            train, query, gallery = (REID_DATASETS[name](root, split) for split in ("train", "query", "gallery"))
+            own, held = hold_out_identities(train.records, 0.0 if index else config.val_fraction, config.seed)
+            labels += [max(labels, default=-1) + 1 + label for label in training_labels(own)]
+            kept += own
+            self.sides["test"][f"{name}_" if index else ""] = Sides(query.records, gallery.records)
+            if held:
+                self.sides["val"][""] = Sides(held, held)
+            said += [f"{train}.", f"{query}.", f"{gallery}.", train.terms]
+        self.held_out = bool(self.sides["val"])
+        self.photos = Sightings(kept, preprocess, labels, augment=True, seed=config.seed)
+        self.sampler = PKSampler(labels, config.batch_size // config.instances, config.instances, config.seed)
+        self.steps = min(len(self.sampler.epoch(epoch).batches) for epoch in range(config.epochs))
+        self.classes, self.num_classes, self.about = (), max(labels) + 1, " ".join(said)
+
+    def batches(self, epoch: int, shards: int) -> Int[Tensor, "steps shards photos"]:
+        size = self.config.batch_size // shards
+        if size % self.config.instances or size == self.config.instances:
+            raise DCALError(
+                f"a shard of {size} photos cannot hold two identities or more of {self.config.instances} photos each, "
+                f"which the triplet loss compares: {shards} shards need a batch_size that is a multiple of "
+                f"{shards * self.config.instances}, and twice that at least"
+            )
+        return torch.tensor(self.sampler.epoch(epoch).batches[: self.steps]).view(self.steps, shards, size)
+
+    def evaluate(self, ranks: Ranks, model: DCAL, split: str) -> dict[str, float | int]:
+        found: dict[str, float | int] = {}
+        for prefix, sides in self.sides[split].items():
+            photos = Sightings(sides.photos, self.photos.preprocess)
+            own, training = share(ranks, photos), model.training
+            model.eval()
+            part = embed(model, (images for images, _ in loader(own, self.config.workers))) if len(own) else None
+            model.train(training)
+            judged = sides.judge(joined_embeddings(present(ranks.gather(part))))
+            found |= {prefix + name: value for name, value in judged.summary().items()}
+        return found
+
+    def contents(self) -> list[Any]:
+        judged = [(name, side) for split in self.sides.values() for name, side in split.items()]
+        own = [(photo.path.name, label) for photo, label in zip(self.photos.photos, self.photos.labels, strict=True)]
+        return own + [(name, record.path.name, record.identity) for name, side in judged for record in side.photos]
+
+
+def share(ranks: Ranks, photos: Samples) -> Subset[tuple[Tensor, int]]:
+    """This process's part of the photos: every `world`-th one."""
+    return Subset(photos, range(ranks.rank, len(photos), ranks.world))
+
+
+def loader(photos: Subset[tuple[Tensor, int]], workers: int) -> DataLoader[tuple[Tensor, int]]:
+    return DataLoader(photos, batch_size=BATCH, num_workers=workers)
+
+
+def present(parts: Sequence[Any]) -> list[Any]:
+    """Those of the processes' parts that there are: a process without photos has none."""
+    return [part for part in parts if part is not None]
