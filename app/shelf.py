@@ -26,11 +26,16 @@ class Shelf:
                 f"no checkpoint lies below {self.folder}: train one (dcal train) or name another folder (--checkpoints)"
             )
 
-    def names(self) -> list[str]:
-        """Their names by alphabet, but first one that has most to show: a classifier with all branches, if there is."""
+    def names(self, task: str | None = None) -> list[str]:
+        """Their names by alphabet, but first one that has most to show: a classifier with all branches, if there is.
+
+        With `task` ("fgvc", "reid") only those of that task, as far as their configurations can be read.
+        """
         found = sorted(
             path.parent.name for path in self.folder.glob("*/config.json") if not path.parent.name.startswith(".")
         )
+        if task is not None:
+            found = [name for name in found if (config := self._readable(name)) is not None and config.task == task]
         first = min(found, key=self._little_to_show, default="")
         return sorted(found, key=lambda name: (name != first, name))
 

@@ -18,10 +18,11 @@ from PIL import Image
 
 import dcal
 from app import demo, page, words
-from app.explorer import NOT_UPLOADED, Explorer
+from app.explorer import Explorer
 from app.gestures import PAUSE, PLAY, Gestures
 from app.records import Entry, Records, size
 from app.shelf import Shelf
+from app.visit import NOT_UPLOADED
 from dcal import draw
 
 SIZE = (96, 64)  # 6 × 4 patches

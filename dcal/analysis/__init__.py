@@ -4,10 +4,11 @@
 are functions of maps and may be used on any.
 """
 
+from dcal.analysis.difference import OnPart, on_part
 from dcal.analysis.erasure import area, deletion_insertion, filled, patch_order
 from dcal.analysis.localisation import energy_inside, localisation, part_hits, pointing_game
 from dcal.analysis.maps import centre_map, model_maps, random_map
-from dcal.analysis.places import Places, box_centres, box_cover, part_patches, places_of
+from dcal.analysis.places import Places, box_centres, box_cover, part_patches, places_of, region_cover
 from dcal.analysis.results import Analysis, analyse
 from dcal.analysis.sanity import cascade, rank_correlation
 from dcal.analysis.summary import summary
@@ -15,6 +16,7 @@ from dcal.study import Study
 
 __all__ = [
     "Analysis",
+    "OnPart",
     "Places",
     "Study",
     "analyse",
@@ -28,6 +30,7 @@ __all__ = [
     "filled",
     "localisation",
     "model_maps",
+    "on_part",
     "part_hits",
     "part_patches",
     "patch_order",
@@ -35,5 +38,6 @@ __all__ = [
     "pointing_game",
     "random_map",
     "rank_correlation",
+    "region_cover",
     "summary",
 ]

@@ -3,15 +3,17 @@
 from dcal.draw.colour import COLORMAPS, DIVERGING, colour, difference, shared_scale
 from dcal.draw.legend import bar, decimal, label, percent, under
 from dcal.draw.overlay import mark, overlay, photo, selection, surround
-from dcal.draw.pair import PAIR_SIDE, pair, partners, patch_on_pair
+from dcal.draw.pair import LINKS, PAIR_SIDE, PARTNERS, pair, partners, patch_on_pair
 from dcal.draw.placement import MAX_SIDE, drawn_size, patch_at, patch_centre
 from dcal.draw.sheet import beside, columns_for, figure, grid, png, strip, tile, tile_at, webp
 
 __all__ = [
     "COLORMAPS",
     "DIVERGING",
+    "LINKS",
     "MAX_SIDE",
     "PAIR_SIDE",
+    "PARTNERS",
     "bar",
     "beside",
     "colour",

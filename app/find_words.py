@@ -1,0 +1,183 @@
+"""What the pages on re-identification say: who was found, what that is worth, and why it matched."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.galleries import Collection
+from app.words import plain
+from dcal import Evidence
+from dcal.analysis import OnPart
+from dcal.data.yard import YardRecord
+from dcal.draw import LINKS, PARTNERS, decimal, percent
+from dcal.gallery import Hit, Item, Known, Ranking
+
+EMPTY = "Choose one of the pictures below, or upload a crop of your own."
+NOTHING_OPEN = "Click a picture of the ranking to see what made it match."
+NO_CHECKPOINT = (
+    "No re-identification checkpoint lies here. Train one with `dcal train --task reid --dataset yard`, and embed a "
+    "gallery for it with `dcal index build`."
+)
+ONE_BRANCH = "This checkpoint was trained without global-local cross-attention: SA is the only branch."
+BRANCHES = {"SA + GLCA": "fused", "SA": "sa", "GLCA": "glca"}
+BRANCH_SAYS = {
+    "sa": "By the class token of the backbone: patches count as the rollout of its attention says.",
+    "glca": "By the patches that GLCA selected and the class token, after they asked all others once more.",
+}
+# What one of two twins has and the other has not (the yard's own list; see dcal.data.render.detail).
+PARTS = {
+    "aerial": "a long rod aerial",
+    "air unit": "a cooler on its roof",
+    "beacon": "an amber warning lamp on its roof",
+    "bonnet stripes": "stripes over its front",
+    "bull bar": "a chromed hoop before its grille",
+    "decal": "a sign on one flank",
+    "dent": "a dent in one flank",
+    "door": "a front door of another colour",
+    "flank stripe": "a stripe along one flank",
+    "fog lamp": "a yellow fog lamp on one side",
+    "front bumper": "a front bumper in grey primer",
+    "fuel flap": "a fuel flap of another colour",
+    "ladder": "a ladder on its roof",
+    "lamp bar": "four round lamps on its roof's edge",
+    "mirror": "one mirror with a cap of another colour",
+    "rear bumper": "a rear bumper in grey primer",
+    "roof bars": "two bars across its roof",
+    "roof box": "a luggage box on its roof",
+    "scratch": "a long scratch along one flank",
+    "spoiler": "a spoiler",
+    "sticker": "a sign on its tail",
+    "tail lamp": "one tail lamp with a white cover",
+    "wheel cover": "one wheel without its cover",
+    "window": "rear windows of one side covered with foil",
+}
+
+
+class Verdict(NamedTuple):
+    """How a hit is marked: a CSS class, a sign, and a word; never by colour alone."""
+
+    kind: str
+    sign: str
+    text: str
+
+
+def verdict(collection: Collection, known: Known, hit: Hit) -> Verdict:
+    if hit.verdict == "match":
+        return Verdict("right", "✓", "right")
+    if hit.verdict == "junk":
+        return Verdict("left-out", "∅", "left out")
+    if hit.verdict is None:
+        return Verdict("open", "", "")
+    record = collection.known(hit.item)
+    twin = record is not None and str(record.twin) == known.identity
+    return Verdict("wrong", "✗", "its twin" if twin else "wrong")
+
+
+def who(collection: Collection, item: Item) -> tuple[str, ...]:
+    """Whom a picture shows, and by which camera, as far as that is known."""
+    named = () if item.identity is None else (f"{collection.noun} {item.identity}",)
+    return named if item.camera is None else (*named, f"camera {item.camera}")
+
+
+def hit_said(rank: str, who: tuple[str, ...], similarity: float, text: str) -> str:
+    place = "Left out of the ranking" if rank == "–" else f"Rank {rank}"
+    return ", ".join((place, *who, f"similarity {similarity:.3f}", *([text] if text and rank != "–" else [])))
+
+
+def query(collection: Collection, known: Known) -> str:
+    """Who is looked for, in a line."""
+    if known.path is None:
+        return "**Your own crop.** Nobody knows whom it shows, so nothing is marked as right or wrong."
+    item = collection.item(known.path)
+    line = f"**Query: {plain(', '.join(who(collection, item)))}**"
+    record = collection.known(item)
+    return line if record is None else f"{line} · {record.label} · its twin is {collection.noun} {record.twin}"
+
+
+def worth(collection: Collection, ranking: Ranking) -> str:
+    """What a ranking is worth: how many are right, where the first one stands, the average precision."""
+    among, noun, shown = f"{ranking.candidates:,} pictures", collection.noun, len(ranking.hits)
+    if not shown:
+        return "No picture is left to be ranked: admit more cameras or models."
+    if ranking.matches is None:
+        return f"The {shown} nearest of {among}, by the cosine of the two embeddings."
+    if ranking.ap is None or ranking.first is None:
+        return f"None of the {among} shows this {noun} by another camera: nothing can be right here.{_junk(ranking)}"
+    right = sum(hit.verdict == "match" for hit in ranking.hits)
+    one = ranking.matches == 1
+    found = f"The only picture of this {noun} by another camera" if one else f"The first picture of this {noun}"
+    place = "comes **first**" if ranking.first == 1 else f"stands at **rank {ranking.first}**"
+    others = "" if one else f" {right} of the {shown} shown are right; there are {ranking.matches} by other cameras."
+    return (
+        f"{found} {place} among {among}.{others} "
+        f"**Average precision {ranking.ap:.1%}** (100% if all right ones came before any other).{_junk(ranking)}"
+    )
+
+
+def _junk(ranking: Ranking) -> str:
+    """What ∅ means, where it occurs."""
+    if not any(hit.verdict == "junk" for hit in ranking.hits):
+        return ""
+    return " ∅ marks what is neither: the same by the query's own camera, or somebody whom nobody knows."
+
+
+def why(hit: Hit, branch: str, evidence: Evidence) -> str:
+    """One sentence on the two maps and the lines."""
+    place = "Left out of the ranking" if hit.rank is None else f"Rank {hit.rank}"
+    return (
+        f"**{place}: similarity {evidence.similarity:.3f}** ({branch_name(branch)}). Colours say how much each patch "
+        f"adds to it, {decimal(evidence.similarity)} in all on either side; lines join the {LINKS} pairs of patches "
+        "that add most. *Click a patch of the query, on the left, to see what it found.*"
+    )
+
+
+def partner(row: int, column: int, branch: str, found: np.ndarray, similarity: float) -> str:
+    """One sentence on what one patch found, `found`; row and column count from 0."""
+    added = float(found.sum())
+    share = f", {percent(added / similarity)} of the similarity" if similarity > 0 else ""
+    return (
+        f"**Row {row + 1}, column {column + 1} of the query** ({branch_name(branch)}). What the outlined patch found "
+        f"in the match: its pairs add {decimal(added)}{share}; lines lead to the {PARTNERS} patches that it found "
+        "most of."
+    )
+
+
+def by_branch(branch: str, evidence: Evidence) -> str:
+    return f"**{branch_name(branch)}: {evidence.similarity:.3f}.** {BRANCH_SAYS[branch]}"
+
+
+def branch_name(branch: str) -> str:
+    return next(name for name, key in BRANCHES.items() if key == branch)
+
+
+def difference(query: YardRecord, match: YardRecord, shares: tuple[OnPart | None, OnPart | None], branch: str) -> str:
+    """In what part twins differ, whether it can be seen here, and how much of the evidence lies on it.
+
+    `shares`: of the query's map and of the match's, None where the camera cannot see the part.
+    """
+    owner, other = (query.identity, query.twin) if query.present else (query.twin, query.identity)
+    part = PARTS.get(query.differs, query.differs)
+    twins = query.twin == match.identity
+    text = (
+        f"**These two are twins**: the same {query.label} but for one part. "
+        if twins
+        else f"**What tells this vehicle from its twin, vehicle {query.twin}.** "
+    ) + f"Vehicle {owner} has {part}; vehicle {other} has not."
+    seen = [(side, share) for side, share in zip(("the query", "the match"), shares, strict=True) if share is not None]
+    if not seen:
+        return f"{text} Neither camera can see that place."
+    where = " and ".join(side for side, _ in seen)
+    text += f" That place is surrounded in {where}" + ("." if len(seen) == 2 else "; the other camera cannot see it.")
+    parts = [
+        f"of {side}'s evidence **{percent(share.map)}** lies there, on {percent(share.view)} of what the model sees"
+        for side, share in seen
+    ]
+    return f"{text} By {branch_name(branch)}, {'; '.join(parts)}."
+
+
+def metrics(values: dict[str, Any]) -> list[str]:
+    """What was measured of a re-identification checkpoint, in short."""
+    names = {"mAP": "mAP", "rank1": "rank-1"}
+    return [f"{shown} {values[key]:.1%}" for key, shown in names.items() if isinstance(values.get(key), float)]
