@@ -14,18 +14,24 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import Progress, TaskID, track
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from dcal.analysis import analyse, summary
+from dcal.analysis import analyse, summary, twin_summary, twins
 from dcal.analysis.results import Watch
 from dcal.checkpoint import fingerprint, load_checkpoint
-from dcal.data import DATASETS
-from dcal.data.photos import Photos
+from dcal.data import DATASETS, REID_DATASETS
+from dcal.data.photos import Photos, Samples
+from dcal.data.sightings import Sightings
+from dcal.data.yard import YardRecord
+from dcal.embedding import embed
 from dcal.errors import DCALError
 from dcal.evaluate import evaluate
 from dcal.figures import figures
 from dcal.model import DCAL
 from dcal.recipe import find_device
+from dcal.reid import Sides, intervals, ranked_figures
+from dcal.retrieval import Reranking
 from dcal.run import command, hardware
 from dcal.study import EvalConfig
 
@@ -35,34 +41,79 @@ FIGURES, ANALYSIS = "evaluation.json", "analysis.json"
 def measure(config: EvalConfig) -> tuple[dict[str, Any], list[str]]:
     """(the record of one evaluation, JSON-ready; sentences on where it was written, or why it was not).
 
-    The record: `checkpoint`, `fingerprint`, `dataset`, the keys of `figures`, `command`, `torch`, `hardware`, `seconds`
-    and, if asked for, `analysis`, which has the keys of `dcal.analysis.summary`. Files hold the same, the analysis in
+    The record: `checkpoint`, `fingerprint`, `dataset`, the keys of `figures` (Re-ID: `ranked_figures`), `command`,
+    `torch`, `hardware`, `seconds` and, if asked for, `analysis`, which has the keys of `dcal.analysis.summary` (Re-ID:
+    `twin_summary`). Files hold the same, the analysis in
     one of its own, so that a quick evaluation does not replace it. Raises DCALError, before anything is computed, for
     an unknown device, an `out` that cannot be made, and a checkpoint of another task or with other classes.
     """
     folder = results_folder(config)
     device = find_device(config.device)
-    data = DATASETS[config.dataset](config.data_root, "test")
-    model = load_checkpoint(config.checkpoint)
-    check_fit(model, config, data.classes)
-    about = {"checkpoint": config.checkpoint, "fingerprint": fingerprint(model), "dataset": str(data)}
+    job = (Searching if config.task == "reid" else Naming)(config)
+    about = {"checkpoint": config.checkpoint, "fingerprint": fingerprint(job.model), "dataset": job.dataset}
     how = {"command": command(config, "eval"), "torch": torch.__version__, "hardware": hardware(device)}
-    model.to(device)
+    job.model.to(device)
 
     began = time.perf_counter()
-    loader = DataLoader(
-        Photos(data.records, model.config.preprocess), batch_size=config.batch_size, num_workers=config.workers
-    )
-    found = figures(evaluate(model, track(loader, "photos", **quiet_bar())), data.classes)
-    record = {**about, **found, **how, "seconds": round(time.perf_counter() - began, 1)}
+    record = {**about, **job.figures(), **how, "seconds": round(time.perf_counter() - began, 1)}
     said = [keep(record, folder, FIGURES)]
     if config.analysis:
         began = time.perf_counter()
         with Progress(**quiet_bar()) as progress:
-            study = analyse(model, data.records, config.study, config.batch_size, config.workers, watch(progress))
-        record["analysis"] = {**summary(study), "seconds": round(time.perf_counter() - began, 1)}
+            analysis = job.analysis(watch(progress))
+        record["analysis"] = {**analysis, "seconds": round(time.perf_counter() - began, 1)}
         said.append(keep({**about, **how, **record["analysis"]}, folder, ANALYSIS))
     return record, said
+
+
+class Naming:
+    """FGVC: is the class answered right?"""
+
+    def __init__(self, config: EvalConfig) -> None:
+        self.config, self.data = config, DATASETS[config.dataset](config.root, "test")
+        self.model = load_checkpoint(config.checkpoint)
+        check_task(self.model, config)
+        check_classes(self.model, config, self.data.classes)
+        self.dataset = str(self.data)
+
+    def figures(self) -> dict[str, Any]:
+        loader = batches(self.config, Photos(self.data.records, self.model.config.preprocess))
+        return figures(evaluate(self.model, track(loader, "photos", **quiet_bar())), self.data.classes)
+
+    def analysis(self, tell: Watch) -> dict[str, Any]:
+        config = self.config
+        return summary(analyse(self.model, self.data.records, config.study, config.batch_size, config.workers, tell))
+
+
+class Searching:
+    """Re-ID: does the same identity come first?"""
+
+    def __init__(self, config: EvalConfig) -> None:
+        self.config = config
+        kind = REID_DATASETS[config.dataset]
+        self.query, self.gallery = (kind(config.root, split) for split in ("query", "gallery"))
+        self.sides = Sides(self.query.records, self.gallery.records)
+        self.model = load_checkpoint(config.checkpoint)
+        check_task(self.model, config)
+        self.dataset = f"{self.query}. {self.gallery}"
+
+    def figures(self) -> dict[str, Any]:
+        loader = batches(self.config, Sightings(self.sides.photos, self.model.config.preprocess))
+        self.found = embed(self.model, (images for images, _ in track(loader, "photos", **quiet_bar())))
+        seed = self.config.study.seed
+        record = ranked_figures(self.sides.judge(self.found), self.sides, self.query.names, seed)
+        if self.config.rerank:
+            again = self.sides.judge(self.found, rerank=Reranking())
+            record["reranked"] = {**again.summary(), "intervals": intervals(again, seed)}
+        return record
+
+    def analysis(self, tell: Watch) -> dict[str, Any]:
+        records = [record for record in self.sides.photos if isinstance(record, YardRecord)]  # all: EvalConfig says so
+        return twin_summary(twins(self.model, records, self.found, tell), self.config.study.seed)
+
+
+def batches(config: EvalConfig, photos: Samples) -> DataLoader[tuple[Tensor, int]]:
+    return DataLoader(photos, batch_size=config.batch_size, num_workers=config.workers)
 
 
 def results_folder(config: EvalConfig) -> Path | None:
@@ -95,11 +146,18 @@ def keep(values: Mapping[str, Any], folder: Path | None, name: str) -> str:
     return f"written: {folder / name}"
 
 
-def check_fit(model: DCAL, config: EvalConfig, classes: Sequence[str]) -> None:
-    """Raises DCALError unless the checkpoint is of the task asked for and knows the data set's classes."""
+def check_task(model: DCAL, config: EvalConfig) -> None:
+    """Raises DCALError unless the checkpoint is of the task asked for."""
+    if model.config.task != config.task:
+        raise DCALError(
+            f"{config.checkpoint} was trained for task {model.config.task!r}, not {config.task!r}: "
+            f"use --task {model.config.task}"
+        )
+
+
+def check_classes(model: DCAL, config: EvalConfig, classes: Sequence[str]) -> None:
+    """Raises DCALError unless the checkpoint knows the data set's classes."""
     own = model.config
-    if own.task != config.task:
-        raise DCALError(f"{config.checkpoint} was trained for task {own.task!r}, not {config.task!r}")
     if own.classes != tuple(classes):
         raise DCALError(
             f"{config.checkpoint} knows {own.num_classes} classes ({few(own.classes)}), the data set has "

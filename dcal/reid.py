@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dcal.data.reid import ReIDRecord
 from dcal.embedding import Embeddings
 from dcal.evaluate import interleaved
+from dcal.intervals import mean_interval
 from dcal.retrieval import STANDARD, Protocol, Quality, Reranking, evaluate_features
 
 PREFIXES = {"joined": "", "sa": "sa_", "glca": "glca_"}  # of the figures' names
+HARDEST = 10  # identities that are listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,56 @@ class Sides:
                 for branch, values in found.branches().items()
             }
         )
+
+
+def ranked_figures(found: Ranked, sides: Sides, names: dict[int, str], seed: int = 0) -> dict[str, Any]:
+    """All figures of one evaluation, JSON-ready; shares are fractions.
+
+    `Ranked.summary`'s keys; `intervals` under the same keys; `per_camera`, the means over each camera's queries;
+    `hardest`, the identities with the lowest mean AP. The last two are by the joined embedding. `names` maps identities
+    to what the data set's files call them.
+    """
+    whole = found.qualities["joined"]
+    counted = np.flatnonzero(whole.matches > 0)
+    identities = np.array([record.identity for record in sides.query])[counted]
+    cameras = np.array([record.camera for record in sides.query])[counted]
+    ap, first = whole.ap[counted], whole.hits[counted, 0]
+    of_identity = sorted((float(ap[identities == own].mean()), int(own)) for own in np.unique(identities))
+    return {
+        **found.summary(),
+        "intervals": intervals(found, seed),
+        "per_camera": [
+            {
+                "camera": int(own),
+                "queries": int(here.sum()),
+                "mAP": float(ap[here].mean()),
+                "rank1": float(first[here].mean()),
+            }
+            for own in np.unique(cameras)
+            for here in [cameras == own]
+        ],
+        "hardest": [
+            {"identity": names[own], "queries": int((identities == own).sum()), "mAP": mean}
+            for mean, own in of_identity[:HARDEST]
+        ],
+    }
+
+
+def intervals(found: Ranked, seed: int) -> dict[str, list[float]]:
+    """The 95 % interval of every share in `Ranked.summary`, under its name: queries drawn again with replacement.
+
+    A query without a match is none to draw. Queries of one identity are alike, so the truth is somewhat wider.
+    """
+    wide: dict[str, list[float]] = {}
+    for branch, quality in found.qualities.items():
+        counted = quality.matches > 0
+        columns = {"mAP": quality.ap, "mINP": quality.inp}
+        columns |= {f"rank{k}": quality.hits[:, k - 1] for k in (1, 5, 10) if k <= quality.hits.shape[1]}
+        for name, values in columns.items():
+            low, high = mean_interval(values[counted].astype(np.float64), seed)
+            if not np.isnan(low):  # one query has no spread
+                wide[PREFIXES[branch] + name] = [low, high]
+    return wide
 
 
 def joined_embeddings(parts: Sequence[Embeddings]) -> Embeddings:

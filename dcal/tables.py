@@ -10,7 +10,9 @@ from rich.table import Table
 
 from dcal.analysis.maps import CONTROLS
 from dcal.analysis.summary import beats
+from dcal.analysis.twins import TITLES as TWIN_TITLES
 
+WAYS = {"joined": "SA and GLCA joined", "fused": "mean of the branches", "sa": "SA", "glca": "GLCA"}
 HEADINGS = {
     "pointing": "pointing game ↑",
     "energy": "energy in box ↑",
@@ -23,6 +25,9 @@ HEADINGS = {
 def evaluation_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
     """What `dcal eval` shows of a record of `dcal.measure`."""
     yield f"{record['checkpoint']} on {record['dataset']}"
+    if "mAP" in record:
+        yield from ranking_tables(record)
+        return
     yield accuracy_table(record)
     worst = sorted((own for own in record["per_class"] if own["n"]), key=lambda own: own["accuracy"])[:5]
     yield "hardest classes: " + ", ".join(f"{own['class']} {own['accuracy']:.0%} of {own['n']}" for own in worst)
@@ -40,6 +45,50 @@ def accuracy_table(record: Mapping[str, Any]) -> Table:
             shares = (share(record[key], *record["intervals"][key]) for key in (f"{prefix}top1", f"{prefix}top5"))
             table.add_row(name, *shares, f"{record[f'{prefix}ece']:.3f}")
     return table
+
+
+def ranking_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Each branch's mAP, mINP and CMC with their 95 % intervals, by camera, the hardest identities, the twins."""
+    yield ranking_table(record)
+    if "reranked" in record:
+        yield "\nafter k-reciprocal re-ranking"
+        yield ranking_table(record["reranked"])
+    own = (f"{c['camera']}: {c['mAP']:.1%} of {c['queries']}" for c in record["per_camera"])
+    yield "mAP by the query's camera: " + ", ".join(own)
+    yield "hardest identities: " + ", ".join(
+        f"{own['identity']} (AP {own['mAP']:.1%})" for own in record["hardest"][:5]
+    )
+    if "analysis" in record:
+        yield from twin_tables(record["analysis"])
+
+
+def ranking_table(record: Mapping[str, Any]) -> Table:
+    counted = record["queries"] - record["skipped"]
+    without = f", {record['skipped']} more have no match" if record["skipped"] else ""
+    table = plain_table(f"{counted} queries{without}", "mAP", "mINP", "rank-1", "rank-5", "rank-10")
+    for prefix, name in (
+        ("", "SA and GLCA joined" if "glca_mAP" in record else "embedding"),
+        ("sa_", "SA"),
+        ("glca_", "GLCA"),
+    ):
+        if f"{prefix}mAP" in record and (prefix != "sa_" or "glca_mAP" in record):
+            keys = (prefix + key for key in ("mAP", "mINP", "rank1", "rank5", "rank10"))
+            table.add_row(name, *(share(record[key], *record["intervals"][key]) for key in keys))
+    return table
+
+
+def twin_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """How often twins are told apart, and how dense every map lies on the part in which they differ."""
+    yield f"\n{analysis['pairs']} pairs of twins; {analysis['pictures']} pictures show the part in which they differ"
+    table = plain_table("nearer to itself than to its twin (guessing: 0.5)", "share")
+    for name, own in analysis["told_apart"].items():
+        table.add_row(WAYS[name], cell(own, "", True))
+    yield table
+    table = plain_table("how dense on that part (evenly over the vehicle: 1)", "density")
+    for name, own in analysis["density"].items():
+        kind, _, branch = name.partition("/")
+        table.add_row(TWIN_TITLES[kind] + (f", {WAYS[branch]}" if branch else ""), cell(own, "", True))
+    yield table
 
 
 def analysis_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:

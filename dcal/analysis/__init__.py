@@ -12,6 +12,7 @@ from dcal.analysis.places import Places, box_centres, box_cover, part_patches, p
 from dcal.analysis.results import Analysis, analyse
 from dcal.analysis.sanity import cascade, rank_correlation
 from dcal.analysis.summary import summary
+from dcal.analysis.twins import Twins, twin_summary, twins
 from dcal.study import Study
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "OnPart",
     "Places",
     "Study",
+    "Twins",
     "analyse",
     "area",
     "box_centres",
@@ -40,4 +42,6 @@ __all__ = [
     "rank_correlation",
     "region_cover",
     "summary",
+    "twin_summary",
+    "twins",
 ]

@@ -1,0 +1,158 @@
+"""Telling twins apart: does a model look at the part in which two vehicles of the yard differ?
+
+Twins share everything but one part, and every picture's mask marks that part (or the place where the other one has it).
+So the right place to look is known exactly, which no photographs can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32
+from PIL import Image
+
+from dcal.analysis.maps import centre_map
+from dcal.analysis.results import Watch
+from dcal.analysis.summary import mean_of
+from dcal.data.yard import YardRecord
+from dcal.embedding import Embeddings
+from dcal.errors import DCALError
+from dcal.inspection import inspect
+from dcal.match import explain_match
+from dcal.model import DCAL
+from dcal.record import Inspection
+
+Values = Float[np.ndarray, " pairs"]
+TITLES = {
+    "same": "evidence that two pictures of one vehicle match",
+    "twin": "evidence that a vehicle matches its twin",
+    "rollout": "rollout after the last layer (the SA map)",
+    "glca": "GLCA map",
+    "centre": "control: centre prior",
+}
+
+
+@dataclass(frozen=True)
+class Twins:
+    """One number per pair of twins; nan where no two cameras see the part.
+
+    `told_apart`, by way of comparing: of all (query, camera) in which the part shows, the share where the vehicle's own
+    picture is nearer than its twin's by the same camera; guessing gives 0.5, and equal distances count half. `density`,
+    by map and branch ("same/sa"): how much denser the map lies on the differing part than on the vehicle as a whole;
+    a map spread evenly over the vehicle gives 1.
+    """
+
+    told_apart: dict[str, Values]
+    density: dict[str, Values]
+    pictures: int  # in which the part shows, of all pairs
+
+
+def twins(
+    model: DCAL, records: Sequence[YardRecord], found: Embeddings, watch: Watch = lambda what, done, total: None
+) -> Twins:
+    """Both measures on pictures of whole pairs, `found` being their embeddings in the same order.
+
+    Raises DCALError for a model in training mode and for pictures of vehicles without their twins.
+    """
+    pairs = pairs_of(records)
+    told: dict[str, list[float]] = {}
+    dense: dict[str, list[float]] = {}
+    pictures = 0
+    for done, own in enumerate(pairs, 1):
+        seen = {index: records[index] for index in own if records[index].visible}
+        pictures += len(seen)
+        for name, values in found.branches().items():
+            told.setdefault(name, []).append(told_apart(seen, values))
+        for name, value in densities(model, list(seen.values())).items():
+            dense.setdefault(name, []).append(value)
+        watch("pairs of twins", done, len(pairs))
+    return Twins(*({name: np.array(v) for name, v in table.items()} for table in (told, dense)), pictures)
+
+
+def pairs_of(records: Sequence[YardRecord]) -> list[list[int]]:
+    """The records' indices by pair of twins."""
+
+    def first_of(index: int) -> int:
+        return min(records[index].identity, records[index].twin)
+
+    pairs = [list(own) for _, own in groupby(sorted(range(len(records)), key=first_of), first_of)]
+    for own in pairs:
+        if len({records[index].identity for index in own}) != 2:
+            raise DCALError(f"vehicle {records[own[0]].identity} is there without its twin {records[own[0]].twin}")
+    return pairs
+
+
+def told_apart(seen: dict[int, YardRecord], values: Float32[np.ndarray, "n d"]) -> float:
+    """The share of (query, other camera) where the vehicle is nearer to itself than to its twin; nan without any."""
+    place = {(record.identity, record.camera): index for index, record in seen.items()}
+    won = []
+    for index, record in seen.items():
+        for camera in {camera for _, camera in place} - {record.camera}:
+            same, other = place.get((record.identity, camera)), place.get((record.twin, camera))
+            if same is not None and other is not None:
+                own, twin = values[index] @ values[same], values[index] @ values[other]
+                won.append(0.5 if own == twin else float(own > twin))
+    return float(np.mean(won)) if won else np.nan
+
+
+def densities(model: DCAL, records: Sequence[YardRecord]) -> dict[str, float]:
+    """The mean density of every map on the differing part, over the pictures of one pair of twins."""
+    looked = [inspect(model, record.path) for record in records]
+    parts = [part_shares(record, seen) for record, seen in zip(records, looked, strict=True)]
+    found: dict[str, list[float]] = {}
+
+    def add(name: str, values: Float[np.ndarray, "rows cols"], own: tuple[np.ndarray, np.ndarray]) -> None:
+        found.setdefault(name, []).append(density(values, *own))
+
+    for one, record in enumerate(records):
+        add("rollout", looked[one].sa_map, parts[one])
+        if (glca := looked[one].glca_map) is not None:
+            add("glca", glca, parts[one])
+        add("centre", centre_map(looked[one].layout).reshape(parts[one][0].shape), parts[one])
+        for two, other in enumerate(records):
+            if other.camera == record.camera:
+                continue
+            match = explain_match(model, looked[one], looked[two])
+            kind = "same" if other.identity == record.identity else "twin"
+            for branch in ("fused", *match.branches):
+                add(f"{kind}/{branch}", match.evidence(branch).query_map, parts[one])
+    return {name: float(np.nanmean(values)) if values else np.nan for name, values in found.items()}
+
+
+def part_shares(
+    record: YardRecord, seen: Inspection
+) -> tuple[Float[np.ndarray, "rows cols"], Float[np.ndarray, "rows cols"]]:
+    """The shares of every patch that show (the differing part, the vehicle)."""
+    shares = []
+    for mask in (record.difference(), record.parts() > 0):
+        size = (seen.layout.cols, seen.layout.rows)
+        view = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX, box=seen.box)
+        shares.append(np.asarray(view, dtype=np.float64))
+    return shares[0], np.maximum(shares[1], shares[0])  # where the part is missing, its place may lie beside the body
+
+
+def density(
+    values: Float[np.ndarray, "rows cols"],
+    part: Float[np.ndarray, "rows cols"],
+    vehicle: Float[np.ndarray, "rows cols"],
+) -> float:
+    """(the map's sum on the part / on the vehicle) / (the part's area / the vehicle's); nan where the part is not."""
+    on_vehicle, area = (values * vehicle).sum(), part.sum() / vehicle.sum()
+    return float((values * part).sum() / on_vehicle / area) if on_vehicle != 0 and area > 0 else np.nan
+
+
+def twin_summary(found: Twins, seed: int) -> dict[str, Any]:
+    """JSON-ready: {pairs, pictures, told_apart, density}, the latter two as {name: {mean, low, high}}.
+
+    The 95 % interval is the bootstrap's over pairs of twins.
+    """
+    return {
+        "pairs": len(next(iter(found.told_apart.values()))),
+        "pictures": found.pictures,
+        "told_apart": {name: mean_of(values, seed) for name, values in found.told_apart.items()},
+        "density": {name: mean_of(values, seed) for name, values in found.density.items()},
+    }
