@@ -6,6 +6,7 @@ from dcal.checkpoint import load_checkpoint as load
 from dcal.checkpoint import save_checkpoint as save
 from dcal.config import ABLATIONS, ModelConfig, branches
 from dcal.errors import CheckpointError, DCALError, PictureError
+from dcal.gallery import Gallery, Item, Known, Ranking, open_gallery, rank
 from dcal.inspection import inspect, reselect
 from dcal.loss import DCALLoss
 from dcal.match import Evidence, Match, explain_match
@@ -23,13 +24,17 @@ __all__ = [
     "DCALError",
     "DCALLoss",
     "Evidence",
+    "Gallery",
     "Inspection",
+    "Item",
+    "Known",
     "Match",
     "ModelConfig",
     "Output",
     "Picture",
     "PictureError",
     "Preprocess",
+    "Ranking",
     "branches",
     "class_relevance",
     "create_model",
@@ -37,7 +42,9 @@ __all__ = [
     "fingerprint",
     "inspect",
     "load",
+    "open_gallery",
     "random_matching",
+    "rank",
     "read_config",
     "read_metrics",
     "read_picture",

@@ -1,0 +1,109 @@
+"""A gallery on disk: a folder of items.csv, embeddings.safetensors and, where images could not be read, failed.csv."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from dcal.errors import DCALError, known
+from dcal.gallery.item import Item, Origin
+
+ITEMS, EMBEDDINGS, FAILED = "items.csv", "embeddings.safetensors", "failed.csv"
+COLUMNS = ("path", "identity", "camera")
+FORMAT = 1
+DTYPES = {"float32": np.float32, "float16": np.float16}  # half loses some 1e-4 of a cosine, and half the bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """What a gallery's folder holds. `images` is the image folder as it was written, for people: absolute or relative
+    to the gallery's folder."""
+
+    items: tuple[Item, ...]
+    embeddings: Float[np.ndarray, "n d"]
+    origin: Origin
+    images: Path
+
+
+def write_folder(folder: Path, stored: Stored, failed: Mapping[str, str], dtype: str = "float32") -> None:
+    """Write a gallery's three files into an existing folder; `failed` is path → why. Embeddings are kept as `dtype`.
+
+    Equal arguments give equal bytes. The caller puts the folder in its place when it is whole.
+    """
+    write_rows(folder / ITEMS, COLUMNS, ((item.path, item.identity or "", item.camera or "") for item in stored.items))
+    write_rows(folder / FAILED, ("path", "why"), sorted(failed.items()))
+    origin = stored.origin
+    about = {"format": FORMAT, "fingerprint": origin.fingerprint, "checkpoint": origin.checkpoint}
+    about |= {"images": stored.images.as_posix(), "layout": dict(origin.layout)}
+    about |= {"dtype": known("dtype", dtype, DTYPES), "paths": hash_of(item.path for item in stored.items)}
+    # one key, as several would come in an order of their own each time
+    save_file(
+        {"embeddings": np.ascontiguousarray(stored.embeddings, dtype=DTYPES[dtype])},
+        folder / EMBEDDINGS,
+        metadata={"gallery": json.dumps(about)},
+    )
+    (folder / EMBEDDINGS).chmod(0o644)  # safetensors writes for the owner alone
+
+
+def read_folder(folder: Path) -> Stored:
+    """What `write_folder` wrote. Raises DCALError, naming the file, for what is missing or does not fit together."""
+    lacking = [name for name in (ITEMS, EMBEDDINGS) if not (folder / name).is_file()]
+    if lacking:
+        raise DCALError(f"{folder} is no gallery: it lacks {' and '.join(lacking)}. Make one with dcal index build")
+    items, path = read_items(folder / ITEMS), folder / EMBEDDINGS
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about, embeddings = json.loads((file.metadata() or {})["gallery"]), file.get_tensor("embeddings")
+        if about["format"] != FORMAT:
+            raise DCALError(f"{path} has format {about['format']}; this release reads format {FORMAT}")
+        origin = Origin(about["fingerprint"], about["checkpoint"], dict(about["layout"]))
+        images, paths = Path(about["images"]), about["paths"]
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, OSError) as error:
+        raise DCALError(f"{path} is not a gallery's: {error!r}") from error
+    if paths != hash_of(item.path for item in items):
+        raise DCALError(
+            f"{folder / ITEMS} does not list the images of {EMBEDDINGS} in their order: identities and cameras may be "
+            "edited, paths and the order of the lines may not. Restore it, or build the gallery again"
+        )
+    if embeddings.shape != (len(items), origin.width):
+        raise DCALError(f"{path} holds {embeddings.shape}, its own description says {(len(items), origin.width)}")
+    return Stored(items, embeddings, origin, images)
+
+
+def hash_of(paths: Iterable[str]) -> str:
+    """SHA-256 of paths in their order."""
+    return hashlib.sha256("\0".join(paths).encode()).hexdigest()
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def read_items(path: Path) -> tuple[Item, ...]:
+    """The items of a CSV file with the columns path, identity, camera; empty cells are unknown."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            if missing := set(COLUMNS) - set(reader.fieldnames or ()):
+                raise DCALError(f"{path} lacks the columns {', '.join(sorted(missing))}")
+            return tuple(Item(row["path"], row["identity"] or None, row["camera"] or None) for row in reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DCALError(f"cannot read {path} as a CSV file in UTF-8: {error}") from error
+
+
+def relative(images: Path, folder: Path) -> Path:
+    """The image folder as a path from the gallery's folder, so that both can move together."""
+    return Path(os.path.relpath(images.resolve(), folder.resolve()))

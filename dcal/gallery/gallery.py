@@ -1,0 +1,167 @@
+"""What a gallery is, whatever engine holds it: images with embeddings, and the nearest of them to a query."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int64
+
+from dcal.checkpoint import fingerprint
+from dcal.errors import DCALError
+from dcal.gallery.exact import Ranked, cosines, rank_candidates, rounding, unit_rows
+from dcal.gallery.item import Item, Origin
+from dcal.gallery.labels import Exclusion, Labels
+from dcal.model import DCAL
+
+SPARE = 8  # candidates beyond those asked for, so that one look at the engine mostly settles the order
+NOTHING = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """The k nearest of q queries, best first, equals by index; −1 and NaN where fewer than k were left."""
+
+    indices: Int64[np.ndarray, "q k"]  # into the gallery's items
+    similarities: Float32[np.ndarray, "q k"]  # cosines
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What a search may find: the filters by name, and the images that they admit; None for no filter."""
+
+    cameras: tuple[str, ...] | None
+    identities: tuple[str, ...] | None
+    mask: Bool[np.ndarray, " n"] | None
+    size: int  # how many images are admitted
+
+
+class Gallery(ABC):
+    """Images and their embeddings under one checkpoint; engines differ in who keeps the embeddings and looks them up.
+
+    The answers are the same: an engine proposes candidates, and these are ranked here by cosines that are computed in
+    float64 and rounded once, so that they depend on nothing but the two embeddings.
+    """
+
+    origin: Origin
+    images: Path  # the folder that the items' paths start from
+
+    @property
+    @abstractmethod
+    def items(self) -> Sequence[Item]:
+        """The images, in the order that indices count."""
+
+    @abstractmethod
+    def rows(self, indices: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
+        """The embeddings of these images, of length 1."""
+
+    @abstractmethod
+    def similarities(self, embedding: Float[np.ndarray, " d"]) -> Float32[np.ndarray, " n"]:
+        """The cosine of one query with every image."""
+
+    @abstractmethod
+    def _candidates(
+        self, queries: Float32[np.ndarray, "q d"], count: int, choice: Choice
+    ) -> tuple[Int64[np.ndarray, "q count"], Float32[np.ndarray, "q count"]]:
+        """The `count` nearest of the admitted images by float32 inner product, best first; so many are there."""
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights that made the embeddings, as `dcal.fingerprint` gives it."""
+        return self.origin.fingerprint
+
+    @property
+    def width(self) -> int:
+        """d, of an embedding."""
+        return self.origin.width
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """Those that are there, in order: numbers by size, names by the alphabet."""
+        return self.labels.identities.names
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Those that are there, in order: numbers by size, names by the alphabet."""
+        return self.labels.cameras.names
+
+    @cached_property
+    def labels(self) -> Labels:
+        return Labels(self.items)
+
+    def photo(self, item: Item | int) -> Path:
+        """Where an image's file was when the gallery was built; whether it still is there is not looked at."""
+        return self.images / (item if isinstance(item, Item) else self.items[item]).path
+
+    def index_of(self, path: str) -> int | None:
+        """The index of the image with this path below the image folder; None if there is none."""
+        return self.labels.places.get(path)
+
+    def check_model(self, model: DCAL | str) -> None:
+        """Raises DCALError unless the embeddings are of this model, or of weights with this fingerprint."""
+        found = model if isinstance(model, str) else fingerprint(model)
+        if found != self.fingerprint:
+            raise DCALError(
+                f"the gallery was embedded by {self.origin.checkpoint} (weights {self.fingerprint[:12]}…), the model "
+                f"has the weights {found[:12]}…: load that checkpoint, or build the gallery again with this one"
+            )
+
+    def search(
+        self,
+        embeddings: Float[np.ndarray, "q d"],
+        k: int = 50,
+        *,
+        cameras: Collection[str] | None = None,
+        identities: Collection[str] | None = None,
+        exclude: Sequence[Exclusion] | None = None,
+    ) -> Hits:
+        """The k nearest images to each query by cosine, exactly, among those of `cameras` and of `identities`.
+
+        `exclude` holds one `Exclusion` for each query. Raises DCALError for embeddings of another width or that are not
+        finite, and for cameras and identities that the gallery does not have.
+        """
+        queries, choice = unit_rows("query embeddings", embeddings, self.width), self.choose(cameras, identities)
+        if k < 1 or (exclude is not None and len(exclude) != len(queries)):
+            given = "" if exclude is None else f", {len(exclude)} exclusions for {len(queries)} queries"
+            raise DCALError(f"k must be at least 1, and each query needs an exclusion if any has: got k = {k}{given}")
+        out = [NOTHING] * len(queries) if exclude is None else [self.labels.excluded(rule) for rule in exclude]
+        hits = Hits(np.full((len(queries), k), -1), np.full((len(queries), k), np.nan, dtype=np.float32))
+        waiting = np.arange(len(queries)) if choice.size else NOTHING
+        count = min(k + SPARE + max(map(len, out), default=0), choice.size)
+        while len(waiting):
+            unsettled = []
+            found, scores = self._candidates(queries[waiting], count, choice)
+            for row, candidates, least in zip(waiting, found, scores[:, -1], strict=True):
+                ranked = self._rank(queries[row], candidates, out[row], k, float(least))
+                hits.indices[row, : len(ranked.indices)] = ranked.indices
+                hits.similarities[row, : len(ranked.indices)] = ranked.similarities
+                if not ranked.certain and count < choice.size:
+                    unsettled.append(row)
+            waiting, count = np.array(unsettled, dtype=np.int64), min(2 * count, choice.size)
+        return hits
+
+    def choose(self, cameras: Collection[str] | None = None, identities: Collection[str] | None = None) -> Choice:
+        """Which images filters admit. Raises DCALError, listing the known ones, for a name that no image has."""
+        filters = ((self.labels.cameras, cameras), (self.labels.identities, identities))
+        masks = [column.are(wanted) for column, wanted in filters if wanted is not None]
+        mask = np.logical_and.reduce(masks) if masks else None
+        names = [None if wanted is None else tuple(wanted) for _, wanted in filters]
+        return Choice(names[0], names[1], mask, len(self) if mask is None else int(mask.sum()))
+
+    def _rank(
+        self,
+        query: Float32[np.ndarray, " d"],
+        candidates: Int64[np.ndarray, " m"],
+        left_out: Int64[np.ndarray, " e"],
+        k: int,
+        least: float,
+    ) -> Ranked:
+        exact = cosines(self.rows(candidates), query)
+        return rank_candidates(candidates, exact, left_out, k, least + 2 * rounding(self.width))

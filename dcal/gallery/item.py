@@ -1,0 +1,42 @@
+"""One image of a gallery, and where a gallery's embeddings are from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from dcal.errors import DCALError
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image: its path below the gallery's image folder, with forward slashes, and who it shows before which camera.
+
+    None where nobody knows. Names are text, also where they are numbers.
+    """
+
+    path: str
+    identity: str | None = None
+    camera: str | None = None
+
+    def __post_init__(self) -> None:
+        pure = PurePosixPath(self.path)
+        if not self.path or pure.is_absolute() or ".." in pure.parts:
+            raise DCALError(f"an image's path is relative to the gallery's image folder, got {self.path!r}")
+        if "" in (self.identity, self.camera):
+            raise DCALError(f"{self.path}: an identity or a camera that nobody knows is None, not empty")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which weights made a gallery's embeddings, and how these are laid out."""
+
+    fingerprint: str  # SHA-256 of the checkpoint's weights, dcal.fingerprint(model)
+    checkpoint: str  # its name, for people
+    layout: Mapping[str, int]  # branch → width of its part, in order: {"sa": 192, "glca": 192}
+
+    @property
+    def width(self) -> int:
+        """d, of an embedding."""
+        return sum(self.layout.values())

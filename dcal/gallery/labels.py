@@ -1,0 +1,84 @@
+"""Who is in a gallery and before which cameras, in a form that filters can count on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from dcal.data.dataset import first
+from dcal.data.listing import ordered
+from dcal.errors import DCALError
+from dcal.gallery.item import Item
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """What is no answer to one query: the image at `path`, and all images of `identity` by `camera` (both, or neither).
+
+    With the query's own path, identity and camera that is the standard protocol's rule.
+    """
+
+    path: str | None = None
+    identity: str | None = None
+    camera: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.identity is None) != (self.camera is None):
+            raise DCALError(f"leave out an identity by a camera: got {self.identity!r} by {self.camera!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One label of every image: its number among `names`, −1 where nobody knows it."""
+
+    what: str
+    names: tuple[str, ...]
+    numbers: Int64[np.ndarray, " n"]
+
+    @classmethod
+    def of(cls, what: str, labels: Sequence[str | None]) -> Column:
+        names = ordered({label for label in labels if label is not None})
+        number = {name: place for place, name in enumerate(names)}
+        return cls(what, names, np.array([-1 if label is None else number[label] for label in labels], dtype=np.int64))
+
+    def are(self, wanted: Collection[str]) -> Bool[np.ndarray, " n"]:
+        """Which images have one of these labels. Raises DCALError, listing the known ones, for one that none has."""
+        if isinstance(wanted, str):
+            raise DCALError(f"{self.what} are a list of names, got the text {wanted!r}")
+        number = {name: place for place, name in enumerate(self.names)}
+        if unknown := [name for name in wanted if name not in number]:
+            there = first(map(repr, self.names), 20) or "none"
+            raise DCALError(f"no image has the {self.what} {first(map(repr, unknown))}; the gallery has {there}")
+        return np.isin(self.numbers, [number[name] for name in wanted])
+
+
+class Labels:
+    """The labels of a gallery's items."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.identities = Column.of("identities", [item.identity for item in items])
+        self.cameras = Column.of("cameras", [item.camera for item in items])
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """{path: index}"""
+        return {item.path: index for index, item in enumerate(self.items)}
+
+    @cached_property
+    def _together(self) -> dict[tuple[str | None, str | None], list[int]]:
+        found: dict[tuple[str | None, str | None], list[int]] = {}
+        for index, item in enumerate(self.items):
+            found.setdefault((item.identity, item.camera), []).append(index)
+        return found
+
+    def excluded(self, rule: Exclusion) -> Int64[np.ndarray, " m"]:
+        """The indices that a rule leaves out, ascending; a name that the gallery lacks leaves nothing out."""
+        own = set() if rule.identity is None else set(self._together.get((rule.identity, rule.camera), ()))
+        if rule.path in self.places:
+            own.add(self.places[rule.path])
+        return np.array(sorted(own), dtype=np.int64)
