@@ -68,6 +68,21 @@ def thumbnails(collection: Collection, items: Iterable[Item], chosen: str | None
     return row(cards, THUMBNAIL_SIDE, "thumbnails", True, chosen)
 
 
+def views(collection: Collection, items: Iterable[Item], chosen: Item) -> str:
+    """The pictures of one identity, to look at; the `chosen` one is marked."""
+    cards = [
+        Card(
+            item.path,
+            collection.gallery.photo(item),
+            ", ".join(find_words.who(collection, item)),
+            kind="chosen" if item == chosen else "",
+            lines=find_words.who(collection, item)[-1:],
+        )
+        for item in items
+    ]
+    return row(cards, THUMBNAIL_SIDE, "thumbnails", False)
+
+
 def row(cards: Iterable[Card], side: int, kind: str, clickable: bool, chosen: str | None = None) -> str:
     """Cards in rows, as many as fit: buttons, or figures where nothing can be clicked."""
     listed = "".join(

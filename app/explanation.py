@@ -10,7 +10,7 @@ import numpy as np
 from app import find_words
 from app.galleries import Collection
 from dcal import Evidence, Match, draw
-from dcal.analysis import OnPart, on_part
+from dcal.analysis import on_part
 from dcal.data.yard import YardRecord
 from dcal.errors import known
 from dcal.gallery import Hit, Known
@@ -71,11 +71,9 @@ class Explanation:
             return ""
         evidence = self.evidence(branch)
         sides = zip(
-            (self.match.query, self.match.match), (evidence.query_map, evidence.match_map), self.regions(), strict=True
+            self.pair, (self.match.query, self.match.match), (evidence.query_map, evidence.match_map), strict=True
         )
-        shares: list[OnPart | None] = [
-            None if region is None else on_part(seen, map, region) for seen, map, region in sides
-        ]
+        shares = [on_part(record, seen, map) if record.difference().any() else None for record, seen, map in sides]
         return find_words.difference(*self.pair, (shares[0], shares[1]), self.asked(branch))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from app.galleries import Collection
-from app.words import plain
-from dcal import Evidence
+from app.words import attentions, plain
+from dcal import Evidence, ModelConfig
 from dcal.analysis import OnPart
 from dcal.data.yard import YardRecord
 from dcal.draw import LINKS, PARTNERS, decimal, percent
@@ -19,6 +20,11 @@ NOTHING_OPEN = "Click a picture of the ranking to see what made it match."
 NO_CHECKPOINT = (
     "No re-identification checkpoint lies here. Train one with `dcal train --task reid --dataset yard`, and embed a "
     "gallery for it with `dcal index build`."
+)
+FIGURES = (
+    "mAP: the mean over all queries of the average precision, which is 100% where all pictures of the query's identity "
+    "come first. Rank-1: how often the nearest picture is right. In brackets: 95% intervals, where `dcal eval` kept "
+    "them."
 )
 ONE_BRANCH = "This checkpoint was trained without global-local cross-attention: SA is the only branch."
 BRANCHES = {"SA + GLCA": "fused", "SA": "sa", "GLCA": "glca"}
@@ -158,26 +164,38 @@ def difference(query: YardRecord, match: YardRecord, shares: tuple[OnPart | None
     `shares`: of the query's map and of the match's, None where the camera cannot see the part.
     """
     owner, other = (query.identity, query.twin) if query.present else (query.twin, query.identity)
-    part = PARTS.get(query.differs, query.differs)
-    twins = query.twin == match.identity
-    text = (
-        f"**These two are twins**: the same {query.label} but for one part. "
-        if twins
-        else f"**What tells this vehicle from its twin, vehicle {query.twin}.** "
-    ) + f"Vehicle {owner} has {part}; vehicle {other} has not."
-    seen = [(side, share) for side, share in zip(("the query", "the match"), shares, strict=True) if share is not None]
+    about = (
+        f"**These two are twins**: the same {query.label}, but for one part."
+        if query.twin == match.identity
+        else f"**One vehicle.** It has a twin, vehicle {query.twin}: the same {query.label}, but for one part."
+    )
+    text = f"{about} Vehicle {owner} has {PARTS[query.differs]}; vehicle {other} has not."
+    seen = [(side, on) for side, on in zip(("query", "match"), shares, strict=True) if on is not None]
     if not seen:
         return f"{text} Neither camera can see that place."
-    where = " and ".join(side for side, _ in seen)
-    text += f" That place is surrounded in {where}" + ("." if len(seen) == 2 else "; the other camera cannot see it.")
-    parts = [
-        f"of {side}'s evidence **{percent(share.map)}** lies there, on {percent(share.view)} of what the model sees"
-        for side, share in seen
-    ]
-    return f"{text} By {branch_name(branch)}, {'; '.join(parts)}."
+    hidden = "" if len(seen) == 2 else f" (the {'match' if seen[0][0] == 'query' else 'query'}'s camera cannot see it)"
+    lies = " and ".join(f"**{percent(on.share)}** of the {side}'s, {_dense(on.density)}" for side, on in seen)
+    return f"{text} That place is ringed in pink{hidden}. Of the evidence ({branch_name(branch)}) there lies {lies}."
 
 
-def metrics(values: dict[str, Any]) -> list[str]:
-    """What was measured of a re-identification checkpoint, in short."""
-    names = {"mAP": "mAP", "rank1": "rank-1"}
-    return [f"{shown} {values[key]:.1%}" for key, shown in names.items() if isinstance(values.get(key), float)]
+def _dense(density: float) -> str:
+    return f"{density:.1f} times as dense as on the whole vehicle"
+
+
+def figures_row(checkpoint: str, config: ModelConfig, figures: Mapping[str, Any]) -> dict[str, str]:
+    """One checkpoint's line in the table of figures, under the table's headings; "–" where nothing was measured."""
+    row = {"checkpoint": checkpoint, "trained with": attentions(config)}
+    glca = "glca" in config.branches
+    for prefix, name in (("", "SA + GLCA" if glca else "SA"), ("sa_", "SA"), ("glca_", "GLCA")):
+        for key, shown in (("mAP", "mAP"), ("rank1", "rank-1")):
+            if prefix or glca:
+                row[f"{name} {shown}"] = _figure(figures, prefix + key)
+    return row
+
+
+def _figure(figures: Mapping[str, Any], key: str) -> str:
+    """A share with its 95 % interval, if there is one."""
+    if not isinstance(value := figures.get(key), float):
+        return "–"
+    interval = figures.get("intervals", {}).get(key)
+    return f"{value:.1%}" + (f" ({interval[0]:.1%}–{interval[1]:.1%})" if interval else "")

@@ -63,8 +63,13 @@ def names_classes(config: ModelConfig) -> bool:
 
 
 def accuracy(metrics: dict[str, Any]) -> list[str]:
-    """How often the checkpoint was right, if that was measured."""
-    return [f"{metrics['top1']:.1%} right on its test photos"] if isinstance(metrics.get("top1"), float) else []
+    """How often the checkpoint was right, or how well it ranks, if that was measured."""
+    figures = {
+        "top1": "{:.1%} right on its test photos",
+        "mAP": "mAP {:.1%}",
+        "rank1": "rank-1 {:.1%} on its test photos",
+    }
+    return [text.format(metrics[key]) for key, text in figures.items() if isinstance(metrics.get(key), float)]
 
 
 def attentions(config: ModelConfig) -> str:

@@ -64,25 +64,6 @@ def box_centres(box: ObjectBox, view: Box, layout: TokenLayout) -> Bool[np.ndarr
     return np.outer(down, across).reshape(-1)
 
 
-def region_cover(
-    region: Bool[np.ndarray, "photo_height photo_width"], view: Box, layout: TokenLayout
-) -> Float[np.ndarray, " p"]:
-    """The share of each patch that lies on a region of the photo's pixels, each of which is a unit square."""
-    left, top, right, bottom = view
-    down = overlaps(region.shape[0], top, bottom, layout.rows)
-    across = overlaps(region.shape[1], left, right, layout.cols)
-    area = (bottom - top) / layout.rows * (right - left) / layout.cols
-    return (down @ region @ across.T / area).reshape(-1)
-
-
-def overlaps(length: int, low: float, high: float, count: int) -> Float[np.ndarray, "count length"]:
-    """The length that each of `count` equal parts of [low, high) shares with each pixel of a side, [i, i + 1)."""
-    edges = np.linspace(low, high, count + 1)
-    pixels = np.arange(length)
-    shared = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return np.maximum(shared, 0)
-
-
 def grid_extents(box: ObjectBox, view: Box, layout: TokenLayout) -> tuple[Extent, Extent]:
     """((top, bottom), (left, right)) of an object's box in units of patches, from the view's upper left corner."""
     x, y, width, height = box
