@@ -17,6 +17,16 @@ ABOUT = {
 }
 
 
+TAGS = {"fgvc": "fine-grained", "reid": "re-identification"}
+USE = {
+    "fgvc": ('seen = dcal.inspect(model, "photo.jpg")',),
+    "reid": (
+        'match = dcal.explain_match(model, "query.jpg", "other.jpg")',
+        'match.similarity, match.evidence("sa").query_map  # and which patches made it',
+    ),
+}
+
+
 def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Mapping[str, str]) -> str:
     """Markdown with Hugging Face front matter: what the model is, how to load it, how it measures, then `sections`."""
     config, parameters = model.config, sum(p.numel() for p in model.parameters())
@@ -24,7 +34,7 @@ def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Map
         "---",
         "library_name: dcal",
         f"pipeline_tag: {'image-classification' if config.task == 'fgvc' else 'image-feature-extraction'}",
-        "tags: [dcal, vision-transformer, attention-rollout, fine-grained]",
+        f"tags: [dcal, vision-transformer, attention-rollout, {TAGS[config.task]}]",
         "---",
         "",
         f"# {name}",
@@ -32,13 +42,13 @@ def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Map
         f"Dual Cross-Attention Learning (Zhu et al., CVPR 2022) on `{config.backbone}`, "
         f"trained with {ABOUT[config.ablation]}. "
         f"{parameters / 1e6:.2f} million parameters, input {config.img_size[0]}×{config.img_size[1]} px, "
-        f"{config.num_classes} classes" + choices(config),
+        f"{config.num_classes} {'classes' if config.task == 'fgvc' else 'identities to learn from'}" + choices(config),
         "",
         "```python",
         "import dcal",
         "",
         f'model = dcal.load("checkpoints/{name}")',
-        'seen = dcal.inspect(model, "photo.jpg")',
+        *USE[config.task],
         "```",
     ]
     if metrics:

@@ -138,7 +138,7 @@ def draw_all(seen: Inspection, out: Path) -> list[Path]:
 def data(
     action: tyro.conf.Positional[Literal["check"]],
     dataset: tyro.conf.Positional[str],
-    root: tyro.conf.Positional[Path],
+    root: tyro.conf.Positional[Path | None] = None,
     workers: int = 2,
     json: bool = False,
 ) -> int:
@@ -147,17 +147,18 @@ def data(
     Args:
         action: what to do
         dataset: which data set
-        root: the folder that holds it, or its CSV file
+        root: the folder that holds it, or its CSV file; the yard needs none
         workers: processes that decode
         json: print one JSON object instead of lines
     """
-    from dcal.data import DATASETS, REID_DATASETS
+    from dcal.data import DATASETS, REID_DATASETS, place_of
     from dcal.data.check import check
     from dcal.data.dataset import DataSet
     from dcal.errors import known
 
     kinds: dict[str, type[DataSet[Any]]] = {**DATASETS, **REID_DATASETS}
-    report = check(kinds[known("dataset", dataset, kinds)], root, workers)
+    kind = kinds[known("dataset", dataset, kinds)]
+    report = check(kind, place_of("reid" if dataset in REID_DATASETS else "fgvc", dataset, root), workers)
     if json:
         show_json(report.to_dict())
     else:

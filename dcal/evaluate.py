@@ -32,8 +32,9 @@ class Evaluation:
         """One of several, each a process's share of the photos as `interleaved` has them."""
         if len(parts) == 1:
             return parts[0]
-        columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
-        return cls(**{name: None if own[0] is None else interleaved(own) for name, own in columns.items()})
+        glca = [part.glca for part in parts if part.glca is not None]
+        labels, fused, sa = (interleaved([getattr(part, name) for part in parts]) for name in ("labels", "fused", "sa"))
+        return cls(labels, fused, sa, interleaved(glca) if glca else None)
 
     @property
     def n(self) -> int:

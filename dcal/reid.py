@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from dcal.data.reid import ReIDRecord
 from dcal.embedding import Embeddings
@@ -52,17 +53,16 @@ class Sides:
         Raises DCALError if no query has a match.
         """
         place = {record.path: index for index, record in enumerate(self.photos)}
-        rows = [np.array([place[record.path] for record in side]) for side in (self.query, self.gallery)]
-        identities = [[record.identity for record in side] for side in (self.query, self.gallery)]
-        cameras = [[record.camera for record in side] for side in (self.query, self.gallery)]
-        return Ranked(
-            {
-                branch: evaluate_features(
-                    *(values[own] for own in rows), *identities, *cameras, protocol=protocol, rerank=rerank
-                )
-                for branch, values in found.branches().items()
-            }
-        )
+        query, gallery = ([place[record.path] for record in side] for side in (self.query, self.gallery))
+        identities = np.array([record.identity for record in self.photos])
+        cameras = np.array([record.camera for record in self.photos])
+
+        def quality(values: Float32[np.ndarray, "n d"]) -> Quality:
+            sides = (values[query], values[gallery])
+            who = (identities[query], identities[gallery], cameras[query], cameras[gallery])
+            return evaluate_features(*sides, *who, protocol=protocol, rerank=rerank)
+
+        return Ranked({branch: quality(values) for branch, values in found.branches().items()})
 
 
 def ranked_figures(found: Ranked, sides: Sides, names: dict[int, str], seed: int = 0) -> dict[str, Any]:

@@ -58,7 +58,13 @@ def test_the_papers_recipe(preset: type[TrainConfig]):
 @pytest.mark.parametrize("preset", [MarketConfig, DukeConfig, MSMTConfig, VeRiConfig])
 def test_the_papers_recipe_for_re_identification(preset: type[ReIDConfig]):
     run = preset()
-    numbers = {"epochs": 120, "batch_size": 64, "instances": 4, "learning_rate": 0.008, "weight_decay": 1e-4}
+    numbers: dict[str, Any] = {
+        "epochs": 120,
+        "batch_size": 64,
+        "instances": 4,
+        "learning_rate": 0.008,
+        "weight_decay": 1e-4,
+    }
     numbers |= {"momentum": 0.9, "top_ratio": 0.30, "triplet": 1.0, "optimizer": "sgd", "task": "reid"}
     assert {name: getattr(run, name) for name in numbers} == numbers
     assert run.size == preprocess_for(run).size == REID_DATASETS[run.dataset].image_size

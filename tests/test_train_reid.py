@@ -118,8 +118,8 @@ def test_a_run_leaves_a_checkpoint_whose_figures_are_its_own(config: Callable[..
     for records in sides:  # each photo by itself, the embedding of the model's own output
         photos = Sightings(records, model.config.preprocess)
         both.append(torch.cat([model(photos[index][0][None]).embedding for index in range(len(photos))]).detach())
-    identities, cameras = ([[getattr(r, name) for r in side] for side in sides] for name in ("identity", "camera"))
-    again = evaluate_features(*both, *identities, *cameras).summary()
+    query, gallery = ([[getattr(r, name) for r in side] for name in ("identity", "camera")] for side in sides)
+    again = evaluate_features(both[0], both[1], query[0], gallery[0], query[1], gallery[1]).summary()
     assert {name: metrics[name] for name in again} == pytest.approx(again)
     assert metrics["rank1"] == 1.0 and metrics["mAP"] > 0.9  # a colour an identity
     assert all(f"{branch}_mAP" in metrics for branch in ("sa", "glca"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from dcal.data.yard import HOME
 from tests.tiny_sets import write_photo
 
 MARKET = {
@@ -98,3 +101,19 @@ def write_coloured(folder: Path, train: int = 7, test: int = 5) -> Path:
             rows.append(f"{name},{identity},{number % 2},{split}")
     (folder / "photos.csv").write_text("\n".join(rows) + "\n")
     return folder / "photos.csv"
+
+
+def write_yard(folder: Path, identities: Iterable[int] = (25, 26, 59, 60), cameras: Iterable[int] = (1, 3, 8)) -> Path:
+    """A yard of some of the bundled pictures of test vehicles, which must be pairs of twins; `folder`, returned."""
+    chosen = {(str(identity), str(camera)) for identity in identities for camera in cameras}
+    with (HOME / "yard.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["identity"], row["camera"]) in chosen]
+    for row in rows:
+        for name in (row["path"], row["mask"]):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(HOME / name, folder / name)
+    with (folder / "yard.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32
-from PIL import Image
 
 from dcal.analysis.maps import centre_map
 from dcal.analysis.results import Watch
@@ -59,18 +58,22 @@ def twins(
     Raises DCALError for a model in training mode and for pictures of vehicles without their twins.
     """
     pairs = pairs_of(records)
-    told: dict[str, list[float]] = {}
-    dense: dict[str, list[float]] = {}
+    told: list[dict[str, float]] = []
+    dense: list[dict[str, float]] = []
     pictures = 0
     for done, own in enumerate(pairs, 1):
         seen = {index: records[index] for index in own if records[index].visible}
         pictures += len(seen)
-        for name, values in found.branches().items():
-            told.setdefault(name, []).append(told_apart(seen, values))
-        for name, value in densities(model, list(seen.values())).items():
-            dense.setdefault(name, []).append(value)
+        told.append({name: told_apart(seen, values) for name, values in found.branches().items()})
+        dense.append(densities(model, list(seen.values())))
         watch("pairs of twins", done, len(pairs))
-    return Twins(*({name: np.array(v) for name, v in table.items()} for table in (told, dense)), pictures)
+    return Twins(by_name(told), by_name(dense), pictures)
+
+
+def by_name(rows: list[dict[str, float]]) -> dict[str, Values]:
+    """A column a name, in the order in which names first come; nan where a row has none."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
 def pairs_of(records: Sequence[YardRecord]) -> list[list[int]]:
@@ -144,12 +147,19 @@ def part_shares(
     record: YardRecord, seen: Inspection
 ) -> tuple[Float[np.ndarray, "rows cols"], Float[np.ndarray, "rows cols"]]:
     """The shares of every patch that show (the differing part, the vehicle)."""
-    shares = []
-    for mask in (record.difference(), record.parts() > 0):
-        size = (seen.layout.cols, seen.layout.rows)
-        view = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX, box=seen.box)
-        shares.append(np.asarray(view, dtype=np.float64))
-    return shares[0], np.maximum(shares[1], shares[0])  # where the part is missing, its place may lie beside the body
+    left, top, right, bottom = seen.box
+    difference, vehicle = record.difference(), record.parts() > 0
+    down = pixel_shares(top, bottom, seen.layout.rows, difference.shape[0])
+    across = pixel_shares(left, right, seen.layout.cols, difference.shape[1])
+    vehicle |= difference  # where the part is missing, its place may stand out
+    return down @ difference @ across.T, down @ vehicle @ across.T
+
+
+def pixel_shares(low: float, high: float, patches: int, pixels: int) -> Float[np.ndarray, "patches pixels"]:
+    """How much of each patch each pixel fills, along one axis: `patches` equal stretches from `low` to `high`."""
+    edges, pixel = np.linspace(low, high, patches + 1), np.arange(pixels)
+    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    return overlap.clip(min=0) * patches / (high - low)
 
 
 def density(

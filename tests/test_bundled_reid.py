@@ -1,0 +1,87 @@
+"""The bundled Re-ID checkpoints, measured again on the bundled yard: their cards say what comes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader
+
+import dcal
+from dcal.data.sightings import Sightings
+from dcal.data.yard import Yard
+from dcal.embedding import Embeddings, embed
+from dcal.reid import Sides
+
+ROOT = Path(__file__).resolve().parent.parent
+CHECKPOINTS = {f"reid-{ablation}": ablation for ablation in dcal.ABLATIONS}
+RANKS = ("mAP", "mINP", "rank1", "rank5", "rank10")
+YARD = Yard(split="query")
+SIDES = Sides(YARD.records, Yard(split="gallery").records)
+
+
+@pytest.fixture(scope="module", params=CHECKPOINTS)
+def folder(request: pytest.FixtureRequest) -> Path:
+    return ROOT / "checkpoints" / request.param
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> Embeddings:
+    """All 320 test pictures of the yard, embedded anew."""
+    model = dcal.load(folder)
+    photos = Sightings(SIDES.photos, model.config.preprocess)
+    return embed(model, (images for images, _ in DataLoader(photos, batch_size=32)))
+
+
+def test_measured_again_it_gives_its_card_s_figures(folder: Path, found: Embeddings):
+    evaluation, metrics = json.loads((folder / "evaluation.json").read_text()), dcal.read_metrics(folder)
+    for figure, value in SIDES.judge(found).summary().items():
+        for said in (evaluation[figure], metrics[figure]):  # a rank that rounding turns moves mAP by less
+            assert value == pytest.approx(said, abs=1.5 / 320), figure
+
+
+def test_its_gallery_holds_these_embeddings(folder: Path, found: Embeddings):
+    gallery = dcal.open_gallery(folder / "gallery")
+    gallery.check_model(dcal.checkpoint.file_hash(folder / "model.safetensors"))
+    assert [(item.identity, item.camera) for item in gallery.items] == [
+        (str(record.identity), str(record.camera)) for record in SIDES.gallery
+    ]
+    assert [Path(item.path).name for item in gallery.items] == [record.path.name for record in SIDES.gallery]
+    kept = gallery.rows(np.arange(len(gallery)))
+    expected = found.joined / np.linalg.norm(found.joined, axis=1, keepdims=True)
+    assert (kept * expected).sum(axis=1).min() > 1 - 1e-4  # stored in half precision
+
+
+def test_it_is_what_its_name_says(folder: Path):
+    config = dcal.load(folder).config
+    assert (config.ablation, config.task) == (CHECKPOINTS[folder.name], "reid")
+    assert config.num_classes == 80 + 507  # the yard's and vehicle2cam's training identities
+    evaluation, weights = json.loads((folder / "evaluation.json").read_text()), folder / "model.safetensors"
+    assert evaluation["fingerprint"] == dcal.checkpoint.file_hash(weights) and weights.stat().st_size < 16_000_000
+    analysis = json.loads((folder / "analysis.json").read_text())
+    assert analysis["fingerprint"] == evaluation["fingerprint"] and analysis["pairs"] == 20
+
+
+def test_its_card_names_its_data_and_their_terms(folder: Path):
+    card = (folder / "README.md").read_text()
+    for said in ("the yard", "MIT", "vehicle2cam", "Apache-2.0", "dcal train --preset yard", "rider"):
+        assert said in card, said
+    assert f"{dcal.read_metrics(folder)['mAP']:.4f}" in card
+
+
+def test_the_readme_s_row_is_the_measured_one(folder: Path):
+    lines = (ROOT / "README.md").read_text().splitlines()
+    row = next(line for line in lines if line.startswith(f"| [`{folder.name}`]"))
+    evaluation, analysis = (json.loads((folder / f"{name}.json").read_text()) for name in ("evaluation", "analysis"))
+    low, high = evaluation["intervals"]["mAP"]
+    metrics, told = dcal.read_metrics(folder), analysis["told_apart"]["joined"]
+    assert [cell.strip() for cell in row.split("|")[2:8]] == [
+        f"{evaluation['mAP'] * 100:.1f} % ({low * 100:.1f}–{high * 100:.1f})",
+        f"{evaluation['rank1'] * 100:.1f} %",
+        f"{metrics['vehicle2cam_mAP'] * 100:.1f} %",
+        f"{metrics['vehicle2cam_rank1'] * 100:.1f} %",
+        f"{told['mean']:.2f} ({told['low']:.2f}–{told['high']:.2f})",
+        f"{metrics['seconds'] / 60:.0f} min",
+    ]

@@ -1,0 +1,118 @@
+"""`dcal eval --task reid`: figures with intervals, by camera and identity, re-ranked; the twins; what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dcal.checkpoint import file_hash, load_checkpoint, save_checkpoint
+from dcal.cli import main
+from dcal.data.sightings import Sightings
+from dcal.data.yard import Yard
+from dcal.embedding import embed
+from dcal.errors import DCALError
+from dcal.measure import measure
+from dcal.model import create_model
+from dcal.preprocess import Preprocess
+from dcal.retrieval import Reranking, evaluate_features
+from dcal.study import EvalConfig
+from tests.tiny_reid import write_coloured, write_yard
+
+SIZE = (48, 80)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_yard(tmp_path_factory.mktemp("yard"))
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    options: dict[str, Any] = {"task": "reid", "preprocess": Preprocess(size=SIZE, crop_fraction=1.0), "top_ratio": 0.3}
+    return save_checkpoint(create_model("test_vit", 3, img_size=SIZE, **options).eval(), tmp_path / "tiny")
+
+
+def config(root: Path | None, checkpoint: Path, **changes: Any) -> EvalConfig:
+    own = {"task": "reid", "dataset": "yard", "workers": 0, "device": "cpu"}
+    return EvalConfig(**{"checkpoint": str(checkpoint), "data_root": root, **own, **changes})
+
+
+def test_the_record_and_its_file(root: Path, checkpoint: Path):
+    record, said = measure(config(root, checkpoint, rerank=True))
+    records, model = Yard(root, "query").records, load_checkpoint(checkpoint)
+    photos = Sightings(records, model.config.preprocess)
+    found = embed(model, [torch.stack([photos[index][0] for index in range(len(photos))])])
+    names, cameras = ([getattr(r, name) for r in records] for name in ("identity", "camera"))
+    for prefix, values in (("", found.joined), ("sa_", found.sa), ("glca_", found.glca)):
+        quality = evaluate_features(values, values, names, names, cameras, cameras)
+        for name in ("mAP", "mINP", "rank1", "rank5"):
+            value = quality.summary()[name]
+            assert record[prefix + name] == pytest.approx(value, abs=1e-6), (prefix, name)
+            low, high = record["intervals"][prefix + name]
+            assert low <= value <= high and (low < high or value in (0, 1)), (prefix, name)
+    whole = evaluate_features(found.joined, found.joined, names, names, cameras, cameras)
+    for own in record["per_camera"]:
+        here = np.array(cameras) == own["camera"]
+        assert own["queries"] == here.sum() == 4 and own["mAP"] == pytest.approx(whole.ap[here].mean(), abs=1e-6)
+        assert own["rank1"] == pytest.approx((whole.first[here] == 1).mean())
+    assert [own["camera"] for own in record["per_camera"]] == [1, 3, 8]
+    means = {own["identity"]: own["mAP"] for own in record["hardest"]}
+    assert means.keys() == {"25", "26", "59", "60"} and list(means.values()) == sorted(means.values())
+    assert means["59"] == pytest.approx(whole.ap[np.array(names) == 59].mean(), abs=1e-6)
+    again = evaluate_features(found.joined, found.joined, names, names, cameras, cameras, rerank=Reranking())
+    assert record["reranked"]["mAP"] == pytest.approx(again.mAP, abs=1e-6)
+    assert record["fingerprint"] == file_hash(checkpoint / "model.safetensors") and "a subset" in record["dataset"]
+    assert said == [f"written: {checkpoint / 'evaluation.json'}"] and "analysis" not in record
+    assert json.loads((checkpoint / "evaluation.json").read_text()) == record
+
+
+def test_the_tables_and_the_twins(root: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["eval", "--task", "reid", "--dataset", "yard", "--data-root", str(root), "--checkpoint", str(checkpoint)]
+    assert main([*words, "--workers", "0", "--analysis", "--rerank"]) == 0
+    shown = capsys.readouterr().out
+    record = json.loads((checkpoint / "evaluation.json").read_text())
+    twins = json.loads((checkpoint / "analysis.json").read_text())
+    assert twins["pairs"] == 2 and twins["fingerprint"] == record["fingerprint"]
+    for text in (
+        *("12 queries", "SA and GLCA joined", "after k-reciprocal re-ranking", "hardest identities: "),
+        *(f"{record[name]:.2%} (" for name in ("mAP", "sa_rank1", "glca_mINP")),
+        *(f"{record['reranked'][name]:.2%} (" for name in ("mAP", "rank5")),
+        *("2 pairs of twins; 12 pictures", "evidence that a vehicle matches its twin, GLCA", "control: centre prior"),
+        f"{twins['told_apart']['sa']['mean']:.3f} (",
+        f"{twins['density']['same/glca']['mean']:.3f} (",
+    ):
+        assert text in shown, text
+
+
+def test_the_yard_needs_no_root():
+    assert EvalConfig("x", task="reid", dataset="yard").root == Yard.home == EvalConfig("x", dataset="yard").root
+    with pytest.raises(DCALError, match=r"data_root .* not set: give the folder that holds 'market1501'"):
+        _ = EvalConfig("x", task="reid", dataset="market1501").root
+
+
+def test_queries_without_a_match_are_said(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    table = write_coloured(tmp_path)
+    text = table.read_text()
+    kept = [line for line in text.splitlines() if not line.startswith(("7_1.png", "7_3.png"))]  # of the other camera
+    table.write_text("\n".join(kept) + "\n")
+    words = ["--task", "reid", "--dataset", "reid-csv", "--data-root", str(table), "--checkpoint", str(checkpoint)]
+    assert main(["eval", *words, "--workers", "0"]) == 0
+    assert "4 queries, 1 more have no match" in capsys.readouterr().out
+    record = json.loads((checkpoint / "evaluation.json").read_text())
+    assert (record["queries"], record["skipped"]) == (5, 1) and sum(c["queries"] for c in record["per_camera"]) == 4
+
+
+def test_what_is_refused(root: Path, checkpoint: Path, tmp_path: Path):
+    with pytest.raises(DCALError, match="only the yard says where that is"):
+        config(root, checkpoint, dataset="vehicle2cam", analysis=True)
+    with pytest.raises(DCALError, match="rerank belongs to --task reid"):
+        EvalConfig("x", root, rerank=True)
+    fgvc = save_checkpoint(create_model("test_vit", 3, img_size=32).eval(), tmp_path / "fgvc")
+    with pytest.raises(DCALError, match="was trained for task 'fgvc', not 'reid': use --task fgvc"):
+        measure(config(root, fgvc))
