@@ -21,9 +21,21 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = (
     *("errors", "preprocess", "config"),
     "retrieval",
-    *("attention", "rollout", "pairing", "backbone", "glca", "model", "embedding", "loss", "step", "distraction"),
+    *(
+        "attention",
+        "rollout",
+        "pairing",
+        "backbone",
+        "glca",
+        "model",
+        "embedding",
+        "triplet",
+        "loss",
+        "step",
+        "distraction",
+    ),
     *("card", "checkpoint", "picture", "record", "relevance", "inspection", "match", "draw"),
-    *("data", "configs", "recipe", "run", "states", "evaluate", "distributed", "journal", "train"),
+    *("data", "configs", "recipe", "run", "states", "evaluate", "reid", "distributed", "task", "journal", "train"),
     "gallery",
     *("study", "intervals", "figures", "analysis", "measure", "tables"),
     *("", "cli", "__main__"),  # "" is dcal/__init__.py, the public names: for the outside, not for modules of the core

@@ -4,8 +4,9 @@ from dcal.gallery.embedded import EmbeddedGallery
 from dcal.gallery.gallery import Gallery, Hits
 from dcal.gallery.item import Item, Origin
 from dcal.gallery.labels import Exclusion
-from dcal.gallery.ranking import Hit, Known, Ranking, rank
+from dcal.gallery.ranking import Hit, Ranking, rank
 from dcal.gallery.source import open_gallery
+from dcal.gallery.verdicts import Known
 
 __all__ = [
     "EmbeddedGallery",

@@ -9,11 +9,9 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from dcal.errors import DCALError
-from dcal.gallery.exact import cosines, unit_rows
+from dcal.gallery.exact import unit_rows
 from dcal.gallery.gallery import Choice, Gallery
 from dcal.gallery.item import Item, Origin
-
-BLOCK = 2**9  # rows that are taken to float64 at a time
 
 
 class EmbeddedGallery(Gallery):
@@ -38,11 +36,6 @@ class EmbeddedGallery(Gallery):
 
     def rows(self, indices: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
         return self.embeddings[indices]
-
-    def similarities(self, embedding: Float[np.ndarray, " d"]) -> Float32[np.ndarray, " n"]:
-        (query,) = unit_rows("query embeddings", embedding[None], self.width)
-        starts = range(0, len(self), BLOCK)
-        return np.concatenate([cosines(self.embeddings[start : start + BLOCK], query) for start in starts])
 
     def _candidates(
         self, queries: Float32[np.ndarray, "q d"], count: int, choice: Choice

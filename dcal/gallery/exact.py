@@ -1,21 +1,41 @@
-"""The order of a few candidates, exactly: cosines in float64, rounded once, equals by index."""
+"""The order of candidates, exactly: cosines in float64, rounded once, equals by index."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 
 from dcal.errors import DCALError
 
 
 class Ranked(NamedTuple):
-    """At most k images, best first, and whether no image that was not looked at could be among them."""
+    """Images in exact order, best first, equals by index. Any image that is not among them has at most `horizon`."""
 
     indices: Int64[np.ndarray, " m"]
     similarities: Float32[np.ndarray, " m"]
-    certain: bool
+    horizon: float  # a cosine; −∞ where all images were looked at
+
+    def without(self, left_out: Int64[np.ndarray, " e"]) -> Ranked:
+        kept = ~np.isin(self.indices, left_out)
+        return Ranked(self.indices[kept], self.similarities[kept], self.horizon)
+
+    def settles(self, k: int) -> bool:
+        """Whether the k best are certain."""
+        return self.horizon == -np.inf or (len(self.indices) >= k and bool(self.similarities[k - 1] > self.horizon))
+
+
+def in_order(
+    indices: Int64[np.ndarray, " m"],
+    rows: Float32[np.ndarray, "m d"],
+    query: Float32[np.ndarray, " d"],
+    horizon: float,
+) -> Ranked:
+    """Images with these embeddings in exact order."""
+    similarities = cosines(rows, query)
+    order = np.lexsort((indices, -similarities))
+    return Ranked(indices[order], similarities[order], horizon)
 
 
 def cosines(rows: Float32[np.ndarray, "m d"], query: Float32[np.ndarray, " d"]) -> Float32[np.ndarray, " m"]:
@@ -26,36 +46,23 @@ def cosines(rows: Float32[np.ndarray, "m d"], query: Float32[np.ndarray, " d"]) 
     return np.einsum("md,d->m", rows.astype(np.float64), query.astype(np.float64)).clip(-1, 1).astype(np.float32)
 
 
-def rank_candidates(
-    indices: Int64[np.ndarray, " m"],
-    similarities: Float32[np.ndarray, " m"],
-    left_out: Int64[np.ndarray, " e"],
-    k: int,
-    least: float,
-) -> Ranked:
-    """The best k of the candidates that are not left out. Images beyond them are known to have at most `least`."""
-    kept = ~np.isin(indices, left_out)
-    indices, similarities = indices[kept], similarities[kept]
-    order = np.lexsort((indices, -similarities))[:k]
-    best = similarities[order]
-    return Ranked(indices[order], best, len(best) == k and bool(best[-1] > least))
-
-
 def rounding(width: int) -> float:
-    """The most by which a float32 inner product of two rows of length 1 can be wrong, in whatever order it is summed.
+    """The most by which an inner product of two rows of length 1 can be wrong in float32, however it is summed.
 
-    (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1: γ_d · |x|·|y|.)
+    (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1: γ_d · |x|·|y|; and the rounding here.)
     """
-    error = (width + 1) * np.finfo(np.float32).eps / 2
+    error = (width + 2) * float(np.finfo(np.float32).eps) / 2
     return error / (1 - error)
 
 
-def unit_rows(what: str, rows: np.ndarray, width: int) -> Float32[np.ndarray, "m d"]:
-    """Rows in float32, each divided by its length. DCALError for another width, zeros, and what is not finite."""
+def unit_rows(what: str, rows: Float[np.ndarray, "..."], width: int) -> Float32[np.ndarray, "m d"]:
+    """Rows in float32, each divided by its length, in memory of their own.
+
+    Raises DCALError for another width, for zeros and for what is not finite.
+    """
     if rows.ndim != 2 or rows.shape[1] != width:
-        raise DCALError(
-            f"{what} must be (images, {width}), as the gallery's are, got {rows.shape}: are they of one model?"
-        )
+        expected = f"(images, {width}), as the gallery's are"
+        raise DCALError(f"{what} must be {expected}, got {rows.shape}: are they of the same model?")
     lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     if bad := int((~(np.isfinite(lengths) & (lengths > 0))).sum()):
         raise DCALError(f"{bad} of {len(rows)} {what} are all zeros or not finite: they have no direction to compare")

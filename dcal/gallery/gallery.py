@@ -13,12 +13,13 @@ from jaxtyping import Bool, Float, Float32, Int64
 
 from dcal.checkpoint import fingerprint
 from dcal.errors import DCALError
-from dcal.gallery.exact import Ranked, cosines, rank_candidates, rounding, unit_rows
+from dcal.gallery.exact import Ranked, in_order, rounding, unit_rows
 from dcal.gallery.item import Item, Origin
 from dcal.gallery.labels import Exclusion, Labels
 from dcal.model import DCAL
 
 SPARE = 8  # candidates beyond those asked for, so that one look at the engine mostly settles the order
+BLOCK = 2**6  # queries that are looked up at a time
 NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -58,10 +59,6 @@ class Gallery(ABC):
     @abstractmethod
     def rows(self, indices: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
         """The embeddings of these images, of length 1."""
-
-    @abstractmethod
-    def similarities(self, embedding: Float[np.ndarray, " d"]) -> Float32[np.ndarray, " n"]:
-        """The cosine of one query with every image."""
 
     @abstractmethod
     def _candidates(
@@ -133,19 +130,55 @@ class Gallery(ABC):
             raise DCALError(f"k must be at least 1, and each query needs an exclusion if any has: got k = {k}{given}")
         out = [NOTHING] * len(queries) if exclude is None else [self.labels.excluded(rule) for rule in exclude]
         hits = Hits(np.full((len(queries), k), -1), np.full((len(queries), k), np.nan, dtype=np.float32))
-        waiting = np.arange(len(queries)) if choice.size else NOTHING
-        count = min(k + SPARE + max(map(len, out), default=0), choice.size)
-        while len(waiting):
-            unsettled = []
-            found, scores = self._candidates(queries[waiting], count, choice)
-            for row, candidates, least in zip(waiting, found, scores[:, -1], strict=True):
-                ranked = self._rank(queries[row], candidates, out[row], k, float(least))
-                hits.indices[row, : len(ranked.indices)] = ranked.indices
-                hits.similarities[row, : len(ranked.indices)] = ranked.similarities
-                if not ranked.certain and count < choice.size:
-                    unsettled.append(row)
-            waiting, count = np.array(unsettled, dtype=np.int64), min(2 * count, choice.size)
+        for start in range(0, len(queries), BLOCK):
+            own = slice(start, start + BLOCK)
+            self._fill(Hits(hits.indices[own], hits.similarities[own]), queries[own], out[own], choice)
         return hits
+
+    def _fill(
+        self,
+        hits: Hits,
+        queries: Float32[np.ndarray, "q d"],
+        out: Sequence[Int64[np.ndarray, " e"]],
+        choice: Choice,
+    ) -> None:
+        """Write each query's best into its row of `hits`, asking for more candidates until they are certain."""
+        k, waiting = hits.indices.shape[1], list(range(len(queries)))
+        count = k + SPARE + max(map(len, out), default=0)
+        while waiting:
+            ranked = self._look(queries[waiting], count, choice)
+            found = {row: candidates.without(out[row]) for row, candidates in zip(waiting, ranked, strict=True)}
+            for row, best in found.items():
+                length = min(k, len(best.indices))
+                hits.indices[row, :length] = best.indices[:length]
+                hits.similarities[row, :length] = best.similarities[:length]
+            waiting, count = [row for row in waiting if not found[row].settles(k)], 2 * count
+
+    def down_to(self, embedding: Float[np.ndarray, " d"], similarity: float, k: int, choice: Choice) -> Ranked:
+        """Of what `choice` admits, all images at least so similar to one query, and the k best in any case.
+
+        There may be more, which are less similar.
+        """
+        query, count = unit_rows("query embeddings", embedding[None], self.width), k + SPARE
+        while True:
+            (ranked,) = self._look(query, count, choice)
+            if similarity > ranked.horizon and ranked.settles(k):
+                return ranked
+            count *= 2
+
+    def _look(self, queries: Float32[np.ndarray, "q d"], count: int, choice: Choice) -> list[Ranked]:
+        """Each query's `count` candidates, or all that there are, in exact order."""
+        count = min(count, choice.size)
+        if not count:
+            return [Ranked(NOTHING, np.empty(0, dtype=np.float32), -np.inf)] * len(queries)
+        found, scores = self._candidates(queries, count, choice)
+        distinct, places = np.unique(found, return_inverse=True)
+        rows, places = self.rows(distinct), places.reshape(found.shape)
+        every, slack = count == choice.size, 2 * rounding(self.width)
+        return [
+            in_order(found[i], rows[places[i]], query, -np.inf if every else float(scores[i].min()) + slack)
+            for i, query in enumerate(queries)
+        ]
 
     def choose(self, cameras: Collection[str] | None = None, identities: Collection[str] | None = None) -> Choice:
         """Which images filters admit. Raises DCALError, listing the known ones, for a name that no image has."""
@@ -154,14 +187,3 @@ class Gallery(ABC):
         mask = np.logical_and.reduce(masks) if masks else None
         names = [None if wanted is None else tuple(wanted) for _, wanted in filters]
         return Choice(names[0], names[1], mask, len(self) if mask is None else int(mask.sum()))
-
-    def _rank(
-        self,
-        query: Float32[np.ndarray, " d"],
-        candidates: Int64[np.ndarray, " m"],
-        left_out: Int64[np.ndarray, " e"],
-        k: int,
-        least: float,
-    ) -> Ranked:
-        exact = cosines(self.rows(candidates), query)
-        return rank_candidates(candidates, exact, left_out, k, least + 2 * rounding(self.width))

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 
-from dcal import retrieval
 from dcal.embedding import embed
 from dcal.errors import DCALError
 from dcal.gallery.exact import unit_rows
 from dcal.gallery.gallery import Gallery
 from dcal.gallery.item import Item
-from dcal.gallery.labels import Exclusion
+from dcal.gallery.verdicts import Known, Verdict, Verdicts
 from dcal.model import DCAL
 from dcal.picture import Source, read_picture
 from dcal.record import Inspection
 from dcal.retrieval import STANDARD, Protocol, Quality
-from dcal.retrieval.protocol import relevance
-
-Verdict = Literal["match", "wrong", "junk"]
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of a query. `path`: it is the gallery's own image of that path, which is then never its answer."""
-
-    identity: str | None = None
-    camera: str | None = None
-    path: str | None = None
-
 
 NOTHING_KNOWN = Known()
 
@@ -110,21 +96,19 @@ def rank(
     and what `Gallery.search` raises.
     """
     embedding, known = resolve(gallery, query, model, known)
-    mask = gallery.choose(cameras, identities).mask
-    admitted = np.ones(len(gallery), dtype=bool) if mask is None else mask
+    choice = gallery.choose(cameras, identities)
+    admitted = np.ones(len(gallery), dtype=bool) if choice.mask is None else choice.mask.copy()
     if known.path is not None and (own := gallery.index_of(known.path)) is not None:
-        admitted = admitted & (np.arange(len(gallery)) != own)
-    if known.identity is None:
-        hits = gallery.search(
-            embedding[None], k, cameras=cameras, identities=identities, exclude=[Exclusion(known.path)]
-        )
-        found = [
-            Hit(int(index), gallery.items[index], float(similarity), rank)
-            for rank, (index, similarity) in enumerate(zip(hits.indices[0], hits.similarities[0], strict=True), 1)
-            if index >= 0
-        ]
-        return Ranking(known, tuple(found), int(admitted.sum()), None, None, embedding)
-    return judged(gallery, embedding, known, admitted, k, leave_out_junk, protocol)
+        admitted[own] = False
+    verdicts = None if known.identity is None else Verdicts.of(gallery, admitted, known, protocol)
+    shown = admitted if verdicts is None or not leave_out_junk else admitted & (verdicts.names != "junk")
+    least = np.inf if verdicts is None else verdicts.least_match(gallery, embedding)
+    found = gallery.down_to(embedding, least, k + choice.size - int(shown.sum()), choice)
+    places = np.flatnonzero(shown[found.indices])[:k]
+    hits = listed(gallery, found.indices[places], found.similarities[places], verdicts)
+    if verdicts is None:
+        return Ranking(known, hits, int(admitted.sum()), None, None, embedding)
+    return Ranking(known, hits, int(admitted.sum()), verdicts.matches, verdicts.quality(found), embedding)
 
 
 def resolve(
@@ -142,69 +126,26 @@ def resolve(
         vector = query.embedding
     elif isinstance(query, np.ndarray) and query.ndim == 1:
         vector = query
+    elif model is None:
+        raise DCALError("a picture needs the model that embeds it")
     else:
-        if model is None:
-            raise DCALError("a picture needs the model that embeds it")
         gallery.check_model(model)
         preprocess = model.config.preprocess
         vector = embed(model, [preprocess.tensor(preprocess.render(read_picture(query).image))[None]]).joined[0]
     return unit_rows("query embeddings", vector[None], gallery.width)[0], known
 
 
-def judged(
+def listed(
     gallery: Gallery,
-    embedding: Float32[np.ndarray, " d"],
-    known: Known,
-    admitted: Bool[np.ndarray, " n"],
-    k: int,
-    leave_out_junk: bool,
-    protocol: Protocol,
-) -> Ranking:
-    """The ranking of a query whose identity is known."""
-    similarities = gallery.similarities(embedding)
-    labelled = np.flatnonzero(admitted & (gallery.labels.identities.numbers >= 0))
-    verdicts = verdicts_of(gallery, labelled, known, protocol)
-    shown = admitted & (verdicts != "junk") if leave_out_junk else admitted
-    indices = np.flatnonzero(shown)
-    order = indices[np.lexsort((indices, -similarities[indices]))][:k]
-    counted = np.cumsum(verdicts[order] != "junk")
-    hits = tuple(
-        Hit(
-            int(index),
-            gallery.items[index],
-            float(similarities[index]),
-            None if verdicts[index] == "junk" else int(count),
-            verdicts[index],
-        )
-        for index, count in zip(order, counted, strict=True)
-    )
-    matches = int((verdicts == "match").sum())
-    quality = None
-    if matches:
-        quality = retrieval.evaluate(
-            -similarities[labelled][None], **sides(gallery, labelled, known), protocol=protocol
-        )
-    return Ranking(known, hits, int(admitted.sum()), matches, quality, embedding)
-
-
-def verdicts_of(gallery: Gallery, labelled: Int64[np.ndarray, " m"], known: Known, protocol: Protocol) -> np.ndarray:
-    """Each image's verdict by the protocol's own rule (`dcal.retrieval.protocol.relevance`)."""
-    verdicts = np.full(len(gallery), "junk", dtype=object)
-    if len(labelled):
-        who = relevance(**sides(gallery, labelled, known), protocol=protocol)
-        _, columns, matches = who.of(0, 1)
-        verdicts[labelled[who.kept]] = "wrong"
-        verdicts[labelled[who.kept[columns]]] = np.where(matches, "match", "junk")
-    return verdicts
-
-
-def sides(gallery: Gallery, labelled: Int64[np.ndarray, " m"], known: Known) -> dict[str, list[str] | None]:
-    """The labels of both sides as `dcal.retrieval` takes them. A camera that nobody knows is like no other."""
-    items = [gallery.items[index] for index in labelled]
-    cameras = known.camera is not None
-    return {
-        "query_ids": [str(known.identity)],
-        "gallery_ids": [str(item.identity) for item in items],
-        "query_cameras": [str(known.camera)] if cameras else None,
-        "gallery_cameras": [item.camera or "" for item in items] if cameras else None,
-    }
+    indices: Int64[np.ndarray, " m"],
+    similarities: Float32[np.ndarray, " m"],
+    verdicts: Verdicts | None,
+) -> tuple[Hit, ...]:
+    """Images in order as hits. Ranks count what is no junk."""
+    names = [None if verdicts is None else verdicts.names[index] for index in indices]
+    hits, rank = [], 0
+    for index, similarity, verdict in zip(indices, similarities, names, strict=True):
+        rank += verdict != "junk"
+        own = None if verdict == "junk" else rank
+        hits.append(Hit(int(index), gallery.items[index], float(similarity), own, verdict))
+    return tuple(hits)

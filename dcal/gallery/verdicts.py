@@ -1,0 +1,69 @@
+"""Which images of a gallery are right answers to a query, by the rule of `dcal.retrieval`'s protocols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, Shaped
+
+from dcal.gallery.exact import Ranked, cosines
+from dcal.gallery.gallery import Gallery
+from dcal.retrieval import Protocol, Quality, evaluate
+from dcal.retrieval.protocol import relevance
+
+Verdict = Literal["match", "wrong", "junk"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a query. `path`: it is the gallery's own image of that path, which is then never its answer."""
+
+    identity: str | None = None
+    camera: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """What each image is to one query. An image is junk if the protocol says so, or if nobody knows whom it shows."""
+
+    names: Shaped[np.ndarray, " n"]  # Verdict of each image; of one that was not admitted, junk
+    judged: Int64[np.ndarray, " m"]  # the images that `arguments` lists
+    arguments: dict[str, Any]  # of `evaluate` and `relevance`
+
+    @classmethod
+    def of(cls, gallery: Gallery, admitted: Bool[np.ndarray, " n"], known: Known, protocol: Protocol) -> Verdicts:
+        """The verdicts on the images that are admitted, for a query whose identity is known."""
+        judged = np.flatnonzero(admitted & (gallery.labels.identities.numbers >= 0))
+        items = [gallery.items[index] for index in judged]
+        arguments: dict[str, Any] = {"query_ids": [known.identity], "gallery_ids": [item.identity for item in items]}
+        if known.camera is not None:  # one that nobody knows is like no other, which the empty name is
+            cameras = [item.camera or "" for item in items]
+            arguments |= {"query_cameras": [known.camera], "gallery_cameras": cameras}
+        arguments["protocol"] = protocol
+        names = np.full(len(gallery), "junk", dtype=object)
+        if items:
+            who = relevance(**arguments)
+            _, columns, matches = who.of(0, 1)
+            names[judged[who.kept]] = "wrong"
+            names[judged[who.kept[columns]]] = np.where(matches, "match", "junk")
+        return cls(names, judged, arguments)
+
+    @property
+    def matches(self) -> int:
+        return int((self.names == "match").sum())
+
+    def least_match(self, gallery: Gallery, embedding: Float32[np.ndarray, " d"]) -> float:
+        """The cosine of the match that is least similar to the query; ∞ where there is none."""
+        own = np.flatnonzero(self.names == "match")
+        return float(cosines(gallery.rows(own), embedding).min()) if len(own) else np.inf
+
+    def quality(self, found: Ranked) -> Quality | None:
+        """The quality of a ranking that was looked at down to the last match; None where there is none."""
+        if not self.matches:
+            return None
+        distances = np.full(len(self.names), 2, dtype=np.float32)  # what was not looked at comes after all that was
+        distances[found.indices] = -found.similarities
+        return evaluate(distances[None, self.judged], **self.arguments)
