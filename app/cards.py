@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from app import find_words
-from app.galleries import Collection
+from app.galleries import Catalogue
 from dcal import PictureError, draw, read_picture
 from dcal.gallery import Hit, Item, Ranking
 
@@ -40,43 +40,43 @@ class Card:
     lines: tuple[str, ...] = ()
 
 
-def hits(collection: Collection, ranking: Ranking, clickable: bool = True) -> str:
+def hits(catalogue: Catalogue, ranking: Ranking, clickable: bool = True) -> str:
     """A ranking, best first. Cards are numbered from 1 in the order shown."""
-    cards = [_hit(collection, ranking, number, hit) for number, hit in enumerate(ranking.hits, 1)]
+    cards = [_hit(catalogue, ranking, number, hit) for number, hit in enumerate(ranking.hits, 1)]
     return row(cards, CARD_SIDE, "hits", clickable)
 
 
-def _hit(collection: Collection, ranking: Ranking, number: int, hit: Hit) -> Card:
-    verdict = find_words.verdict(collection, ranking.known, hit)
+def _hit(catalogue: Catalogue, ranking: Ranking, number: int, hit: Hit) -> Card:
+    verdict = find_words.verdict(catalogue, ranking.known, hit)
     rank = "–" if hit.rank is None else str(hit.rank)
-    who = find_words.who(collection, hit.item)
+    who = find_words.who(catalogue, hit.item)
     return Card(
         key=str(number),
-        picture=collection.gallery.photo(hit.item),
+        picture=catalogue.gallery.photo(hit.item),
         said=find_words.hit_said(rank, who, hit.similarity, verdict.text),
         kind=verdict.kind,
         mark=f"<b>{rank}</b> <span>{verdict.sign} {verdict.text}</span>",
-        lines=(f"{hit.similarity:.3f}", *who),
+        lines=(f"{hit.similarity:.3f}", *reversed(who)),
     )
 
 
-def thumbnails(collection: Collection, items: Iterable[Item], chosen: str | None = None) -> str:
+def thumbnails(catalogue: Catalogue, items: Iterable[Item], chosen: str | None = None) -> str:
     """Pictures to choose a query from, by their paths; the one `chosen` is marked."""
     cards = [
-        Card(item.path, collection.gallery.photo(item), ", ".join(find_words.who(collection, item))) for item in items
+        Card(item.path, catalogue.gallery.photo(item), ", ".join(find_words.who(catalogue, item))) for item in items
     ]
     return row(cards, THUMBNAIL_SIDE, "thumbnails", True, chosen)
 
 
-def views(collection: Collection, items: Iterable[Item], chosen: Item) -> str:
+def views(catalogue: Catalogue, items: Iterable[Item], chosen: Item) -> str:
     """The pictures of one identity, to look at; the `chosen` one is marked."""
     cards = [
         Card(
             item.path,
-            collection.gallery.photo(item),
-            ", ".join(find_words.who(collection, item)),
+            catalogue.gallery.photo(item),
+            ", ".join(find_words.who(catalogue, item)),
             kind="chosen" if item == chosen else "",
-            lines=find_words.who(collection, item)[-1:],
+            lines=find_words.who(catalogue, item)[-1:],
         )
         for item in items
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from app import find_words
-from app.galleries import Collection
+from app.galleries import Catalogue
 from dcal import Evidence, Match, draw
 from dcal.analysis import on_part
 from dcal.data.yard import YardRecord
@@ -77,11 +77,11 @@ class Explanation:
         return find_words.difference(*self.pair, (shares[0], shares[1]), self.asked(branch))
 
 
-def yard_pair(collection: Collection, asked: Known, hit: Hit) -> tuple[YardRecord, YardRecord] | None:
+def yard_pair(catalogue: Catalogue, asked: Known, hit: Hit) -> tuple[YardRecord, YardRecord] | None:
     """What the yard knows of a query of its own and of a hit, if they show one vehicle or twins; else None."""
     if asked.path is None:
         return None
-    query, match = collection.known(collection.item(asked.path)), collection.known(hit.item)
+    query, match = catalogue.known(catalogue.item(asked.path)), catalogue.known(hit.item)
     if query is None or match is None or match.identity not in (query.identity, query.twin):
         return None
     return query, match

@@ -12,7 +12,7 @@ import gradio as gr
 from app import cards, find_words
 from app.find_view import MatchView
 from app.finder import MOST, Finder
-from app.galleries import ALL, Collection
+from app.galleries import ALL, Catalogue
 from app.gestures import card
 from app.view import PRIVATE, PUBLIC
 from app.visit import told
@@ -124,29 +124,29 @@ class FindTab:
         """When the tab is opened first: the gallery, and its first picture as the query."""
         if record:
             return {}
-        collection = self.finder.galleries.collection(checkpoint)
-        camera = next(iter(collection.gallery.cameras), ALL)
-        first = collection.pictures(camera)[0]
+        catalogue = self.finder.galleries.catalogue(checkpoint)
+        camera = next(iter(catalogue.gallery.cameras), ALL)
+        first = catalogue.pictures(camera)[0]
         key, said = self.finder.choose(first.path, checkpoint)
-        return {**self.fitted(checkpoint, collection, camera, key), **self.asked(key, said)}
+        return {**self.fitted(checkpoint, catalogue, camera, key), **self.asked(key, said)}
 
     @told
     def change(self, checkpoint: str, record: str | None) -> dict[Any, Any]:
         """The same query for another checkpoint, whose gallery may be another."""
         if not record:
             return self.arrive(checkpoint, record)
-        collection = self.finder.galleries.collection(checkpoint)
+        catalogue = self.finder.galleries.catalogue(checkpoint)
         key, said = self.finder.change(checkpoint, record)
-        camera = next(iter(collection.gallery.cameras), ALL)
-        return {**self.fitted(checkpoint, collection, camera, key), **self.asked(key, said)}
+        camera = next(iter(catalogue.gallery.cameras), ALL)
+        return {**self.fitted(checkpoint, catalogue, camera, key), **self.asked(key, said)}
 
     def asked(self, record: str, said: str) -> dict[Any, Any]:
         return {self.record: record, self.said: said, self.photo: self.finder.query_picture(record)}
 
-    def fitted(self, checkpoint: str, collection: Collection, camera: str, record: str) -> dict[Any, Any]:
+    def fitted(self, checkpoint: str, catalogue: Catalogue, camera: str, record: str) -> dict[Any, Any]:
         """All choices as this gallery has them, and no filter."""
-        names = [(f"Camera {name}", name) for name in collection.gallery.cameras]
-        models = [(name, name) for name in collection.models]
+        names = [(f"Camera {name}", name) for name in catalogue.gallery.cameras]
+        models = [(name, name) for name in catalogue.models]
         config = self.finder.shelf.config(checkpoint)
         return {
             self.camera: gr.update(choices=[("All cameras", ALL), *names], value=camera),
@@ -160,13 +160,13 @@ class FindTab:
     @told
     def choices(self, checkpoint: str, camera: str, model: str, page: int, record: str | None) -> dict[Any, Any]:
         """The pictures of one camera and model to choose a query from, a page of them."""
-        collection = self.finder.galleries.collection(checkpoint)
-        there = collection.pictures(camera, model)
+        catalogue = self.finder.galleries.catalogue(checkpoint)
+        there = catalogue.pictures(camera, model)
         pages = max(1, -(-len(there) // PAGE))
         page = min(max(1, int(page or 1)), pages)
         chosen = self.finder.records.get(record).known.path if record else None
         return {
-            self.pictures: cards.thumbnails(collection, there[(page - 1) * PAGE : page * PAGE], chosen),
+            self.pictures: cards.thumbnails(catalogue, there[(page - 1) * PAGE : page * PAGE], chosen),
             self.page: gr.update(value=page, maximum=pages, visible=pages > 1, label=f"Page, of {pages}"),
         }
 
@@ -181,8 +181,8 @@ class FindTab:
             return {self.hits: "", **self.view.closed(False)}
         quest = self.finder.records.get(record)
         assert quest.ranking is not None
-        collection = self.finder.galleries.collection(quest.checkpoint)
-        return {self.hits: cards.hits(collection, quest.ranking), **self.view.closed(bool(quest.ranking.hits))}
+        catalogue = self.finder.galleries.catalogue(quest.checkpoint)
+        return {self.hits: cards.hits(catalogue, quest.ranking), **self.view.closed(bool(quest.ranking.hits))}
 
     def query_picture(self, record: str | None) -> Any:
         return self.finder.query_picture(record) if record else None

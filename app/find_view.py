@@ -27,10 +27,10 @@ class MatchView:
         with gr.Column(visible=False, elem_id="why") as self.place:
             gr.Markdown("### Why did it match?")
             with gr.Row(elem_classes="controls"):
-                self.branch = gr.Radio([], label="Branch", min_width=240, elem_id="branch")
-                self.row = gr.Number(0, minimum=0, precision=0, label="Row of a patch (0: all)", min_width=110)
-                self.column = gr.Number(0, minimum=0, precision=0, label="Column (0: all)", min_width=110)
-                self.whole = gr.Button("All patches again", size="md", min_width=150, elem_id="whole")
+                self.branch = gr.Radio([], label="Branch", scale=4, min_width=280, elem_id="branch")
+                self.row = gr.Number(0, minimum=0, precision=0, label="Patch: row (0: all)", scale=2, min_width=120)
+                self.column = gr.Number(0, minimum=0, precision=0, label="Column (0: all)", scale=2, min_width=120)
+                self.whole = gr.Button("All patches again", size="md", scale=1, min_width=150, elem_id="whole")
             self.pair = picture("Pair picture", clickable=True)
             self.said, self.twins = sentence("Pair sentence"), sentence("Twin sentence")
             with gr.Row(elem_classes="branches"):

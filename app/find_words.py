@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.galleries import Collection
+from app.galleries import Catalogue
 from app.words import attentions, plain
 from dcal import Evidence, ModelConfig
 from dcal.analysis import OnPart
@@ -69,21 +69,21 @@ class Verdict(NamedTuple):
     text: str
 
 
-def verdict(collection: Collection, known: Known, hit: Hit) -> Verdict:
+def verdict(catalogue: Catalogue, known: Known, hit: Hit) -> Verdict:
     if hit.verdict == "match":
         return Verdict("right", "✓", "right")
     if hit.verdict == "junk":
         return Verdict("left-out", "∅", "left out")
     if hit.verdict is None:
         return Verdict("open", "", "")
-    record = collection.known(hit.item)
+    record = catalogue.known(hit.item)
     twin = record is not None and str(record.twin) == known.identity
     return Verdict("wrong", "✗", "its twin" if twin else "wrong")
 
 
-def who(collection: Collection, item: Item) -> tuple[str, ...]:
+def who(catalogue: Catalogue, item: Item) -> tuple[str, ...]:
     """Whom a picture shows, and by which camera, as far as that is known."""
-    named = () if item.identity is None else (f"{collection.noun} {item.identity}",)
+    named = () if item.identity is None else (f"{catalogue.noun} {item.identity}",)
     return named if item.camera is None else (*named, f"camera {item.camera}")
 
 
@@ -92,19 +92,19 @@ def hit_said(rank: str, who: tuple[str, ...], similarity: float, text: str) -> s
     return ", ".join((place, *who, f"similarity {similarity:.3f}", *([text] if text and rank != "–" else [])))
 
 
-def query(collection: Collection, known: Known) -> str:
+def query(catalogue: Catalogue, known: Known) -> str:
     """Who is looked for, in a line."""
     if known.path is None:
         return "**Your own crop.** Nobody knows whom it shows, so nothing is marked as right or wrong."
-    item = collection.item(known.path)
-    line = f"**Query: {plain(', '.join(who(collection, item)))}**"
-    record = collection.known(item)
-    return line if record is None else f"{line} · {record.label} · its twin is {collection.noun} {record.twin}"
+    item = catalogue.item(known.path)
+    line = f"**Query: {plain(', '.join(who(catalogue, item)))}**"
+    record = catalogue.known(item)
+    return line if record is None else f"{line} · {record.label} · its twin is {catalogue.noun} {record.twin}"
 
 
-def worth(collection: Collection, ranking: Ranking) -> str:
+def worth(catalogue: Catalogue, ranking: Ranking) -> str:
     """What a ranking is worth: how many are right, where the first one stands, the average precision."""
-    among, noun, shown = f"{ranking.candidates:,} pictures", collection.noun, len(ranking.hits)
+    among, noun, shown = f"{ranking.candidates:,} pictures", catalogue.noun, len(ranking.hits)
     if not shown:
         return "No picture is left to be ranked: admit more cameras or models."
     if ranking.matches is None:
@@ -134,7 +134,7 @@ def why(hit: Hit, branch: str, evidence: Evidence) -> str:
     place = "Left out of the ranking" if hit.rank is None else f"Rank {hit.rank}"
     return (
         f"**{place}: similarity {evidence.similarity:.3f}** ({branch_name(branch)}). Colours say how much each patch "
-        f"adds to it, {decimal(evidence.similarity)} in all on either side; lines join the {LINKS} pairs of patches "
+        f"adds to it; on either side, all add up to it. Lines join the {LINKS} pairs of patches "
         "that add most. *Click a patch of the query, on the left, to see what it found.*"
     )
 

@@ -64,11 +64,11 @@ class Finder:
     @told
     def choose(self, picture: str, checkpoint: str, record: str | None = None) -> tuple[str, str]:
         """Take one of the gallery's own pictures (its path) as the query; /ranking then says what it finds."""
-        collection = self.galleries.collection(checkpoint)
-        item = collection.item(picture)
+        catalogue = self.galleries.catalogue(checkpoint)
+        item = catalogue.item(picture)
         asked = Known(item.identity, item.camera, item.path)
         key = self.records.keep(Quest(checkpoint, asked), instead_of=record)
-        return key, find_words.query(collection, asked)
+        return key, find_words.query(catalogue, asked)
 
     @told
     def change(self, checkpoint: str, record: str) -> tuple[str, str]:
@@ -88,18 +88,18 @@ class Finder:
         `cameras` and `models` restrict it to pictures by these cameras and of these vehicles; none restrict nothing.
         """
         quest = self.records.get(record)
-        collection, count = self.galleries.collection(quest.checkpoint), from_one("number", most, MOST) + 1
-        asked = quest.seen if quest.known.path is None else collection.item(quest.known.path)
+        catalogue, count = self.galleries.catalogue(quest.checkpoint), from_one("number", most, MOST) + 1
+        asked = quest.seen if quest.known.path is None else catalogue.item(quest.known.path)
         assert asked is not None  # an upload was inspected
         quest.ranking = rank(
-            collection.gallery,
+            catalogue.gallery,
             asked,
             k=count,
             cameras=list(cameras) or None,
-            identities=collection.identities(models),
+            identities=catalogue.identities(models),
         )
         quest.explained = None
-        return quest.ranking.to_dict(), find_words.worth(collection, quest.ranking)
+        return quest.ranking.to_dict(), find_words.worth(catalogue, quest.ranking)
 
     @told
     def match(
@@ -146,12 +146,12 @@ class Finder:
             raise DCALError("Nothing has been ranked yet.")
         found = quest.ranking.hits[from_one("picture in the ranking", hit, len(quest.ranking.hits))]
         if quest.explained is None or quest.explained.hit.index != found.index:
-            model, collection = self.shelf.model(quest.checkpoint), self.galleries.collection(quest.checkpoint)
+            model, catalogue = self.shelf.model(quest.checkpoint), self.galleries.catalogue(quest.checkpoint)
             with self.running:
                 if quest.seen is None:
-                    quest.seen = dcal.inspect(model, collection.photo(str(quest.known.path)))
-                match = dcal.explain_match(model, quest.seen, collection.gallery.photo(found.item))
-            quest.explained = Explanation(found, match, yard_pair(collection, quest.known, found))
+                    quest.seen = dcal.inspect(model, catalogue.photo(str(quest.known.path)))
+                match = dcal.explain_match(model, quest.seen, catalogue.gallery.photo(found.item))
+            quest.explained = Explanation(found, match, yard_pair(catalogue, quest.known, found))
         return quest.explained
 
     def query_picture(self, record: str) -> Picture:
@@ -159,14 +159,14 @@ class Finder:
         quest = self.records.get(record)
         if quest.seen is not None:
             return draw.tile(quest.seen.photo, draw.PAIR_SIDE)
-        collection = self.galleries.collection(quest.checkpoint)
-        photo = dcal.read_picture(collection.photo(str(quest.known.path))).image
+        catalogue = self.galleries.catalogue(quest.checkpoint)
+        photo = dcal.read_picture(catalogue.photo(str(quest.known.path))).image
         return draw.tile(np.asarray(photo), draw.PAIR_SIDE)
 
     def _look(self, image: Any, checkpoint: str, record: str | None) -> tuple[str, str]:
         """A quest for a picture that is not the gallery's."""
-        collection, model = self.galleries.collection(checkpoint), self.shelf.model(checkpoint)
+        catalogue, model = self.galleries.catalogue(checkpoint), self.shelf.model(checkpoint)
         with self.running:
             seen = dcal.inspect(model, image)
         key = self.records.keep(Quest(checkpoint, Known(), seen), instead_of=record)
-        return key, "\n\n".join((find_words.query(collection, Known()), *seen.notes))
+        return key, "\n\n".join((find_words.query(catalogue, Known()), *seen.notes))

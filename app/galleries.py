@@ -18,7 +18,7 @@ ALL = ""  # no filter
 
 
 @dataclass(frozen=True, eq=False)
-class Collection:
+class Catalogue:
     """A gallery and, where its pictures are the yard's, what the yard knows of them.
 
     `noun` is what an identity is called.
@@ -75,14 +75,14 @@ class Galleries:
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
-        self._open: dict[str, Collection] = {}
+        self._open: dict[str, Catalogue] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
         """The re-identification checkpoints."""
         return self.shelf.names("reid")
 
-    def collection(self, checkpoint: str) -> Collection:
+    def catalogue(self, checkpoint: str) -> Catalogue:
         """The checkpoint's gallery, read again if its files changed.
 
         Raises DCALError, saying how to make one, where there is none, and where it was made with other weights.
@@ -96,7 +96,7 @@ class Galleries:
                     del self._open[old]
             return self._open[version]
 
-    def _opened(self, checkpoint: str, folder: Path) -> Collection:
+    def _opened(self, checkpoint: str, folder: Path) -> Catalogue:
         model = self.shelf.model(checkpoint)
         if model.config.task != "reid":
             raise DCALError(f"{checkpoint} was not trained for re-identification; {', '.join(self.names())} were")
@@ -107,7 +107,7 @@ class Galleries:
             )
         gallery = open_gallery(folder)
         gallery.check_model(model)
-        return Collection(gallery, yard_records(gallery.images))
+        return Catalogue(gallery, yard_records(gallery.images))
 
 
 def yard_records(images: Path) -> dict[Path, YardRecord]:

@@ -85,16 +85,16 @@ class Text(HTMLParser):
 
 class TestGalleries:
     def test_the_yard_says_whom_it_shows(self, folder: Path) -> None:
-        collection = Galleries(Shelf(folder)).collection("reid-full")
-        assert (collection.noun, len(collection.gallery)) == ("vehicle", 12)
-        record = collection.known(collection.item(QUERY))
+        catalogue = Galleries(Shelf(folder)).catalogue("reid-full")
+        assert (catalogue.noun, len(catalogue.gallery)) == ("vehicle", 12)
+        record = catalogue.known(catalogue.item(QUERY))
         assert (record.identity, record.camera, record.twin) == (25, 3, 26)
-        assert len(collection.models) == 2
-        assert collection.identities([record.label]) == ["25", "26"]
-        assert collection.identities([]) is None
-        assert [item.identity for item in collection.pictures("3", record.label)] == ["25", "26"]
-        assert {item.camera for item in collection.pictures(model=record.label)} == {"1", "3", "8"}
-        assert len(collection.pictures()) == 12
+        assert len(catalogue.models) == 2
+        assert catalogue.identities([record.label]) == ["25", "26"]
+        assert catalogue.identities([]) is None
+        assert [item.identity for item in catalogue.pictures("3", record.label)] == ["25", "26"]
+        assert {item.camera for item in catalogue.pictures(model=record.label)} == {"1", "3", "8"}
+        assert len(catalogue.pictures()) == 12
 
     def test_it_is_opened_once_and_again_when_its_files_changed(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -102,34 +102,34 @@ class TestGalleries:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard", tmp_path / "yard")
         galleries = Galleries(Shelf(tmp_path / "checkpoints"))
-        first = galleries.collection("reid-full")
-        assert galleries.collection("reid-full") is first
+        first = galleries.catalogue("reid-full")
+        assert galleries.catalogue("reid-full") is first
         table = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv"
         text = table.read_text()
         table.unlink()
         table.write_text(text)
-        assert galleries.collection("reid-full") is not first
+        assert galleries.catalogue("reid-full") is not first
 
     def test_what_is_missing_is_said(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder / "reid-full", tmp_path / "mine")
         galleries = Galleries(Shelf(tmp_path))
         shutil.copytree(folder / "reid-sa_only" / "gallery", tmp_path / "mine" / "gallery", dirs_exist_ok=True)
         with pytest.raises(dcal.DCALError, match="reid-sa_only"):  # other weights
-            galleries.collection("mine")
+            galleries.catalogue("mine")
         shutil.rmtree(tmp_path / "mine" / "gallery")
         with pytest.raises(dcal.DCALError, match=r"no gallery.*dcal index build"):
-            galleries.collection("mine")
+            galleries.catalogue("mine")
         with pytest.raises(dcal.DCALError, match="no checkpoint 'other'"):
-            galleries.collection("other")
+            galleries.catalogue("other")
 
     def test_a_gallery_of_other_pictures_knows_no_twins(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard" / "images", tmp_path / "yard" / "images")  # without its table
-        collection = Galleries(Shelf(tmp_path / "checkpoints")).collection("reid-full")
-        assert (collection.noun, collection.models) == ("identity", ())
-        assert collection.known(collection.item(QUERY)) is None
+        catalogue = Galleries(Shelf(tmp_path / "checkpoints")).catalogue("reid-full")
+        assert (catalogue.noun, catalogue.models) == ("identity", ())
+        assert catalogue.known(catalogue.item(QUERY)) is None
         with pytest.raises(dcal.DCALError, match="no model 'van'; there are none"):
-            collection.identities(["van"])
+            catalogue.identities(["van"])
 
 
 class TestRanking:
@@ -154,7 +154,7 @@ class TestRanking:
         found, worth = finder.ranking(key, ["1", "3"], [], 50)
         assert {hit["camera"] for hit in found["hits"]} == {"1", "3"}
         assert "The only picture of this vehicle by another camera" in worth
-        label = finder.galleries.collection("reid-full").yard
+        label = finder.galleries.catalogue("reid-full").yard
         other = next(record.label for record in label.values() if record.identity == 59)
         found, worth = finder.ranking(key, [], [other], 50)
         assert {hit["identity"] for hit in found["hits"]} == {"59", "60"}
@@ -278,8 +278,8 @@ class TestWhy:
 
 class TestCards:
     def test_every_hit_says_what_it_is_without_colour(self, finder: Finder, key: str) -> None:
-        quest, collection = finder.records.get(key), finder.galleries.collection("reid-full")
-        found = Text(cards.hits(collection, quest.ranking))
+        quest, catalogue = finder.records.get(key), finder.galleries.catalogue("reid-full")
+        found = Text(cards.hits(catalogue, quest.ranking))
         buttons, pictures = found.all("button"), found.all("img")
         assert [button["data-card"] for button in buttons] == [str(i) for i in range(1, 12)]
         assert all(picture["alt"] == "" for picture in pictures)  # the button's label says it
@@ -296,10 +296,10 @@ class TestCards:
         assert found.text.count("✗ wrong") == 6
 
     def test_pictures_are_enlarged(self, finder: Finder, key: str) -> None:
-        collection = finder.galleries.collection("reid-full")
-        address = Text(cards.thumbnails(collection, collection.pictures("1"), "images/0059_c1.webp"))
+        catalogue = finder.galleries.catalogue("reid-full")
+        address = Text(cards.thumbnails(catalogue, catalogue.pictures("1"), "images/0059_c1.webp"))
         assert [button["aria-pressed"] for button in address.all("button")] == ["false", "false", "true", "false"]
-        path = collection.photo("images/0059_c1.webp")
+        path = catalogue.photo("images/0059_c1.webp")
         first = cards.data_uri(path, path.stat().st_mtime_ns, 300)
         assert first.startswith("data:image/webp;base64,")
         assert cards.data_uri(path, path.stat().st_mtime_ns, 300) is first
@@ -314,8 +314,8 @@ class TestCards:
         assert "cannot be read" in cards.row([card], 64, "hits", True)
 
     def test_figures_have_their_text_where_nothing_can_be_clicked(self, finder: Finder, key: str) -> None:
-        quest, collection = finder.records.get(key), finder.galleries.collection("reid-full")
-        found = Text(cards.hits(collection, quest.ranking, clickable=False))
+        quest, catalogue = finder.records.get(key), finder.galleries.catalogue("reid-full")
+        found = Text(cards.hits(catalogue, quest.ranking, clickable=False))
         assert not found.all("button")
         assert [picture["alt"][:6] for picture in found.all("img")] == [f"Rank {i}"[:6] for i in range(1, 12)]
 
@@ -336,7 +336,7 @@ class TestWords:
         assert (left["rank"], left["verdict"]) == (None, "junk")
         assert "∅ marks what is neither" in worth
         assert "The only picture of this vehicle by another camera" in worth
-        html = Text(cards.hits(finder.galleries.collection("reid-full"), finder.records.get(key).ranking))
+        html = Text(cards.hits(finder.galleries.catalogue("reid-full"), finder.records.get(key).ranking))
         assert "∅ left out" in html.text
         assert any(
             (button["aria-label"] or "").startswith("Left out of the ranking, vehicle 25")
@@ -365,7 +365,7 @@ class TestPage:
     def test_nothing_of_the_galleries_is_read_before_the_tab_is_opened(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Galleries, "collection", lambda *_: pytest.fail("a gallery was opened"))
+        monkeypatch.setattr(Galleries, "catalogue", lambda *_: pytest.fail("a gallery was opened"))
 
         async def build() -> gr.Blocks:
             return page.page(Explorer(Shelf(folder), tmp_path), [])

@@ -63,7 +63,10 @@ def test_both_maps_are_drawn_on_one_scale_above_its_bar(match):
     ):
         alone = draw.overlay(seen, map, 1, low=low, high=high, max_side=SIDE)
         top, left = corner(which)
-        np.testing.assert_array_equal(sheet[top : top + alone.shape[0], left : left + alone.shape[1]], alone)
+        shown = sheet[top : top + alone.shape[0], left : left + alone.shape[1]]
+        np.testing.assert_array_equal(shown[24:], alone[24:])  # above is its name
+        np.testing.assert_array_equal(shown[:, 70:], alone[:, 70:])
+        assert (shown[:20, :40] != alone[:20, :40]).any()
     height = max(drawn(*size)[0] for size in SIZES.values())
     np.testing.assert_array_equal(sheet[height:], draw.bar(sheet.shape[1], low, high, write=draw.decimal))
     assert (sheet[5, drawn(*SIZES["query"])[1] + 8] == (24, 24, 27)).all()  # between the two

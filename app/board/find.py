@@ -13,7 +13,7 @@ from app import cards, find_words, words
 from app.board.choice import KINDS, Look, checkpoints, look, look_at
 from app.board.inspect import patch_chooser
 from app.explanation import Explanation, yard_pair
-from app.galleries import Collection, Galleries
+from app.galleries import Catalogue, Galleries
 from app.shelf import Shelf
 from dcal import draw
 from dcal.gallery import Item, Known, Ranking, rank
@@ -46,16 +46,16 @@ def page() -> None:
     if not compared:
         st.info("Choose at least one checkpoint.")
         return
-    collections = {name: collection_of(name) for name in compared}
-    first = collections[compared[0]]
+    catalogues = {name: catalogue_of(name) for name in compared}
+    first = catalogues[compared[0]]
     query = ask(first)
     cameras, models, most = filters(first)
-    rankings = {name: ranked(name, collection, query, cameras, models) for name, collection in collections.items()}
+    rankings = {name: ranked(name, catalogue, query, cameras, models) for name, catalogue in catalogues.items()}
     with st.container(key="rankings"):
         for place, (name, ranking) in zip(st.columns(len(rankings)), rankings.items(), strict=True):
             with place:
-                column(name, collections[name], replace(ranking, hits=ranking.hits[:most]))
-    explain(collections, rankings, most, query, style)
+                column(name, catalogues[name], replace(ranking, hits=ranking.hits[:most]))
+    explain(catalogues, rankings, most, query, style)
     st.subheader("Measured on all test pictures")
     figures(shelf, names)
 
@@ -66,16 +66,16 @@ def galleries(folder: str) -> Galleries:
     return Galleries(checkpoints())
 
 
-def collection_of(checkpoint: str) -> Collection:
+def catalogue_of(checkpoint: str) -> Catalogue:
     """A checkpoint's gallery; where there is none to open, the run ends with the message."""
     try:
-        return galleries(str(checkpoints().folder)).collection(checkpoint)
+        return galleries(str(checkpoints().folder)).catalogue(checkpoint)
     except dcal.DCALError as error:
         st.error(str(error), icon=":material/folder_off:")
         st.stop()
 
 
-def ask(collection: Collection) -> Query:
+def ask(catalogue: Catalogue) -> Query:
     """The query: an upload, or a picture of the gallery by identity and camera."""
     with st.sidebar:
         upload = st.file_uploader("A crop of your own", type=KINDS, key="crop")
@@ -83,10 +83,10 @@ def ask(collection: Collection) -> Query:
         photo = upload.getvalue()
         left, right = st.columns([1, 3])
         left.image(draw.tile(look_at_pixels(photo), SIDE), width="stretch")
-        right.markdown(find_words.query(collection, Known()))
+        right.markdown(find_words.query(catalogue, Known()))
         return Query(photo, Known())
-    item = chosen_item(collection)
-    return Query(collection.gallery.photo(item).read_bytes(), Known(item.identity, item.camera, item.path))
+    item = chosen_item(catalogue)
+    return Query(catalogue.gallery.photo(item).read_bytes(), Known(item.identity, item.camera, item.path))
 
 
 def look_at_pixels(photo: bytes) -> np.ndarray:
@@ -98,9 +98,9 @@ def look_at_pixels(photo: bytes) -> np.ndarray:
         st.stop()
 
 
-def chosen_item(collection: Collection) -> Item:
+def chosen_item(catalogue: Catalogue) -> Item:
     """A picture of the gallery, chosen by whom it shows and by which camera."""
-    gallery, noun = collection.gallery, collection.noun
+    gallery, noun = catalogue.gallery, catalogue.noun
     by_identity: dict[str, list[Item]] = {}
     for item in gallery.items:
         by_identity.setdefault(item.identity or "nobody knows", []).append(item)
@@ -115,41 +115,41 @@ def chosen_item(collection: Collection) -> Item:
         key=f"picture_of_{identity}",
     )
     item = own[number or 0]
-    st.html(cards.views(collection, own, item))
-    st.markdown(find_words.query(collection, Known(item.identity, item.camera, item.path)))
+    st.html(cards.views(catalogue, own, item))
+    st.markdown(find_words.query(catalogue, Known(item.identity, item.camera, item.path)))
     return item
 
 
-def filters(collection: Collection) -> tuple[list[str], list[str], int]:
+def filters(catalogue: Catalogue) -> tuple[list[str], list[str], int]:
     """Which cameras and models are ranked (none: all), and how many pictures are shown."""
     left, middle, right = st.columns(3)
-    cameras = left.multiselect("Rank only these cameras", collection.gallery.cameras, key="find_cameras")
+    cameras = left.multiselect("Rank only these cameras", catalogue.gallery.cameras, key="find_cameras")
     models = middle.multiselect(
-        "Rank only these models", collection.models, key="find_models", disabled=not collection.models
+        "Rank only these models", catalogue.models, key="find_models", disabled=not catalogue.models
     )
     most = right.slider("Pictures shown", 1, 50, SHOWN, key="find_most", bind="query-params")
     return cameras, models, most
 
 
-def ranked(name: str, collection: Collection, query: Query, cameras: list[str], models: list[str]) -> Ranking:
+def ranked(name: str, catalogue: Catalogue, query: Query, cameras: list[str], models: list[str]) -> Ranking:
     """The whole ranking by one checkpoint. The gallery's own pictures are embedded already; an upload is looked at."""
     own = query.known.path is not None
-    asked = collection.item(str(query.known.path)) if own else look_at(name, query.photo)
-    identities = collection.identities(models)
-    return rank(collection.gallery, asked, k=len(collection.gallery), cameras=cameras or None, identities=identities)
+    asked = catalogue.item(str(query.known.path)) if own else look_at(name, query.photo)
+    identities = catalogue.identities(models)
+    return rank(catalogue.gallery, asked, k=len(catalogue.gallery), cameras=cameras or None, identities=identities)
 
 
-def column(name: str, collection: Collection, ranking: Ranking) -> None:
+def column(name: str, catalogue: Catalogue, ranking: Ranking) -> None:
     """One checkpoint's ranking."""
     shelf = checkpoints()
     st.html(f'<div class="about">{words.about(shelf.config(name), name, shelf.metrics(name))}</div>')
-    st.markdown(find_words.worth(collection, ranking))
-    st.html(cards.hits(collection, ranking, clickable=False))
+    st.markdown(find_words.worth(catalogue, ranking))
+    st.html(cards.hits(catalogue, ranking, clickable=False))
 
 
-def explain(collections: dict[str, Collection], rankings: dict[str, Ranking], query: Query, style: Look) -> None:
+def explain(catalogues: dict[str, Catalogue], rankings: dict[str, Ranking], query: Query, style: Look) -> None:
     """One picture that was found, and what made each checkpoint match it, or not."""
-    first = collections[next(iter(collections))]
+    first = catalogues[next(iter(catalogues))]
     found = {hit.item.path: hit.item for ranking in rankings.values() for hit in ranking.hits[:most]}
     if not found:
         return
@@ -165,7 +165,7 @@ def explain(collections: dict[str, Collection], rankings: dict[str, Ranking], qu
         "Branch", list(find_words.BRANCHES), default=next(iter(find_words.BRANCHES)), key="branch"
     )
     kind = find_words.BRANCHES[branch or next(iter(find_words.BRANCHES))]
-    explained = {name: explanation(name, collections[name], query, rankings[name], path) for name in collections}
+    explained = {name: explanation(name, catalogues[name], query, rankings[name], path) for name in catalogues}
     patch = asked_patch(next(iter(explained.values())), style)
     with st.container(key="explained"):
         for place, (name, why) in zip(st.columns(len(explained)), explained.items(), strict=True):
@@ -188,11 +188,11 @@ def asked_patch(why: Explanation, style: Look) -> int | None:
     return row * why.shape[1] + col
 
 
-def explanation(name: str, collection: Collection, query: Query, ranking: Ranking, path: str) -> Explanation:
+def explanation(name: str, catalogue: Catalogue, query: Query, ranking: Ranking, path: str) -> Explanation:
     """Why a picture of the gallery matches the query, by one checkpoint, at whatever rank it stands there."""
     hit = next(hit for hit in ranking.hits if hit.item.path == path)
-    match = matched(name, checkpoints().version(name), query.photo, collection.gallery.photo(hit.item).read_bytes())
-    return Explanation(hit, match, yard_pair(collection, query.known, hit))
+    match = matched(name, checkpoints().version(name), query.photo, catalogue.gallery.photo(hit.item).read_bytes())
+    return Explanation(hit, match, yard_pair(catalogue, query.known, hit))
 
 
 @st.cache_resource(show_spinner="Looking …", max_entries=8)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from dcal.draw.colour import shared_scale
-from dcal.draw.legend import bar, decimal, under
+from dcal.draw.legend import bar, decimal, label, under
 from dcal.draw.overlay import ACCENT, mark, overlay, photo, surround
 from dcal.draw.placement import drawn_size, patch_at, patch_centre
 from dcal.draw.sheet import GROUND
@@ -24,6 +24,7 @@ from dcal.record import Inspection
 RGB = UInt8[np.ndarray, "height width 3"]
 Region = Bool[np.ndarray, "photo_height photo_width"]
 PAIR_SIDE = 512  # pixels of either picture's longer side
+NAMES = ("query", "match")  # written into the pictures' corners
 GUTTER = 16  # pixels between the two
 LINKS = 8  # pairs of patches that are joined by a line
 PARTNERS = 3  # patches that one patch is joined to
@@ -89,7 +90,7 @@ def partners(
 
 def patch_on_pair(match: Match, x: int, y: int, side: int = PAIR_SIDE) -> tuple[str, int] | None:
     """("query" | "match", patch) under pixel (x, y) of a `pair` or `partners` sheet; None where there is none."""
-    for name, seen, place in zip(("query", "match"), (match.query, match.match), places(match, side), strict=True):
+    for name, seen, place in zip(NAMES, (match.query, match.match), places(match, side), strict=True):
         found = patch_at(seen, x - place.left, y - place.top, (place.height, place.width))
         if found is not None:
             return name, found[0] * seen.layout.cols + found[1]
@@ -110,8 +111,9 @@ def _beside(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], match: Match, side: 
     where = places(match, side)
     size = max(place.height for place in where), where[1].left + where[1].width, 3
     sheet = np.full(size, GROUND, dtype=np.uint8)
-    for picture, place in zip(pictures, where, strict=True):
-        sheet[place.top : place.top + place.height, place.left : place.left + place.width] = picture
+    for picture, place, name in zip(pictures, where, NAMES, strict=True):
+        named = label(picture, name, max(12, side // 28))
+        sheet[place.top : place.top + place.height, place.left : place.left + place.width] = named
     return sheet
 
 
