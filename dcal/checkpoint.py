@@ -57,7 +57,7 @@ def save_checkpoint(
         text = model_card(model, place.name, dict(metrics or {}), dict(card or {}))
         (fresh / CARD).write_text(text, encoding="utf-8")
         fresh.chmod(0o755)
-        _swap(fresh, place)
+        swap(fresh, place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return Path(directory)
@@ -84,7 +84,7 @@ def _stored(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def _swap(fresh: Path, place: Path) -> None:
+def swap(fresh: Path, place: Path) -> None:
     """Put `fresh` in the place of `place`, whose old content is set aside first and removed last."""
     aside = fresh.with_name(f"{fresh.name}-replaced")  # as unique as `fresh` is
     try:

@@ -14,6 +14,7 @@ import tyro
 
 from dcal.configs import TrainConfig, preset_for
 from dcal.errors import DCALError
+from dcal.index import Build, Search
 from dcal.study import EvalConfig
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "eval": evaluate,
             "inspect": inspect,
             "data": data,
+            "index": index,
             "demo": demo,
         }
         status = tyro.extras.subcommand_cli_from_dict(commands, prog="dcal", args=arguments, config=options)
@@ -164,6 +166,17 @@ def data(
     else:
         print(report)
     return 0 if report.ok else 1
+
+
+def index(
+    action: Annotated[Build, tyro.conf.subcommand("build")] | Annotated[Search, tyro.conf.subcommand("search")],
+) -> int:
+    """Galleries: embed many images once, then find the nearest to a picture among them.
+
+    Args:
+        action: what to do
+    """
+    return action.run()
 
 
 def demo() -> None:

@@ -102,10 +102,10 @@ class Searching:
         self.found = embed(self.model, (images for images, _ in track(loader, "photos", **quiet_bar())))
         seed = self.config.study.seed
         record = ranked_figures(self.sides.judge(self.found), self.sides, self.query.names, seed)
+        others = {"across_cameras": self.sides.judge_across(self.found)} if self.sides.mixed else {}
         if self.config.rerank:
-            again = self.sides.judge(self.found, rerank=Reranking())
-            record["reranked"] = {**again.summary(), "intervals": intervals(again, seed)}
-        return record
+            others["reranked"] = self.sides.judge(self.found, rerank=Reranking())
+        return record | {name: {**own.summary(), "intervals": intervals(own, seed)} for name, own in others.items()}
 
     def analysis(self, tell: Watch) -> dict[str, Any]:
         records = [record for record in self.sides.photos if isinstance(record, YardRecord)]  # all: EvalConfig says so

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from dcal.data.reid import ReIDRecord
 from dcal.embedding import Embeddings
@@ -47,22 +47,69 @@ class Sides:
     def photos(self) -> tuple[ReIDRecord, ...]:
         return tuple({record.path: record for record in (*self.query, *self.gallery)}.values())
 
+    @property
+    def mixed(self) -> bool:
+        """Whether the gallery has pictures of a query's own camera, and each query a camera beside its own."""
+        query, gallery = ({record.camera for record in side} for side in (self.query, self.gallery))
+        return bool(query & gallery) and len(gallery) > 1
+
     def judge(self, found: Embeddings, protocol: Protocol = STANDARD, rerank: Reranking | None = None) -> Ranked:
         """The quality of rankings by the embeddings of `photos`, in that order. `rerank`: see `dcal.retrieval`.
 
         Raises DCALError if no query has a match.
         """
-        place = {record.path: index for index, record in enumerate(self.photos)}
-        query, gallery = ([place[record.path] for record in side] for side in (self.query, self.gallery))
-        identities = np.array([record.identity for record in self.photos])
+        query, gallery = self.rows()
+
+        def quality(values: Float32[np.ndarray, "n d"]) -> Quality:
+            return self.quality(values, query, gallery, protocol, rerank)
+
+        return Ranked({branch: quality(values) for branch, values in found.branches().items()})
+
+    def judge_across(self, found: Embeddings, protocol: Protocol = STANDARD) -> Ranked:
+        """`judge`, each query among the pictures of the other cameras alone.
+
+        The standard protocol leaves the query's own camera to all other identities, so that who looks alike before the
+        same background stands in front of every match. Queries come camera by camera.
+        """
+        query, gallery = self.rows()
         cameras = np.array([record.camera for record in self.photos])
 
         def quality(values: Float32[np.ndarray, "n d"]) -> Quality:
-            sides = (values[query], values[gallery])
-            who = (identities[query], identities[gallery], cameras[query], cameras[gallery])
-            return evaluate_features(*sides, *who, protocol=protocol, rerank=rerank)
+            parts = [
+                self.quality(values, query[cameras[query] == own], gallery[cameras[gallery] != own], protocol)
+                for own in np.unique(cameras[query])
+            ]
+            return Quality(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Quality)))
 
         return Ranked({branch: quality(values) for branch, values in found.branches().items()})
+
+    def rows(self) -> tuple[Int64[np.ndarray, " q"], Int64[np.ndarray, " g"]]:
+        """Where the queries and the gallery are among `photos`."""
+        place = {record.path: index for index, record in enumerate(self.photos)}
+        query, gallery = (np.array([place[r.path] for r in side]) for side in (self.query, self.gallery))
+        return query, gallery
+
+    def quality(
+        self,
+        values: Float32[np.ndarray, "n d"],
+        query: Int64[np.ndarray, " q"],
+        gallery: Int64[np.ndarray, " g"],
+        protocol: Protocol = STANDARD,
+        rerank: Reranking | None = None,
+    ) -> Quality:
+        """Of the rankings of some of the photos by others, from the photos' embeddings."""
+        identities = np.array([record.identity for record in self.photos])
+        cameras = np.array([record.camera for record in self.photos])
+        if not np.isin(identities[query], identities[gallery]).any():  # a camera whose vehicles no other one has seen
+            return unmatched(len(query), protocol)
+        who = (identities[query], identities[gallery], cameras[query], cameras[gallery])
+        return evaluate_features(values[query], values[gallery], *who, protocol=protocol, rerank=rerank)
+
+
+def unmatched(queries: int, protocol: Protocol) -> Quality:
+    """The quality of rankings in which there is nothing to find."""
+    none, zeros = np.full(queries, np.nan), np.zeros(queries, dtype=np.int64)
+    return Quality(none, none, zeros, zeros, np.full((queries, protocol.max_rank), np.nan))
 
 
 def ranked_figures(found: Ranked, sides: Sides, names: dict[int, str], seed: int = 0) -> dict[str, Any]:

@@ -50,9 +50,13 @@ def accuracy_table(record: Mapping[str, Any]) -> Table:
 def ranking_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Each branch's mAP, mINP and CMC with their 95 % intervals, by camera, the hardest identities, the twins."""
     yield ranking_table(record)
-    if "reranked" in record:
-        yield "\nafter k-reciprocal re-ranking"
-        yield ranking_table(record["reranked"])
+    for name, heading in (
+        ("across_cameras", "among the pictures of the other cameras alone"),
+        ("reranked", "after k-reciprocal re-ranking"),
+    ):
+        if name in record:
+            yield f"\n{heading}"
+            yield ranking_table(record[name])
     own = (f"{c['camera']}: {c['mAP']:.1%} of {c['queries']}" for c in record["per_camera"])
     yield "mAP by the query's camera: " + ", ".join(own)
     yield "hardest identities: " + ", ".join(

@@ -136,7 +136,7 @@ def raising(*_: object, **__: object) -> None:
 def test_a_kill_before_the_rename_leaves_the_old_checkpoint(model, saved, monkeypatch):
     """A killed process tidies nothing up: neither the exception handlers nor the removal of what was half written."""
     wanted = dcal.load(saved).state_dict()
-    monkeypatch.setattr(checkpoint, "_swap", raising)
+    monkeypatch.setattr(checkpoint, "swap", raising)
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
     with pytest.raises(OSError, match="disk full"):
         dcal.save(a_model(2), saved)

@@ -12,13 +12,15 @@ import torch
 
 from dcal.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from dcal.cli import main
+from dcal.data.reid import ReIDRecord
 from dcal.data.sightings import Sightings
 from dcal.data.yard import Yard
-from dcal.embedding import embed
+from dcal.embedding import Embeddings, embed
 from dcal.errors import DCALError
 from dcal.measure import measure
 from dcal.model import create_model
 from dcal.preprocess import Preprocess
+from dcal.reid import Sides
 from dcal.retrieval import Reranking, evaluate_features
 from dcal.study import EvalConfig
 from tests.tiny_reid import write_coloured, write_yard
@@ -65,6 +67,17 @@ def test_the_record_and_its_file(root: Path, checkpoint: Path):
     means = {own["identity"]: own["mAP"] for own in record["hardest"]}
     assert means.keys() == {"25", "26", "59", "60"} and list(means.values()) == sorted(means.values())
     assert means["59"] == pytest.approx(whole.ap[np.array(names) == 59].mean(), abs=1e-6)
+    alone = []  # each query among the pictures of the other cameras
+    for row, camera in enumerate(cameras):
+        other = [index for index, own in enumerate(cameras) if own != camera]
+        who = [[column[index] for index in other] for column in (names, cameras)]
+        own = evaluate_features(found.joined[[row]], found.joined[other], [names[row]], who[0], [camera], who[1])
+        alone.append((own.mAP, own.cmc[0]))
+    across = record["across_cameras"]
+    assert (across["mAP"], across["rank1"]) == pytest.approx(tuple(np.mean(alone, axis=0)), abs=1e-6)
+    assert (
+        across["mAP"] > record["mAP"] and across["queries"] == 12 and across["intervals"].keys() > {"mAP", "sa_rank1"}
+    )
     again = evaluate_features(found.joined, found.joined, names, names, cameras, cameras, rerank=Reranking())
     assert record["reranked"]["mAP"] == pytest.approx(again.mAP, abs=1e-6)
     assert record["fingerprint"] == file_hash(checkpoint / "model.safetensors") and "a subset" in record["dataset"]
@@ -80,7 +93,13 @@ def test_the_tables_and_the_twins(root: Path, checkpoint: Path, capsys: pytest.C
     twins = json.loads((checkpoint / "analysis.json").read_text())
     assert twins["pairs"] == 2 and twins["fingerprint"] == record["fingerprint"]
     for text in (
-        *("12 queries", "SA and GLCA joined", "after k-reciprocal re-ranking", "hardest identities: "),
+        *(
+            "12 queries",
+            "among the pictures of the other cameras alone",
+            "SA and GLCA joined",
+            "after k-reciprocal re-ranking",
+            "hardest identities: ",
+        ),
         *(f"{record[name]:.2%} (" for name in ("mAP", "sa_rank1", "glca_mINP")),
         *(f"{record['reranked'][name]:.2%} (" for name in ("mAP", "rank5")),
         *("2 pairs of twins; 12 pictures", "evidence that a vehicle matches its twin, GLCA", "control: centre prior"),
@@ -106,6 +125,16 @@ def test_queries_without_a_match_are_said(checkpoint: Path, tmp_path: Path, caps
     assert "4 queries, 1 more have no match" in capsys.readouterr().out
     record = json.loads((checkpoint / "evaluation.json").read_text())
     assert (record["queries"], record["skipped"]) == (5, 1) and sum(c["queries"] for c in record["per_camera"]) == 4
+
+
+def test_a_camera_that_shares_no_identity_is_skipped_across_cameras():
+    path = Path("x")
+    names, cameras = [1, 1, 2, 2, 1], [1, 2, 3, 3, 2]
+    records = tuple(ReIDRecord(path / str(i), n, c) for i, (n, c) in enumerate(zip(names, cameras, strict=True)))
+    values = torch.nn.functional.normalize(torch.randn(5, 4), dim=1).numpy()
+    found = Sides(records, records).judge_across(Embeddings(values, None)).qualities["sa"]
+    assert found.skipped.tolist() == [3, 4] and np.isfinite(found.ap[:3]).all()  # camera 3's come last
+    assert 0 < found.mAP <= 1
 
 
 def test_what_is_refused(root: Path, checkpoint: Path, tmp_path: Path):

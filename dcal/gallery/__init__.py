@@ -4,6 +4,7 @@ from dcal.gallery.embedded import EmbeddedGallery
 from dcal.gallery.gallery import Gallery, Hits
 from dcal.gallery.item import Item, Origin
 from dcal.gallery.labels import Exclusion
+from dcal.gallery.milvus import MilvusGallery
 from dcal.gallery.ranking import Hit, Ranking, rank
 from dcal.gallery.source import open_gallery
 from dcal.gallery.verdicts import Known
@@ -16,6 +17,7 @@ __all__ = [
     "Hits",
     "Item",
     "Known",
+    "MilvusGallery",
     "Origin",
     "Ranking",
     "open_gallery",

@@ -45,6 +45,8 @@ class EmbeddedGallery(Gallery):
         parameters = None
         if choice.mask is not None:
             admitted = np.packbits(choice.mask, bitorder="little")
-            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(admitted))
+            selector = faiss.IDSelectorBitmap(admitted)  # type: ignore[call-arg]  # it takes the array's size itself
+            parameters = faiss.SearchParameters()
+            parameters.sel = selector
         scores, indices = self._index.search(queries, count, params=parameters)
         return indices, scores

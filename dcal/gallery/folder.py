@@ -1,4 +1,7 @@
-"""A gallery on disk: a folder of items.csv, embeddings.safetensors and, where images could not be read, failed.csv."""
+"""A gallery on disk: a folder of items.csv, embeddings.safetensors and, if images could not be read, failed.csv.
+
+Embeddings have length 1; kept in half precision they have it again after loading, as `EmbeddedGallery` sees to.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,12 @@ class Stored:
     images: Path
 
 
-def write_folder(folder: Path, stored: Stored, failed: Mapping[str, str], dtype: str = "float32") -> None:
-    """Write a gallery's three files into an existing folder; `failed` is path → why. Embeddings are kept as `dtype`.
+def write_folder(folder: Path, stored: Stored, dtype: str = "float32") -> None:
+    """Write a gallery's two files into an existing folder. Embeddings, of length 1, are kept as `dtype`.
 
     Equal arguments give equal bytes. The caller puts the folder in its place when it is whole.
     """
     write_rows(folder / ITEMS, COLUMNS, ((item.path, item.identity or "", item.camera or "") for item in stored.items))
-    write_rows(folder / FAILED, ("path", "why"), sorted(failed.items()))
     origin = stored.origin
     about = {"format": FORMAT, "fingerprint": origin.fingerprint, "checkpoint": origin.checkpoint}
     about |= {"images": stored.images.as_posix(), "layout": dict(origin.layout)}
@@ -53,6 +55,13 @@ def write_folder(folder: Path, stored: Stored, failed: Mapping[str, str], dtype:
         metadata={"gallery": json.dumps(about)},
     )
     (folder / EMBEDDINGS).chmod(0o644)  # safetensors writes for the owner alone
+
+
+def write_failed(folder: Path, failed: Mapping[str, str]) -> None:
+    """Write failed.csv, path and why, if there is anything to tell; else there is none."""
+    (folder / FAILED).unlink(missing_ok=True)
+    if failed:
+        write_rows(folder / FAILED, ("path", "why"), failed.items())
 
 
 def read_folder(folder: Path) -> Stored:

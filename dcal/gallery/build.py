@@ -1,0 +1,128 @@
+"""Building a gallery: every image embedded once, resumable from a kill at any moment, in place when it is whole.
+
+What is embedded so far lies beside the gallery's folder, in `.NAME-building`. Batches are cut alike whatever was done
+before, so a resumed build's bytes are those of one that was never stopped, on the same machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dcal.checkpoint import swap
+from dcal.errors import DCALError, known
+from dcal.gallery.collection import Collection
+from dcal.gallery.embedding import Tell, begun, embed_missing, origin_of
+from dcal.gallery.exact import unit_rows
+from dcal.gallery.folder import DTYPES, EMBEDDINGS, FAILED, Stored, relative, write_failed, write_folder
+from dcal.gallery.images import Images
+from dcal.gallery.parts import Parts
+from dcal.model import DCAL
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build made: how many images are in the gallery, and path → why of those that could not be read."""
+
+    count: int
+    failed: dict[str, str]
+
+
+def silent(done: int, total: int) -> None:
+    """Tells nobody."""
+
+
+def build_folder(
+    model: DCAL,
+    images: Images,
+    out: str | Path,
+    checkpoint: str,
+    *,
+    batch_size: int = 32,
+    workers: int = 2,
+    dtype: str = "float32",
+    tell: Tell = silent,
+) -> Built:
+    """Embed images into the gallery `out`, a folder, in place of one that is there; `checkpoint` is a name for people.
+
+    With `dtype` "float16" the embeddings take half the bytes, and cosines change by some 1e-4. Raises DCALError if
+    none of the images can be read, for a folder that holds something else, and for an unfinished build of other
+    weights or images.
+    """
+    folder = Path(out).resolve()
+    known("dtype", dtype, DTYPES)
+    parts = embedded(model, images, folder, batch_size, workers, tell)
+    whole, made = parts.folder / "whole", list(parts.all())
+    origin, root = origin_of(model, checkpoint), relative(images.root, folder)
+    rows = unit_rows("embeddings", np.concatenate([part.embeddings for part in made]), origin.width)
+    items = tuple(images.items[number] for part in made for number in part.kept)
+    shutil.rmtree(whole, ignore_errors=True)
+    whole.mkdir()
+    write_folder(whole, Stored(items, rows, origin, root), dtype)
+    write_failed(whole, failed := failures(images, parts))
+    swap(whole, folder)
+    shutil.rmtree(parts.folder)
+    return Built(len(items), failed)
+
+
+def build_collection(
+    model: DCAL,
+    images: Images,
+    out: str | Path,
+    checkpoint: str,
+    collection: Collection,
+    *,
+    batch_size: int = 32,
+    workers: int = 2,
+    tell: Tell = silent,
+) -> Built:
+    """`build_folder`, but the embeddings go into a Milvus database, and `out` gets failed.csv alone, if there are any.
+
+    They go there a part at a time, once all are made; what was in the collection before is replaced.
+    """
+    folder = Path(out).resolve()
+    parts = embedded(model, images, folder, batch_size, workers, tell)
+    origin, root, count = origin_of(model, checkpoint), images.root.resolve(), 0
+    collection.begin(origin, root, sum(len(part.kept) for part in parts.all()))
+    for part in parts.all():
+        rows = unit_rows("embeddings", part.embeddings, origin.width)
+        collection.add(count, [images.items[number] for number in part.kept], rows)
+        count += len(part.kept)
+    collection.finish(origin, root, count)
+    failed = failures(images, parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_failed(folder, failed)
+    shutil.rmtree(parts.folder)
+    return Built(count, failed)
+
+
+def embedded(model: DCAL, images: Images, folder: Path, batch_size: int, workers: int, tell: Tell) -> Parts:
+    """All parts of a build whose gallery will be `folder`. Raises DCALError if no image at all can be read."""
+    check_place(folder)
+    parts = begun(model, images, folder.with_name(f".{folder.name}-building"), batch_size)
+    embed_missing(model, images, parts, workers, tell)
+    if not any(len(part.kept) for part in parts.all()):
+        why = next(iter(failures(images, parts).items()))
+        shutil.rmtree(parts.folder)
+        raise DCALError(f"none of the {len(images.items)} files in {images.root} is a picture; {': '.join(why)}")
+    return parts
+
+
+def failures(images: Images, parts: Parts) -> dict[str, str]:
+    """{path: why it could not be read}"""
+    return {images.items[number].path: why for part in parts.all() for number, why in part.failed.items()}
+
+
+def check_place(folder: Path) -> None:
+    """Raises DCALError if building a gallery in `folder` would lose something else."""
+    if folder.exists() and not folder.is_dir():
+        raise DCALError(f"{folder} is a file: a gallery is a folder, give the name of a new one")
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if names and EMBEDDINGS not in names and names != [FAILED]:
+        raise DCALError(
+            f"{folder} is no gallery, and building there would remove what it holds ({', '.join(names[:3])}, …): "
+            "give a folder of its own"
+        )

@@ -1,0 +1,156 @@
+"""A gallery's collection in a Milvus database: how it is laid out, and the few requests that are made of it.
+
+The database is a file (milvus-lite) or a server, which may be many machines. Beside the collection of the images lies
+`<name>_about`, one row that says what they are; it is marked complete last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from dcal.errors import DCALError
+from dcal.gallery.item import Item, Origin
+
+MOST = 16384  # rows that Milvus gives for one request
+ROW_BYTES = 2**23  # of embeddings in one request: an eighth of what gRPC lets through
+TEXT = 4096  # bytes of a path, an identity or a camera, at most
+FORMAT = 1
+
+
+class Collection:
+    """A collection by name in the database at `url`. Raises DCALError where the database does not answer as it should.
+
+    pymilvus is imported here, not with the module: it is the extra `milvus`, and takes seconds.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        try:
+            from pymilvus import MilvusClient
+        except ModuleNotFoundError as error:
+            raise DCALError("a gallery in Milvus needs pymilvus: pip install 'dcal[milvus]'") from error
+        self.url, self.name, self.about_name = url, name, f"{name}_about"
+        with self.asked():
+            self.client = MilvusClient(uri=url, timeout=10)
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """Makes a DCALError of what pymilvus raises."""
+        from pymilvus.exceptions import MilvusException
+
+        try:
+            yield
+        except MilvusException as error:
+            raise DCALError(f"Milvus at {self.url}, collection {self.name!r}: {error.message}") from error
+
+    def close(self) -> None:
+        self.client.close()
+
+    def about(self) -> dict[str, Any]:
+        """What the images are: format, complete, images, count, fingerprint, checkpoint, layout."""
+        with self.asked():
+            there = [name for name in (self.name, self.about_name) if self.client.has_collection(name)]
+            rows = []
+            if self.about_name in there:
+                for name in there:
+                    self.client.load_collection(name)
+                rows = self.client.query(self.about_name, filter="id == 0", output_fields=["about"])
+            if len(there) < 2 or not rows:
+                names = self.client.list_collections()
+                others = ", ".join(sorted(name for name in names if not name.endswith("_about"))) or "none"
+                raise DCALError(f"{self.url} has no gallery {self.name!r}; its collections: {others}")
+        about: dict[str, Any] = json.loads(rows[0]["about"])
+        if about["format"] != FORMAT:
+            raise DCALError(f"gallery {self.name!r} has format {about['format']}; this release reads format {FORMAT}")
+        return about
+
+    def begin(self, origin: Origin, images: Path, count: int) -> None:
+        """Make room for a gallery of `count` images, in place of one of this name.
+
+        Raises DCALError for a collection of that name that is no gallery: it would be lost.
+        """
+        with self.asked():
+            there = [name for name in (self.name, self.about_name) if self.client.has_collection(name)]
+            if there == [self.name]:
+                raise DCALError(
+                    f"{self.url} has a collection {self.name!r} that is no gallery: choose another --collection"
+                )
+            for name in there:
+                self.client.drop_collection(name)
+            self._create(self.about_name, {"about": 65535}, 2)
+            self._tell(origin, images, count, complete=False)
+            self._create(self.name, {"path": TEXT, "identity": TEXT, "camera": TEXT}, origin.width)
+
+    def add(self, first: int, items: Sequence[Item], rows: Float32[np.ndarray, "m d"]) -> None:
+        """Put images at the indices `first`, `first` + 1, …"""
+        step = max(1, ROW_BYTES // rows[0].nbytes) if len(rows) else 1
+        with self.asked():
+            for start in range(0, len(items), step):
+                data = [
+                    {"id": first + index, "path": items[index].path, "embedding": rows[index]}
+                    | {"identity": items[index].identity or "", "camera": items[index].camera or ""}
+                    for index in range(start, min(start + step, len(items)))
+                ]
+                self.client.insert(self.name, data)
+
+    def finish(self, origin: Origin, images: Path, count: int) -> None:
+        """Make what was added last, and the gallery complete."""
+        with self.asked():
+            self.client.flush(self.name)
+            self._tell(origin, images, count, complete=True)
+
+    def _tell(self, origin: Origin, images: Path, count: int, complete: bool) -> None:
+        about = {"format": FORMAT, "complete": complete, "images": str(images), "count": count}
+        about |= {"fingerprint": origin.fingerprint, "checkpoint": origin.checkpoint, "layout": dict(origin.layout)}
+        self.client.upsert(self.about_name, [{"id": 0, "about": json.dumps(about), "embedding": [1.0, 0.0]}])
+        self.client.flush(self.about_name)
+
+    def _create(self, name: str, texts: dict[str, int], width: int) -> None:
+        from pymilvus import DataType
+
+        schema = self.client.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        for field, most in texts.items():
+            schema.add_field(field, DataType.VARCHAR, max_length=most)
+        schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=width)
+        index = self.client.prepare_index_params()
+        index.add_index("embedding", index_type="FLAT", metric_type="IP")  # FLAT: every row is looked at
+        self.client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong")
+
+    def items(self, count: int) -> tuple[Item, ...]:
+        """All images, by index."""
+        fields, found = ["id", "path", "identity", "camera"], []
+        with self.asked():
+            for start in range(0, count, MOST):
+                chosen = f"id >= {start} and id < {start + MOST}"
+                found += self.client.query(self.name, filter=chosen, output_fields=fields, limit=MOST)
+        found.sort(key=lambda row: row["id"])
+        if [row["id"] for row in found] != list(range(count)):
+            raise DCALError(
+                f"gallery {self.name!r} at {self.url} has {len(found)} of its {count} images: build it again"
+            )
+        return tuple(Item(row["path"], row["identity"] or None, row["camera"] or None) for row in found)
+
+    def rows(self, indices: Int64[np.ndarray, " m"], width: int) -> Float32[np.ndarray, "m d"]:
+        """The embeddings at these indices, each given once."""
+        step, found = max(1, min(MOST, ROW_BYTES // (4 * width))), {}
+        with self.asked():
+            for start in range(0, len(indices), step):
+                own = indices[start : start + step].tolist()
+                for row in self.client.get(self.name, ids=own, output_fields=["id", "embedding"]):
+                    found[row["id"]] = row["embedding"]
+        return np.array([found[index] for index in indices.tolist()], dtype=np.float32).reshape(len(indices), width)
+
+    def search(self, queries: Float32[np.ndarray, "q d"], count: int, chosen: str) -> list[list[tuple[float, int]]]:
+        """(inner product, index) of each query's `count` nearest rows that the expression `chosen` admits."""
+        with self.asked():
+            found = self.client.search(
+                self.name, data=list(queries), limit=count, filter=chosen, search_params={"metric_type": "IP"}
+            )
+        return [[(hit["distance"], hit["id"]) for hit in hits] for hits in found]

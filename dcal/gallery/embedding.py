@@ -1,0 +1,88 @@
+"""The images of a build, through the model once: part by part, those that are there already passed over."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from dcal.checkpoint import fingerprint
+from dcal.embedding import embed
+from dcal.errors import DCALError
+from dcal.gallery.images import Images
+from dcal.gallery.item import Origin
+from dcal.gallery.parts import Part, Parts, Plan
+from dcal.gallery.reading import Batch, reader
+from dcal.model import DCAL
+
+BATCHES = 16  # in a part: what a kill costs at most
+Tell = Callable[[int, int], None]  # images done, images in all
+
+
+def origin_of(model: DCAL, checkpoint: str) -> Origin:
+    """Whose embeddings these are; `checkpoint` is the name to show to people."""
+    branches = ("sa",) if model.glca is None else ("sa", "glca")
+    return Origin(fingerprint(model), checkpoint, dict.fromkeys(branches, model.backbone.num_features))
+
+
+def begun(model: DCAL, images: Images, folder: Path, batch_size: int) -> Parts:
+    """The parts of a build in `folder`, those that an interrupted one left included.
+
+    Raises DCALError if that was begun with other weights, other images or another batch size.
+    """
+    if batch_size < 1:
+        raise DCALError(f"batch_size must be at least 1, got {batch_size}")
+    listed = hashlib.sha256()
+    for item in images.items:
+        path = images.root / item.path
+        size = path.stat().st_size if path.is_file() else None
+        listed.update(repr((item.path, item.identity, item.camera, size)).encode())
+    device = next(model.parameters()).device.type
+    return Parts(folder, Plan(fingerprint(model), listed.hexdigest(), len(images.items), batch_size, BATCHES, device))
+
+
+def embed_missing(model: DCAL, images: Images, parts: Parts, workers: int, tell: Tell) -> None:
+    """Make the parts that are missing."""
+    step, numbers = parts.plan.batch_size, {part: parts.images(part) for part in parts.missing()}
+    batches = {
+        part: [list(own[start : start + step]) for start in range(0, len(own), step)] for part, own in numbers.items()
+    }
+    paths = [images.root / item.path for item in images.items]
+    loader = reader(paths, model.config.preprocess, list(chain(*batches.values())), workers)
+    told = telling(loader, len(paths) - sum(map(len, numbers.values())), len(paths), tell)
+    for part, own in batches.items():
+        parts.write(part, embed_part(model, islice(told, len(own))))
+
+
+def telling(batches: Iterable[Batch], done: int, total: int, tell: Tell) -> Iterator[Batch]:
+    """The batches; `tell` hears how many images were handed out before, and after each."""
+    tell(done, total)
+    for batch in batches:
+        yield batch
+        done += len(batch.numbers) + len(batch.failed)
+        tell(done, total)
+
+
+def embed_part(model: DCAL, batches: Iterable[Batch]) -> Part:
+    """The embeddings of the batches of one part, none if no image of it can be read."""
+    kept: list[int] = []
+    failed: dict[int, str] = {}
+
+    def pictures() -> Iterator[Tensor]:
+        for batch in batches:
+            kept.extend(batch.numbers)
+            failed.update(batch.failed)
+            if batch.pictures is not None:
+                yield batch.pictures
+
+    stream = pictures()
+    first = next(stream, None)
+    if first is None:
+        rows = np.empty((0, origin_of(model, "").width), dtype=np.float32)
+    else:
+        rows = embed(model, chain([first], stream)).joined
+    return Part(rows, np.array(kept, dtype=np.int64), failed)

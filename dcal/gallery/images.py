@@ -1,0 +1,78 @@
+"""Which images go into a gallery, and who is on them: from a folder, or from a data set."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcal.data import REID_DATASETS
+from dcal.data.folder import files
+from dcal.data.pattern import matched
+from dcal.data.reid import ReID, numbers
+from dcal.errors import DCALError, known
+from dcal.gallery.item import Item
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images to be embedded, in order, and the folder that their paths start from."""
+
+    root: Path
+    items: tuple[Item, ...]
+
+
+def folder_images(root: str | Path, pattern: str | None = None) -> Images:
+    """Every file below a folder whose name, and its folders', does not begin with a dot, in order of path.
+
+    `pattern` is a regular expression that is matched from the start of each path below `root`, with groups `identity`
+    and `camera`, or one of them; then only files that end like a photo are taken (.jpg, .png, .webp, …), and all of
+    them must match.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise DCALError(f"{folder} is not a folder")
+    if pattern is None:
+        items = [Item(path.relative_to(folder).as_posix()) for path in files(folder)]
+    else:
+        items = [
+            Item(path.relative_to(folder).as_posix(), group(match, "identity"), group(match, "camera"))
+            for path, match in matched(folder, compiled(pattern))
+        ]
+    if not items:
+        raise DCALError(f"{folder} holds no {'file' if pattern is None else 'photo'}: there is nothing to embed")
+    return Images(folder, tuple(sorted(items, key=lambda item: item.path)))
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A regular expression for paths. Raises DCALError if it is none, or lacks both of the groups."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise DCALError(f"{pattern!r} is not a regular expression: {error}") from error
+    if expression.groupindex.keys().isdisjoint({"identity", "camera"}):
+        has = ", ".join(expression.groupindex) or "none"
+        raise DCALError(f"{pattern!r} needs a group (?P<identity>…), or (?P<camera>…), or both; it has {has}")
+    return expression
+
+
+def group(match: re.Match[str], name: str) -> str | None:
+    return match.groupdict().get(name) or None
+
+
+def dataset_images(name: str, root: str | Path, split: str = "gallery") -> Images:
+    """A split of a Re-ID data set. Identities and cameras are called as the data set's own files call them."""
+    return images_of(REID_DATASETS[known("dataset", name, REID_DATASETS)](root, split))
+
+
+def images_of(data: ReID) -> Images:
+    """The images of a split that is open already."""
+    cameras = {number: name for name, number in numbers(row.camera for row in data.rows()).items()}
+    items = []
+    for record in data.records:
+        path = Path(os.path.relpath(record.path, data.root))
+        if ".." in path.parts:
+            raise DCALError(f"{record.path} is not below {data.root}, from which the gallery's paths start")
+        items.append(Item(path.as_posix(), data.names[record.identity], cameras[record.camera]))
+    return Images(Path(data.root), tuple(items))

@@ -1,0 +1,105 @@
+"""The unfinished half of a build: its plan, and the embeddings of so many images at a time, each written whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from dcal.errors import DCALError
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides a build's numbers; a resumed one must have the same."""
+
+    weights: str  # the checkpoint's fingerprint
+    images: str  # hash of every image's path, identity, camera and size in bytes
+    count: int  # of images
+    batch_size: int
+    batches: int  # in a part
+    device: str  # its type: a GPU rounds otherwise than a CPU
+
+    @property
+    def size(self) -> int:
+        """Images in a part."""
+        return self.batch_size * self.batches
+
+    @property
+    def parts(self) -> int:
+        return -(-self.count // self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The embeddings of the images that could be read, `kept` their numbers; of the others, number → why not."""
+
+    embeddings: Float32[np.ndarray, "m d"]
+    kept: Int64[np.ndarray, " m"]
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+class Parts:
+    """The parts of a build in a folder of their own, which is made, or taken up where it was left.
+
+    Raises DCALError if what is there belongs to another plan.
+    """
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.folder, self.plan = folder, plan
+        folder.mkdir(parents=True, exist_ok=True)
+        path, wanted = folder / PLAN, asdict(plan)
+        if not path.is_file():
+            beside = path.with_suffix(".tmp")
+            beside.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+            os.replace(beside, path)
+            return
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise DCALError(f"{path} is no plan of a build ({error}): remove {folder} to begin anew") from error
+        if differing := [name for name, value in wanted.items() if found.get(name) != value]:
+            told = "; ".join(f"{name} was {found.get(name)}, is {wanted[name]}" for name in differing)
+            raise DCALError(
+                f"an unfinished build in {folder} cannot go on, as it was begun otherwise ({told}): repeat its "
+                "command, or remove that folder to begin anew"
+            )
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.safetensors"
+
+    def missing(self) -> list[int]:
+        """The parts that are still to be made."""
+        return [number for number in range(self.plan.parts) if not self.path(number).is_file()]
+
+    def images(self, number: int) -> range:
+        """The numbers of a part's images."""
+        return range(number * self.plan.size, min((number + 1) * self.plan.size, self.plan.count))
+
+    def write(self, number: int, part: Part) -> None:
+        beside = self.path(number).with_suffix(".tmp")
+        arrays = {"embeddings": np.ascontiguousarray(part.embeddings), "kept": part.kept}
+        save_file(arrays, beside, metadata={"failed": json.dumps(part.failed)})
+        os.replace(beside, self.path(number))
+
+    def read(self, number: int) -> Part:
+        with safe_open(self.path(number), framework="numpy") as file:
+            failed = json.loads(file.metadata()["failed"])
+            return Part(
+                file.get_tensor("embeddings"),
+                file.get_tensor("kept"),
+                {int(index): why for index, why in failed.items()},
+            )
+
+    def all(self) -> Iterator[Part]:
+        """Every part, in order; none may be missing."""
+        return (self.read(number) for number in range(self.plan.parts))

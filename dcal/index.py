@@ -1,0 +1,131 @@
+"""`dcal index`: build a gallery, and search one. What they need is imported when they run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from dcal.errors import DCALError
+
+if TYPE_CHECKING:
+    from dcal.gallery import Ranking
+    from dcal.gallery.embedding import Tell
+    from dcal.gallery.images import Images
+
+
+@dataclass(frozen=True)
+class Build:
+    """Embed all images of a folder, or a split of a data set, into a gallery. The same command goes on after a kill."""
+
+    images: tyro.conf.Positional[Path]  # the folder, or the data set's
+    checkpoint: str  # a checkpoint directory, or a Hugging Face repository id
+    out: Path  # the gallery's folder
+    pattern: str | None = None  # regular expression of the images' paths, with groups (?P<identity>…), (?P<camera>…)
+    dataset: str | None = None  # which Re-ID data set, instead of a folder of any images
+    split: Literal["train", "query", "gallery"] = "gallery"  # of the data set
+    batch_size: int = 32  # images per forward pass
+    workers: int = 2  # loader processes
+    device: str = "auto"  # auto: cuda when there is one, else cpu
+    dtype: Literal["float32", "float16"] = "float32"  # of the embeddings on disk; float16 changes cosines by some 1e-4
+    url: str | None = None  # put the embeddings into Milvus, http://host:19530 or FILE.db, not into the folder
+    collection: str = "dcal"  # the gallery's name there
+
+    def run(self) -> int:
+        from dcal.checkpoint import load_checkpoint
+        from dcal.gallery.build import build_collection, build_folder
+        from dcal.gallery.collection import Collection
+        from dcal.recipe import find_device
+
+        device, images = find_device(self.device), self.found()
+        model, name = load_checkpoint(self.checkpoint).to(device), Path(self.checkpoint).name
+        target = None if self.url is None else Collection(self.url, self.collection)
+        options = {"batch_size": self.batch_size, "workers": self.workers}
+        with shown_progress() as tell:
+            if target is None:
+                built = build_folder(model, images, self.out, name, dtype=self.dtype, tell=tell, **options)
+            else:
+                built = build_collection(model, images, self.out, name, target, tell=tell, **options)
+        place = self.out if self.url is None else f"{self.url}, collection {self.collection}"
+        print(f"{built.count:,} images in {place}")
+        if built.failed:
+            path = self.out / "failed.csv"
+            print(
+                f"{len(built.failed):,} files could not be read; {path} says why:", *list(built.failed)[:5], sep="\n  "
+            )
+        return 0
+
+    def found(self) -> Images:
+        from dcal.gallery.images import dataset_images, folder_images
+
+        if self.dataset is None:
+            return folder_images(self.images, self.pattern)
+        if self.pattern is not None:
+            raise DCALError("a data set knows its identities and cameras: give --pattern or --dataset, not both")
+        return dataset_images(self.dataset, self.images, self.split)
+
+
+@dataclass(frozen=True)
+class Search:
+    """Find the images of a gallery that are most similar to a picture."""
+
+    gallery: tyro.conf.Positional[str]  # its folder, or its database: http://host:19530 or FILE.db
+    query: tyro.conf.Positional[Path]  # a picture
+    checkpoint: str  # the one that embedded the gallery
+    top: int = 10  # how many to show
+    camera: tuple[str, ...] | None = None  # only images from these cameras
+    identity: tuple[str, ...] | None = None  # only images of these identities
+    shows: str | None = None  # the query's identity, if it is known: then the ranking is judged
+    seen_by: str | None = None  # the query's camera, if it is known: the same identity from there is no answer
+    device: str = "auto"  # auto: cuda when there is one, else cpu
+    collection: str = "dcal"  # the gallery's name in a database
+    json: bool = False  # print one JSON object instead of lines
+
+    def run(self) -> int:
+        from dcal.checkpoint import load_checkpoint
+        from dcal.gallery import Known, open_gallery, rank
+        from dcal.recipe import find_device
+
+        device = find_device(self.device)
+        gallery = open_gallery(self.gallery, collection=self.collection)
+        model = load_checkpoint(self.checkpoint).to(device)
+        known = Known(self.shows, self.seen_by)
+        filters = {"cameras": self.camera, "identities": self.identity}
+        ranking = rank(gallery, self.query, model, k=self.top, known=known, **filters)
+        if self.json:
+            print(json.dumps(ranking.to_dict(), indent=2, ensure_ascii=False))
+        else:
+            print(*lines(ranking), sep="\n")
+        return 0
+
+
+def lines(ranking: Ranking) -> Iterator[str]:
+    """A ranking for people: rank, similarity, identity, camera, path, and the verdict where there is one."""
+    wide = max([len("identity"), *(len(hit.item.identity or "–") for hit in ranking.hits)])
+    yield f"rank  similarity  {'identity':<{wide}}  camera  path"
+    for hit in ranking.hits:
+        rank, item = "–" if hit.rank is None else hit.rank, hit.item
+        verdict = "" if hit.verdict is None else f"  {hit.verdict}"
+        who = f"{item.identity or '–':<{wide}}  {item.camera or '–':<6}"
+        yield f"{rank:>4}  {hit.similarity:>10.4f}  {who}  {item.path}{verdict}"
+    if ranking.known.identity is not None:
+        found = f"AP {ranking.ap:.1%}, first match at rank {ranking.first}" if ranking.ap is not None else "no match"
+        yield f"{ranking.matches} matches among {ranking.candidates:,} images: {found}"
+
+
+@contextmanager
+def shown_progress() -> Iterator[Tell]:
+    """Takes (done, total) and draws a bar on the error stream, where a person looks."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("images"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task("")
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
