@@ -65,6 +65,7 @@ class FindTab:
 
     def _lay_ranking(self) -> None:
         with gr.Row(elem_classes="controls"):
+            self.across = gr.Checkbox(True, label=find_words.ACROSS, elem_id="across")
             self.cameras = gr.Dropdown(
                 [], multiselect=True, label="Rank only these cameras", min_width=180, elem_id="cameras"
             )
@@ -109,8 +110,8 @@ class FindTab:
 
     def _wire_ranking(self) -> None:
         """A new query is ranked, and so is the old one under other filters."""
-        call = [self.record, self.cameras, self.models, self.most], [self.found, self.worth]
-        moved = [self.cameras.input, self.models.input, self.most.input]
+        call = [self.record, self.across, self.cameras, self.models, self.most], [self.found, self.worth]
+        moved = [self.across.input, self.cameras.input, self.models.input, self.most.input]
         shown = {self.hits, self.view.hit, self.view.place, self.view.hint}
         for ranked in (
             gr.on(moved, self.finder.ranking, *call, api_name="ranking", **PUBLIC),

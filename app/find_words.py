@@ -22,10 +22,12 @@ NO_CHECKPOINT = (
     "gallery for it with `dcal index build`."
 )
 FIGURES = (
-    "mAP: the mean over all queries of the average precision, which is 100% where all pictures of the query's identity "
-    "come first. Rank-1: how often the nearest picture is right. In brackets: 95% intervals, where `dcal eval` kept "
-    "them."
+    "mAP: the mean over all queries of the average precision, which is 100% where all right pictures come first. "
+    "Rank-1: how often the nearest picture is right. In brackets, 95% intervals. The standard protocol leaves "
+    "out the query's vehicle before its own camera, but not the others there: a twin before the same background comes "
+    "first."
 )
+ACROSS = "Leave out the query's own camera"
 ONE_BRANCH = "This checkpoint was trained without global-local cross-attention: SA is the only branch."
 BRANCHES = {"SA + GLCA": "fused", "SA": "sa", "GLCA": "glca"}
 BRANCH_SAYS = {
@@ -102,9 +104,15 @@ def query(catalogue: Catalogue, known: Known) -> str:
     return line if record is None else f"{line} · {record.label} · its twin is {catalogue.noun} {record.twin}"
 
 
-def worth(catalogue: Catalogue, ranking: Ranking) -> str:
-    """What a ranking is worth: how many are right, where the first one stands, the average precision."""
-    among, noun, shown = f"{ranking.candidates:,} pictures", catalogue.noun, len(ranking.hits)
+def worth(catalogue: Catalogue, ranking: Ranking, across: bool) -> str:
+    """What a ranking is worth: how many are right, where the first one stands, the average precision.
+
+    `across`: whether the query's own camera was left out.
+    """
+    noun, shown = catalogue.noun, len(ranking.hits)
+    among = f"{ranking.candidates:,} pictures"
+    if across and ranking.known.camera is not None:
+        among += " by the other cameras"
     if not shown:
         return "No picture is left to be ranked: admit more cameras or models."
     if ranking.matches is None:
@@ -113,9 +121,9 @@ def worth(catalogue: Catalogue, ranking: Ranking) -> str:
         return f"None of the {among} shows this {noun} by another camera: nothing can be right here.{_junk(ranking)}"
     right = sum(hit.verdict == "match" for hit in ranking.hits)
     one = ranking.matches == 1
-    found = f"The only picture of this {noun} by another camera" if one else f"The first picture of this {noun}"
+    found = f"The only other picture of this {noun}" if one else f"The first other picture of this {noun}"
     place = "comes **first**" if ranking.first == 1 else f"stands at **rank {ranking.first}**"
-    others = "" if one else f" {right} of the {shown} shown are right; there are {ranking.matches} by other cameras."
+    others = "" if one else f" {right} of the {shown} shown are right, of {ranking.matches} that there are."
     return (
         f"{found} {place} among {among}.{others} "
         f"**Average precision {ranking.ap:.1%}** (100% if all right ones came before any other).{_junk(ranking)}"
@@ -185,11 +193,9 @@ def _dense(density: float) -> str:
 def figures_row(checkpoint: str, config: ModelConfig, figures: Mapping[str, Any]) -> dict[str, str]:
     """One checkpoint's line in the table of figures, under the table's headings; "–" where nothing was measured."""
     row = {"checkpoint": checkpoint, "trained with": attentions(config)}
-    glca = "glca" in config.branches
-    for prefix, name in (("", "SA + GLCA" if glca else "SA"), ("sa_", "SA"), ("glca_", "GLCA")):
+    for prefix, name in (("", "as it ranks"), ("sa_", "SA alone"), ("glca_", "GLCA alone")):
         for key, shown in (("mAP", "mAP"), ("rank1", "rank-1")):
-            if prefix or glca:
-                row[f"{name} {shown}"] = _figure(figures, prefix + key)
+            row[f"{shown}, {name}"] = _figure(figures, prefix + key)
     return row
 
 

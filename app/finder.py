@@ -81,11 +81,17 @@ class Finder:
 
     @told
     def ranking(
-        self, record: str, cameras: Sequence[str] = (), models: Sequence[str] = (), most: int = 12
+        self,
+        record: str,
+        across: bool = True,
+        cameras: Sequence[str] = (),
+        models: Sequence[str] = (),
+        most: int = 12,
     ) -> tuple[dict[str, Any], str]:
         """The `most` pictures of the gallery nearest to the query, and what the whole ranking is worth.
 
-        `cameras` and `models` restrict it to pictures by these cameras and of these vehicles; none restrict nothing.
+        `across` leaves out all pictures by the query's own camera, where it is known. `cameras` and `models` restrict
+        the ranking to pictures by these cameras and of these vehicles; none restrict nothing.
         """
         quest = self.records.get(record)
         catalogue, count = self.galleries.catalogue(quest.checkpoint), from_one("number", most, MOST) + 1
@@ -95,11 +101,11 @@ class Finder:
             catalogue.gallery,
             asked,
             k=count,
-            cameras=list(cameras) or None,
+            cameras=catalogue.cameras(cameras, quest.known, across),
             identities=catalogue.identities(models),
         )
         quest.explained = None
-        return quest.ranking.to_dict(), find_words.worth(catalogue, quest.ranking)
+        return quest.ranking.to_dict(), find_words.worth(catalogue, quest.ranking, across)
 
     @told
     def match(

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.shelf import LOADED, Shelf
 from dcal import DCALError
 from dcal.data.yard import TABLE, Yard, YardRecord
-from dcal.gallery import Gallery, Item, open_gallery
+from dcal.gallery import Gallery, Item, Known, open_gallery
 
 FOLDER = "gallery"  # inside a checkpoint's
 ALL = ""  # no filter
@@ -48,6 +48,12 @@ class Catalogue:
             raise DCALError(f"there is no model {unknown[0]!r}; there are {', '.join(self.models) or 'none'}")
         there = {str(record.identity) for record in self.yard.values() if record.label in models}
         return [name for name in self.gallery.identities if name in there]
+
+    def cameras(self, chosen: Sequence[str], known: Known, across: bool) -> list[str] | None:
+        """The cameras to search among: the chosen ones, or all; `across` leaves out the query's own. None for all."""
+        if across and known.camera is not None:
+            return [camera for camera in chosen or self.gallery.cameras if camera != known.camera]
+        return list(chosen) or None
 
     def pictures(self, camera: str = ALL, model: str = ALL) -> list[Item]:
         """The gallery's pictures of a camera and a model, or of all, in the gallery's order."""

@@ -64,11 +64,7 @@ def names_classes(config: ModelConfig) -> bool:
 
 def accuracy(metrics: dict[str, Any]) -> list[str]:
     """How often the checkpoint was right, or how well it ranks, if that was measured."""
-    figures = {
-        "top1": "{:.1%} right on its test photos",
-        "mAP": "mAP {:.1%}",
-        "rank1": "rank-1 {:.1%} on its test photos",
-    }
+    figures = {"top1": "{:.1%} right on its test photos", "mAP": "mAP {:.1%} on its test photos, standard protocol"}
     return [text.format(metrics[key]) for key, text in figures.items() if isinstance(metrics.get(key), float)]
 
 

@@ -47,7 +47,7 @@ def finder(folder: Path, tmp_path: Path) -> Finder:
 @pytest.fixture
 def key(finder: Finder) -> str:
     found, _ = finder.choose(QUERY, "reid-full")
-    finder.ranking(found, most=100)
+    finder.ranking(found, across=False, most=100)
     return found
 
 
@@ -137,7 +137,7 @@ class TestRanking:
         key, said = finder.choose(QUERY, "reid-full")
         assert "vehicle 25, camera 3" in said
         assert "its twin is vehicle 26" in said
-        found, worth = finder.ranking(key, most=5)
+        found, worth = finder.ranking(key, across=False, most=5)
         expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
         assert [hit["path"] for hit in found["hits"]] == [path for path, _ in expected[:5]]
         for hit, (path, similarity) in zip(found["hits"], expected, strict=False):
@@ -147,20 +147,31 @@ class TestRanking:
         precision = sum(number / rank for number, rank in enumerate(ranks, 1)) / len(ranks)
         assert f"{precision:.1%}" in worth
         assert ("comes **first**" if ranks[0] == 1 else f"**rank {ranks[0]}**") in worth
-        assert f"{sum(rank <= 5 for rank in ranks)} of the 5 shown are right; there are 2 by other cameras" in worth
-        assert "among 11 pictures" in worth
+        assert f"{sum(rank <= 5 for rank in ranks)} of the 5 shown are right, of 2 that there are." in worth
+        assert "among 11 pictures." in worth
+
+    def test_by_the_other_cameras_alone(self, finder: Finder, folder: Path) -> None:
+        key, _ = finder.choose(QUERY, "reid-full")
+        found, worth = finder.ranking(key)
+        expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
+        assert [hit["path"] for hit in found["hits"]] == [path for path, _ in expected if "_c3" not in path]
+        assert "among 8 pictures by the other cameras" in worth
+        found, worth = finder.ranking(key, cameras=["3", "8"])
+        assert {hit["camera"] for hit in found["hits"]} == {"8"}
+        found, worth = finder.ranking(key, cameras=["3"])
+        assert (found["hits"], worth) == ([], "No picture is left to be ranked: admit more cameras or models.")
 
     def test_filters(self, finder: Finder, key: str) -> None:
-        found, worth = finder.ranking(key, ["1", "3"], [], 50)
+        found, worth = finder.ranking(key, False, ["1", "3"], [], 50)
         assert {hit["camera"] for hit in found["hits"]} == {"1", "3"}
-        assert "The only picture of this vehicle by another camera" in worth
+        assert "The only other picture of this vehicle" in worth
         label = finder.galleries.catalogue("reid-full").yard
         other = next(record.label for record in label.values() if record.identity == 59)
-        found, worth = finder.ranking(key, [], [other], 50)
+        found, worth = finder.ranking(key, False, [], [other], 50)
         assert {hit["identity"] for hit in found["hits"]} == {"59", "60"}
         assert "nothing can be right here" in worth
         with pytest.raises(gr.Error, match="'9'; the gallery has '1', '3', '8'"):
-            finder.ranking(key, ["9"])
+            finder.ranking(key, cameras=["9"])
         with pytest.raises(gr.Error, match="choose 1 to 100"):
             finder.ranking(key, most=0)
 
@@ -265,7 +276,7 @@ class TestWhy:
         finder.match(key, 1, "sa")
         finder.match(key, 1, row=1, column=1)
         finder.branches(key, 1)
-        finder.ranking(key, ["1"])
+        finder.ranking(key, cameras=["1"])
 
     def test_nothing_is_explained_before_it_is_ranked(self, finder: Finder) -> None:
         key, _ = finder.choose(QUERY, "reid-full")
@@ -331,11 +342,11 @@ class TestWords:
         table.write_text(table.read_text().replace("0025_c8.webp,25,8", "0025_c8.webp,25,3"))  # the query's camera
         finder = Finder(Explorer(Shelf(tmp_path / "checkpoints"), tmp_path))
         key, _ = finder.choose(QUERY, "reid-full")
-        found, worth = finder.ranking(key, most=50)
+        found, worth = finder.ranking(key, across=False, most=50)
         left = next(hit for hit in found["hits"] if hit["path"].endswith("0025_c8.webp"))
         assert (left["rank"], left["verdict"]) == (None, "junk")
         assert "∅ marks what is neither" in worth
-        assert "The only picture of this vehicle by another camera" in worth
+        assert "The only other picture of this vehicle" in worth
         html = Text(cards.hits(finder.galleries.catalogue("reid-full"), finder.records.get(key).ranking))
         assert "∅ left out" in html.text
         assert any(
@@ -426,7 +437,7 @@ class TestTab:
             True,
         )
         assert tab.show(None)[tab.hits] == ""
-        assert tab.ranking(None, [], [], 12) == (None, "")
+        assert tab.ranking(None, True, [], [], 12) == (None, "")
 
     def test_a_click_on_a_card_opens_it(self, tab: FindTab) -> None:
         hit, row, column, place, hint = tab.view.opened(SimpleNamespace(card="7"))  # type: ignore[arg-type]
@@ -456,7 +467,7 @@ class TestInspecting:
     def test_it_names_nothing(self, explorer: Explorer, crop: dict[str, Any]) -> None:
         key, predictions, summary = explorer.inspect(crop, "reid-full")
         assert predictions == {}
-        assert "mAP 35.0%" in summary and "rank-1 50.0%" in summary
+        assert "mAP 35.0% on its test photos, standard protocol" in summary
         assert re.sub(r"<[^>]+>", "", words.bars(predictions)) == words.NO_CLASSES
         gradient, relevance, said, other = explorer.evidence(key, "class 3")
         assert (gradient, relevance, said, other) == (None, None, words.NO_CLASSES, "")

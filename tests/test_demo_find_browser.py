@@ -29,7 +29,7 @@ def demo(page: Page, url: str) -> Page:
     """The page with the tab open: its first query is ranked."""
     page.goto(url)
     page.get_by_role("tab", name="Re-identify", exact=True).click()
-    expect(page.locator("#hits button")).to_have_count(11)
+    expect(page.locator("#hits button")).to_have_count(8)
     return page
 
 
@@ -85,7 +85,13 @@ def test_cameras_restrict_the_ranking(demo: Page) -> None:
     demo.locator("#cameras input").click()
     demo.get_by_role("option", name="Camera 3").click()
     expect(demo.locator("#hits button")).to_have_count(4)
-    expect(demo.locator("#ranking-sentence")).to_contain_text("among 4 pictures")
+    expect(demo.locator("#ranking-sentence")).to_contain_text("among 4 pictures by the other cameras")
+
+
+def test_the_querys_own_camera_can_be_admitted(demo: Page) -> None:
+    demo.get_by_label("Leave out the query's own camera").uncheck()
+    expect(demo.locator("#hits button")).to_have_count(11)
+    expect(hit(demo, "vehicle 26, camera 1")).to_contain_text("✗ its twin")
 
 
 def test_a_bad_upload_gets_a_message_and_the_page_goes_on(demo: Page, tmp_path: Path) -> None:
@@ -96,7 +102,7 @@ def test_a_bad_upload_gets_a_message_and_the_page_goes_on(demo: Page, tmp_path: 
     expect(toast).not_to_contain_text("/")
     demo.locator(".toast-close").click()
     expect(demo.locator("#query img")).to_be_visible()  # the query that it had
-    expect(demo.locator("#hits button")).to_have_count(11)
+    expect(demo.locator("#hits button")).to_have_count(8)
     noise = np.random.default_rng(0).integers(0, 256, (90, 60, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "crop.png")
     demo.locator("#query input[type=file]").first.set_input_files(tmp_path / "crop.png")

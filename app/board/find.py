@@ -32,11 +32,29 @@ class Query:
     known: Known
 
 
+@dataclass(frozen=True)
+class Filters:
+    """What is ranked (no cameras, no models: all), and how many pictures are shown."""
+
+    across: bool  # whether the query's own camera is left out
+    cameras: list[str]
+    models: list[str]
+    most: int
+
+
 def page() -> None:
-    """The query, a column for each checkpoint's ranking, one explained picture, and the table of figures."""
+    """The page, or what is wrong with a file."""
     for path in CSS:
         st.html(path)
     st.title("Who is it?")
+    try:
+        compare()
+    except dcal.DCALError as error:
+        st.error(str(error), icon=":material/broken_image:")
+
+
+def compare() -> None:
+    """The query, a column for each checkpoint's ranking, one explained picture, and the table of figures."""
     shelf, style = checkpoints(), look()
     names = shelf.names("reid")
     if not names:
@@ -46,17 +64,21 @@ def page() -> None:
     if not compared:
         st.info("Choose at least one checkpoint.")
         return
-    catalogues = {name: catalogue_of(name) for name in compared}
+    opened = galleries(str(shelf.folder))
+    catalogues = {name: opened.catalogue(name) for name in compared}
     first = catalogues[compared[0]]
     query = ask(first)
-    cameras, models, most = filters(first)
-    rankings = {name: ranked(name, catalogue, query, cameras, models) for name, catalogue in catalogues.items()}
+    chosen = filters(first)
+    rankings = {name: ranked(name, catalogue, query, chosen) for name, catalogue in catalogues.items()}
+    shown = {name: replace(ranking, hits=ranking.hits[: chosen.most]) for name, ranking in rankings.items()}
     with st.container(key="rankings"):
-        for place, (name, ranking) in zip(st.columns(len(rankings)), rankings.items(), strict=True):
+        for place, (name, ranking) in zip(st.columns(len(shown)), shown.items(), strict=True):
             with place:
-                column(name, catalogues[name], replace(ranking, hits=ranking.hits[:most]))
-    explain(catalogues, rankings, most, query, style)
-    st.subheader("Measured on all test pictures")
+                column(name, catalogues[name], ranking, chosen.across)
+    everywhere = set.intersection(*({hit.item.path for hit in ranking.hits} for ranking in rankings.values()))
+    found = {h.item.path: h.item for own in shown.values() for h in own.hits if h.item.path in everywhere}
+    if found:
+        explain(catalogues, rankings, found, query, style)
     figures(shelf, names)
 
 
@@ -66,15 +88,6 @@ def galleries(folder: str) -> Galleries:
     return Galleries(checkpoints())
 
 
-def catalogue_of(checkpoint: str) -> Catalogue:
-    """A checkpoint's gallery; where there is none to open, the run ends with the message."""
-    try:
-        return galleries(str(checkpoints().folder)).catalogue(checkpoint)
-    except dcal.DCALError as error:
-        st.error(str(error), icon=":material/folder_off:")
-        st.stop()
-
-
 def ask(catalogue: Catalogue) -> Query:
     """The query: an upload, or a picture of the gallery by identity and camera."""
     with st.sidebar:
@@ -82,20 +95,11 @@ def ask(catalogue: Catalogue) -> Query:
     if upload is not None:
         photo = upload.getvalue()
         left, right = st.columns([1, 3])
-        left.image(draw.tile(look_at_pixels(photo), SIDE), width="stretch")
+        left.image(draw.tile(np.asarray(dcal.read_picture(photo).image), SIDE), width="stretch")
         right.markdown(find_words.query(catalogue, Known()))
         return Query(photo, Known())
     item = chosen_item(catalogue)
     return Query(catalogue.gallery.photo(item).read_bytes(), Known(item.identity, item.camera, item.path))
-
-
-def look_at_pixels(photo: bytes) -> np.ndarray:
-    """An upload's pixels; what is no picture ends the run with its message."""
-    try:
-        return np.asarray(dcal.read_picture(photo).image)
-    except dcal.DCALError as error:
-        st.error(str(error), icon=":material/broken_image:")
-        st.stop()
 
 
 def chosen_item(catalogue: Catalogue) -> Item:
@@ -120,39 +124,42 @@ def chosen_item(catalogue: Catalogue) -> Item:
     return item
 
 
-def filters(catalogue: Catalogue) -> tuple[list[str], list[str], int]:
-    """Which cameras and models are ranked (none: all), and how many pictures are shown."""
+def filters(catalogue: Catalogue) -> Filters:
+    """What is ranked, and how much of it is shown."""
+    across = st.toggle(find_words.ACROSS, True, key="across")
     left, middle, right = st.columns(3)
     cameras = left.multiselect("Rank only these cameras", catalogue.gallery.cameras, key="find_cameras")
     models = middle.multiselect(
         "Rank only these models", catalogue.models, key="find_models", disabled=not catalogue.models
     )
     most = right.slider("Pictures shown", 1, 50, SHOWN, key="find_most", bind="query-params")
-    return cameras, models, most
+    return Filters(across, cameras, models, most)
 
 
-def ranked(name: str, catalogue: Catalogue, query: Query, cameras: list[str], models: list[str]) -> Ranking:
+def ranked(name: str, catalogue: Catalogue, query: Query, chosen: Filters) -> Ranking:
     """The whole ranking by one checkpoint. The gallery's own pictures are embedded already; an upload is looked at."""
     own = query.known.path is not None
-    asked = catalogue.item(str(query.known.path)) if own else look_at(name, query.photo)
-    identities = catalogue.identities(models)
-    return rank(catalogue.gallery, asked, k=len(catalogue.gallery), cameras=cameras or None, identities=identities)
+    return rank(
+        catalogue.gallery,
+        catalogue.item(str(query.known.path)) if own else look_at(name, query.photo),
+        k=len(catalogue.gallery),
+        cameras=catalogue.cameras(chosen.cameras, query.known, chosen.across),
+        identities=catalogue.identities(chosen.models),
+    )
 
 
-def column(name: str, catalogue: Catalogue, ranking: Ranking) -> None:
+def column(name: str, catalogue: Catalogue, ranking: Ranking, across: bool) -> None:
     """One checkpoint's ranking."""
-    shelf = checkpoints()
-    st.html(f'<div class="about">{words.about(shelf.config(name), name, shelf.metrics(name))}</div>')
-    st.markdown(find_words.worth(catalogue, ranking))
+    st.html(f'<div class="about">{words.about(checkpoints().config(name), name, {})}</div>')
+    st.markdown(find_words.worth(catalogue, ranking, across))
     st.html(cards.hits(catalogue, ranking, clickable=False))
 
 
-def explain(catalogues: dict[str, Catalogue], rankings: dict[str, Ranking], query: Query, style: Look) -> None:
-    """One picture that was found, and what made each checkpoint match it, or not."""
+def explain(
+    catalogues: dict[str, Catalogue], rankings: dict[str, Ranking], found: dict[str, Item], query: Query, style: Look
+) -> None:
+    """One of the pictures found, and what made each checkpoint match it, at whatever rank."""
     first = catalogues[next(iter(catalogues))]
-    found = {hit.item.path: hit.item for ranking in rankings.values() for hit in ranking.hits[:most]}
-    if not found:
-        return
     st.subheader("Why did it match?")
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     path = left.selectbox(
@@ -204,7 +211,11 @@ def matched(checkpoint: str, version: str, query: bytes, match: bytes) -> dcal.M
 
 def figures(shelf: Shelf, names: list[str]) -> None:
     """What was measured of each checkpoint on the whole test split, as it is kept beside it."""
-    rows = [find_words.figures_row(name, shelf.config(name), shelf.figures(name)) for name in names]
-    headings = list(dict.fromkeys(heading for row in rows for heading in row))
-    st.table([{heading: row.get(heading, "–") for heading in headings} for row in rows])
+    kept = {name: shelf.figures(name) for name in names}
+    across = {name: own["across_cameras"] for name, own in kept.items() if "across_cameras" in own}
+    st.subheader("Measured on all test pictures")
+    for heading, own in (("Among the pictures of the other cameras", across), ("By the standard protocol", kept)):
+        if own:
+            st.markdown(f"**{heading}**")
+            st.table([find_words.figures_row(name, shelf.config(name), values) for name, values in own.items()])
     st.caption(find_words.FIGURES)
