@@ -19,7 +19,7 @@ from app import find_words
 from app.board.choice import CHECKPOINTS
 from dcal import draw
 from tests.test_dashboard import PATIENCE, parts, texts
-from tests.tiny_gallery import NAMES, cosines, write_checkpoints
+from tests.tiny_yard import NAMES, cosines, write_checkpoints
 
 
 def find_page() -> None:

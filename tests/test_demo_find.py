@@ -28,7 +28,7 @@ from dcal.analysis import on_part
 from dcal.data.render.detail import DETAILS
 from dcal.data.yard import Yard
 from tests.test_demo import ENDPOINTS
-from tests.tiny_gallery import COLS, ROWS, cosines, write_checkpoints
+from tests.tiny_yard import COLS, ROWS, cosines, write_checkpoints
 
 QUERY = "images/0025_c3.webp"  # of vehicle 25, whose twin is 26
 FOUND = {"search", "choose", "ranking", "match", "branches"}

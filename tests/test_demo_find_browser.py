@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.contrast import contrast
 from tests.test_demo_browser import PATIENCE
-from tests.tiny_gallery import COLS, ROWS, write_checkpoints
+from tests.tiny_yard import COLS, ROWS, write_checkpoints
 
 expect.set_options(timeout=PATIENCE)
 

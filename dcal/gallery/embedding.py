@@ -56,6 +56,7 @@ def embed_missing(model: DCAL, images: Images, parts: Parts, workers: int, tell:
     told = telling(loader, len(paths) - sum(map(len, numbers.values())), len(paths), tell)
     for part, own in batches.items():
         parts.write(part, embed_part(model, islice(told, len(own))))
+    next(told, None)  # it tells of the last batch when it is asked for another
 
 
 def telling(batches: Iterable[Batch], done: int, total: int, tell: Tell) -> Iterator[Batch]:

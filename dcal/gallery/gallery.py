@@ -139,7 +139,7 @@ class Gallery(ABC):
         self,
         hits: Hits,
         queries: Float32[np.ndarray, "q d"],
-        out: Sequence[Int64[np.ndarray, " e"]],
+        out: Sequence[np.ndarray],
         choice: Choice,
     ) -> None:
         """Write each query's best into its row of `hits`, asking for more candidates until they are certain."""

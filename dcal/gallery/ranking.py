@@ -95,6 +95,8 @@ def rank(
     both to images of these. Raises DCALError where the model or the record is of other weights than the gallery,
     and what `Gallery.search` raises.
     """
+    if k < 1:
+        raise DCALError(f"k must be at least 1, got {k}")
     embedding, known = resolve(gallery, query, model, known)
     choice = gallery.choose(cameras, identities)
     admitted = np.ones(len(gallery), dtype=bool) if choice.mask is None else choice.mask.copy()

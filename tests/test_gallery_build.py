@@ -1,0 +1,218 @@
+"""Building a gallery: every photo's own embedding, resumed after a real kill, unreadable files listed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import dcal
+from dcal.checkpoint import save_checkpoint
+from dcal.cli import main
+from dcal.errors import DCALError
+from dcal.gallery import Item, Known, open_gallery, rank
+from dcal.gallery import embedding as embedding_module
+from dcal.gallery.build import build_folder
+from dcal.gallery.images import dataset_images, folder_images
+from tests.tiny_gallery import PATTERN, tiny_model, write_sightings
+from tests.tiny_reid import write_market, write_vehicles
+
+ROOT = Path(__file__).resolve().parent.parent
+BROKEN = {"empty.png": b"", "half0/0009_c9.png": b"\x89PNG\r\n\x1a\nnothing", "notes.txt": b"no picture"}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine photos and three files that are none; a hidden one is passed over."""
+    folder = write_sightings(tmp_path_factory.mktemp("data") / "photos")
+    for name, content in {**BROKEN, ".hidden.png": b""}.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_checkpoint(tiny_model(), tmp_path_factory.mktemp("models") / "tiny", dtype=torch.float32)
+
+
+def test_a_gallery_holds_each_photo_s_own_embedding(photos: Path, tmp_path: Path):
+    model, told = tiny_model(), []
+    tell = lambda done, total: told.append((done, total))  # noqa: E731
+    built = build_folder(model, folder_images(photos), tmp_path / "gallery", "tiny", batch_size=5, workers=0, tell=tell)
+    gallery = open_gallery(tmp_path / "gallery")
+    names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
+    assert [item.path for item in gallery.items] == [name for name in names if name[0] != "." and name not in BROKEN]
+    assert built.count == len(gallery) == 9 and told == [(0, 12), (5, 12), (10, 12), (12, 12)]
+    for index in range(len(gallery)):
+        own = dcal.inspect(model, gallery.photo(index)).embedding
+        np.testing.assert_allclose(gallery.rows(np.array([index]))[0], own / np.linalg.norm(own), atol=1e-6)
+    gallery.check_model(model)
+    assert gallery.origin.checkpoint == "tiny" and gallery.origin.layout == {"sa": 64, "glca": 64}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gallery"]
+
+
+def test_unreadable_files_are_listed_with_the_reason(photos: Path, tmp_path: Path):
+    built = build_folder(tiny_model(), folder_images(photos), tmp_path / "gallery", "tiny", workers=2)
+    with (tmp_path / "gallery" / "failed.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["path"]: row["why"] for row in rows} == built.failed and built.failed.keys() == BROKEN.keys()
+    assert built.failed["empty.png"].startswith("The file is empty.")
+    good = write_sightings(tmp_path / "good", 3)
+    build_folder(tiny_model(), folder_images(good), tmp_path / "gallery", "tiny", workers=0)
+    assert not (tmp_path / "gallery" / "failed.csv").exists() and len(open_gallery(tmp_path / "gallery")) == 3
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.jpg").write_bytes(b"")
+    with pytest.raises(DCALError, match=r"none of the 1 files in .*bad is a picture; a\.jpg: The file is empty"):
+        build_folder(tiny_model(), folder_images(tmp_path / "bad"), tmp_path / "gallery", "tiny", workers=0)
+    assert len(open_gallery(tmp_path / "gallery")) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "gallery", "good"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from dcal.gallery import embedding, parts
+from dcal.gallery.build import build_folder
+from dcal.gallery.images import folder_images
+from tests.tiny_gallery import tiny_model
+torch.set_num_threads(2)
+embedding.BATCHES, replace, written = 1, os.replace, []
+def replace_or_die(source, target):
+    written.append(target)
+    if len(written) == 4:  # the plan, two parts, and in the middle of writing the third
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+parts.os.replace = replace_or_die
+build_folder(tiny_model(), folder_images(sys.argv[1]), sys.argv[2], "tiny", batch_size=2, workers=0)
+"""
+
+
+def test_a_killed_build_goes_on_and_gives_the_same_bytes(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "killed").mkdir()
+    place = tmp_path / "killed" / "gallery"
+    command = [sys.executable, "-c", KILLED, str(photos), str(place)]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -9
+    left = tmp_path / "killed" / ".gallery-building"
+    assert sorted(path.name for path in left.iterdir()) == [
+        *("000000.safetensors", "000001.safetensors", "000002.tmp", "plan.json")
+    ]
+    with pytest.raises(DCALError, match="is no gallery"):
+        open_gallery(place)
+    monkeypatch.setattr(embedding_module, "BATCHES", 1)
+    with pytest.raises(DCALError, match=r"cannot go on.*weights was .*remove that folder"):
+        build_folder(tiny_model(seed=4), folder_images(photos), place, "tiny", batch_size=2, workers=0)
+    with pytest.raises(DCALError, match=r"cannot go on.*batch_size was 2, is 3"):
+        build_folder(tiny_model(), folder_images(photos), place, "tiny", batch_size=3, workers=0)
+    fewer = folder_images(write_sightings(tmp_path / "fewer", 3))
+    with pytest.raises(DCALError, match=r"cannot go on.*images was .*count was 12, is 3"):
+        build_folder(tiny_model(), fewer, place, "tiny", batch_size=2, workers=0)
+
+    told: list[int] = []
+    options = {"batch_size": 2, "workers": 0, "tell": lambda done, total: told.append(done)}
+    build_folder(tiny_model(), folder_images(photos), place, "tiny", **options)
+    assert told == [4, 6, 8, 10, 12]  # what was done before is not done again
+    (tmp_path / "whole").mkdir()
+    build_folder(tiny_model(), folder_images(photos), tmp_path / "whole" / "gallery", "tiny", batch_size=2, workers=0)
+    for name in ("items.csv", "embeddings.safetensors", "failed.csv"):
+        assert (place / name).read_bytes() == (tmp_path / "whole" / "gallery" / name).read_bytes()
+    assert not left.exists()
+
+
+def test_an_edited_photo_is_another_photo(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A resumed build must not mix embeddings of what a file was with those of what it is."""
+    own = write_sightings(tmp_path / "own", 3)
+
+    def stop(done: int, total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_folder(tiny_model(), folder_images(own), tmp_path / "gallery", "tiny", workers=0, tell=stop)
+    (own / "half0" / "0000_c0.png").write_bytes((own / "half1" / "0001_c0.png").read_bytes())
+    with pytest.raises(DCALError, match=r"cannot go on, as it was begun otherwise .images was"):
+        build_folder(tiny_model(), folder_images(own), tmp_path / "gallery", "tiny", workers=0)
+
+
+def test_what_would_be_lost_is_not_replaced(photos: Path, tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("…")
+    with pytest.raises(DCALError, match=r"is no gallery.*would remove what it holds .thesis\.tex"):
+        build_folder(tiny_model(), folder_images(photos), tmp_path / "mine", "tiny")
+    with pytest.raises(DCALError, match="is a file"):
+        build_folder(tiny_model(), folder_images(photos), tmp_path / "mine" / "thesis.tex", "tiny")
+    with pytest.raises(DCALError, match="batch_size must be at least 1"):
+        build_folder(tiny_model(), folder_images(photos), tmp_path / "new", "tiny", batch_size=0)
+
+
+def test_who_is_on_an_image(photos: Path, tmp_path: Path):
+    with pytest.raises(DCALError, match=r"1 of the 11 photos .* are not named as"):
+        folder_images(photos, PATTERN)
+    clean = write_sightings(tmp_path / "clean", 4)
+    assert folder_images(clean, PATTERN).items == (
+        *(Item("half0/0000_c0.png", "0000", "0"), Item("half0/0002_c0.png", "0002", "0")),
+        *(Item("half1/0000_c1.png", "0000", "1"), Item("half1/0001_c0.png", "0001", "0")),
+    )
+    assert folder_images(clean, r".*_c(?P<camera>\d)\.").items[0] == Item("half0/0000_c0.png", None, "0")
+    for pattern, said in (("(", "is not a regular expression"), (r"(?P<id>\d+)", "needs a group .* it has id")):
+        with pytest.raises(DCALError, match=said):
+            folder_images(clean, pattern)
+    with pytest.raises(DCALError, match="is not a folder"):
+        folder_images(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DCALError, match="holds no file"):
+        folder_images(tmp_path / "empty")
+
+    vehicles = dataset_images("vehicle2cam", write_vehicles(tmp_path).parent)
+    assert vehicles.items == (
+        *(
+            Item("images/test/car_0001_cam2.jpg", "car_0001", "2"),
+            Item("images/test/truck_0001_cam2.jpg", "truck_0001", "2"),
+        ),
+    )
+    assert vehicles.root == tmp_path / "vehicle2cam"
+    persons = dataset_images("market1501", write_market(tmp_path), "query")
+    assert persons.items[0] == Item("query/0003_c1s6_015971_00.jpg", "0003", "1")
+    with pytest.raises(DCALError, match="unknown dataset 'cub'"):
+        dataset_images("cub", tmp_path)
+
+
+def test_build_and_search_from_a_shell(
+    photos: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    own, place = write_sightings(tmp_path / "own"), tmp_path / "gallery"
+    model = ["--checkpoint", str(checkpoint)]
+    build = ["index", "build", str(own), *model, "--out", str(place), "--workers", "0", "--dtype", "float16"]
+    assert main([*build, "--pattern", PATTERN]) == 0
+    assert capsys.readouterr().out == f"9 images in {place}\n"
+    query = str(own / "half0" / "0002_c0.png")
+    search = ["index", "search", str(place), query, *model]
+    assert main([*search, "--top", "4"]) == 0
+    head, first, *rest = capsys.readouterr().out.splitlines()
+    assert head.split() == ["rank", "similarity", "identity", "camera", "path"] and len(rest) == 3
+    assert first.split() == ["1", "1.0000", "0002", "0", "half0/0002_c0.png"]
+    assert main([*search, "--camera", "1", "2", "--identity", "0002", "0001", "--shows", "0002", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["hits"]) == 4 and {hit["camera"] for hit in told["hits"]} == {"1", "2"}
+    gallery = open_gallery(place)
+    known = Known("0002")
+    filters = {"cameras": ["1", "2"], "identities": ["0001", "0002"]}
+    assert told["ap"] == pytest.approx(rank(gallery, query, dcal.load(checkpoint), known=known, **filters).ap)
+    assert main([*search, "--shows", "0002", "--seen-by", "0"]) == 0
+    last = capsys.readouterr().out.splitlines()
+    assert last[-1].startswith("2 matches among 9 images: AP ") and last[1].endswith("half0/0002_c0.png  junk")
+
+    failing = ["index", "build", str(photos), *model, "--out", str(tmp_path / "other"), "--workers", "0"]
+    assert main(failing) == 0
+    printed = capsys.readouterr().out
+    assert "9 images in" in printed and f"3 files could not be read; {tmp_path / 'other' / 'failed.csv'}" in printed
+    assert main([*search[:-2], *model, "--camera", "7"]) == 2
+    assert "no image has the cameras '7'; the gallery has '0', '1', '2'" in capsys.readouterr().err
+    assert main([*failing, "--dataset", "vehicle2cam", "--pattern", "x"]) == 2
+    assert "not both" in capsys.readouterr().err

@@ -1,0 +1,104 @@
+"""A gallery's folder: what comes back from it, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from dcal.errors import DCALError
+from dcal.gallery import Item, open_gallery
+from dcal.gallery.folder import Stored, relative, write_folder
+from tests.tiny_gallery import ORIGIN, D, N, random_gallery, random_items, random_rows
+
+ODD = ["a,b.jpg", 'say "hi".jpg', "line\nbreak.jpg", "東京/é.jpg", " space .jpg"]
+
+
+def write(folder: Path, dtype: str = "float32") -> Path:
+    """The random gallery in `folder`/gallery, its images in `folder`/photos."""
+    place = folder / "gallery"
+    place.mkdir(parents=True)
+    items = random_items()
+    items[: len(ODD)] = [Item(path, "x,y", "c 1") for path in ODD]
+    rows = random_gallery().rows(np.arange(N))
+    write_folder(place, Stored(tuple(items), rows, ORIGIN, relative(folder / "photos", place)), dtype)
+    return place
+
+
+def test_what_is_written_comes_back(tmp_path: Path):
+    gallery = open_gallery(write(tmp_path))
+    assert [item.path for item in gallery.items[: len(ODD)]] == ODD and gallery.items[2].identity == "x,y"
+    assert gallery.items[5:] == tuple(random_items()[5:]) and gallery.items[-1].camera is None
+    assert gallery.origin == ORIGIN and gallery.photo(3).resolve() == tmp_path / "photos" / "東京" / "é.jpg"
+    np.testing.assert_allclose(gallery.rows(np.arange(N)), random_gallery().rows(np.arange(N)), atol=1e-7)
+    written = (tmp_path / "gallery" / "embeddings.safetensors").read_bytes()
+    assert written == (write(tmp_path / "again") / "embeddings.safetensors").read_bytes()
+    assert oct((tmp_path / "gallery" / "embeddings.safetensors").stat().st_mode)[-3:] == "644"
+
+
+def test_half_precision_is_half_the_bytes_and_of_length_1_again(tmp_path: Path):
+    full, half = write(tmp_path / "full"), write(tmp_path / "half", "float16")
+    name = "embeddings.safetensors"
+    assert (full / name).stat().st_size - (half / name).stat().st_size > 0.9 * 2 * N * D
+    with safe_open(half / name, framework="numpy") as file:
+        assert json.loads(file.metadata()["gallery"])["dtype"] == "float16"
+        assert file.get_tensor("embeddings").dtype == np.float16
+    gallery, query = open_gallery(half), random_rows(3, seed=9)
+    np.testing.assert_allclose(np.linalg.norm(gallery.rows(np.arange(N)), axis=1), 1, atol=1e-7)
+    near, exact = gallery.search(query, N), random_gallery().search(query, N)
+    by_index = [np.take_along_axis(hits.similarities, hits.indices.argsort(axis=1), axis=1) for hits in (near, exact)]
+    assert 1e-6 < np.abs(by_index[0] - by_index[1]).max() < 1e-3
+    with pytest.raises(DCALError, match="unknown dtype 'int8'"):
+        write(tmp_path / "eighth", "int8")
+
+
+def test_both_folders_can_move_together_and_images_alone(tmp_path: Path):
+    write(tmp_path / "before")
+    (tmp_path / "before").rename(tmp_path / "after")
+    gallery = open_gallery(tmp_path / "after" / "gallery")
+    assert gallery.images.resolve() == tmp_path / "after" / "photos"
+    assert open_gallery(tmp_path / "after" / "gallery", images="elsewhere").photo(0) == Path("elsewhere/a,b.jpg")
+
+
+def test_names_may_be_edited_and_the_order_may_not(tmp_path: Path):
+    listed = write(tmp_path) / "items.csv"
+    text = listed.read_text(encoding="utf-8")
+    listed.write_text(text.replace('"x,y"', "someone"), encoding="utf-8")
+    assert open_gallery(tmp_path / "gallery").items[0].identity == "someone"
+    head, *rows = text.splitlines(keepends=True)
+    rows[-1], rows[-2] = rows[-2], rows[-1]
+    listed.write_text(head + "".join(rows), encoding="utf-8")
+    with pytest.raises(DCALError, match=r"does not list the images of embeddings\.safetensors in their order"):
+        open_gallery(tmp_path / "gallery")
+    listed.write_text(head.replace("camera", "cam") + "".join(rows), encoding="utf-8")
+    with pytest.raises(DCALError, match="lacks the columns camera"):
+        open_gallery(tmp_path / "gallery")
+    listed.write_bytes(b"path,identity,camera\n\xff,,\n")
+    with pytest.raises(DCALError, match="CSV file in UTF-8"):
+        open_gallery(tmp_path / "gallery")
+
+
+def test_what_is_no_gallery_is_said(tmp_path: Path):
+    with pytest.raises(DCALError, match=r"is no gallery: it lacks items.csv and embeddings.safetensors"):
+        open_gallery(tmp_path)
+    path = write(tmp_path) / "embeddings.safetensors"
+    whole = path.read_bytes()
+    with safe_open(path, framework="numpy") as file:
+        about, rows = json.loads(file.metadata()["gallery"]), file.get_tensor("embeddings")
+    for changed, said in (
+        ({"format": 7}, "format 7; this release reads format 1"),
+        ({"layout": {"sa": 11}}, rf"holds \({N}, {D}\), its own description says \({N}, 11\)"),
+    ):
+        save_file({"embeddings": rows}, path, metadata={"gallery": json.dumps({**about, **changed})})
+        with pytest.raises(DCALError, match=said):
+            open_gallery(tmp_path / "gallery")
+    save_file({"embeddings": rows}, path)
+    with pytest.raises(DCALError, match="is not a gallery's"):
+        open_gallery(tmp_path / "gallery")
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DCALError, match="is not a gallery's"):
+        open_gallery(tmp_path / "gallery")

@@ -1,0 +1,121 @@
+"""Milvus gives the embedded engine's answers, bit for bit; here from a file, by the code that asks a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcal.errors import DCALError
+from dcal.gallery import Item, MilvusGallery, open_gallery, rank
+from dcal.gallery import collection as collection_module
+from dcal.gallery import milvus as milvus_module
+from dcal.gallery.collection import Collection
+from dcal.gallery.gallery import Choice
+from dcal.gallery.milvus import expressions
+from tests.test_gallery import CASES, own_exclusions
+from tests.tiny_gallery import ORIGIN, N, random_gallery, random_items, random_rows
+
+ODD = ("a\"b'c", "back\\slash", "東京", "line\nbreak")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    """A file with the random gallery in the collection "dcal"."""
+    collection = Collection(str(tmp_path_factory.mktemp("milvus") / "gallery.db"), "dcal")
+    fill(collection)
+    yield collection
+    collection.close()
+
+
+def fill(collection: Collection, items: list[Item] | None = None) -> None:
+    items, rows = items or random_items(), random_gallery().rows(np.arange(N))
+    collection.begin(ORIGIN, Path("/photos"), N)
+    collection.add(0, items[:20], rows[:20])
+    collection.add(20, items[20:], rows[20:])
+    collection.finish(ORIGIN, Path("/photos"), N)
+
+
+@pytest.fixture(scope="module")
+def gallery(database: Collection) -> Iterator[MilvusGallery]:
+    gallery = open_gallery(database.url)
+    assert isinstance(gallery, MilvusGallery)
+    yield gallery
+    gallery.close()
+
+
+def test_it_is_the_same_gallery(gallery: MilvusGallery):
+    own = random_gallery()
+    assert gallery.items == own.items and len(gallery) == N and gallery.origin == own.origin
+    assert gallery.cameras == own.cameras and gallery.photo(3) == Path("/photos") / own.items[3].path
+    order = np.array([41, 3, 17])
+    assert np.array_equal(gallery.rows(order), own.rows(order))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_engines_give_the_same_answers(gallery: MilvusGallery, case: str):
+    queries, own = random_rows(5, seed=9), random_gallery()
+    for exclude, k in ((None, 7), (own_exclusions(), N + 2)):
+        found = gallery.search(queries, k, exclude=exclude, **CASES[case])
+        expected = own.search(queries, k, exclude=exclude, **CASES[case])
+        assert np.array_equal(found.indices, expected.indices)
+        assert np.array_equal(found.similarities, expected.similarities, equal_nan=True)
+
+
+def test_rankings_are_the_same(gallery: MilvusGallery):
+    own = random_gallery()
+    found, expected = (rank(engine, own.items[8], k=9, leave_out_junk=True) for engine in (gallery, own))
+    assert found.to_dict() == expected.to_dict() and found.ap is not None
+
+
+def test_more_than_milvus_gives_at_once(gallery: MilvusGallery, monkeypatch: pytest.MonkeyPatch):
+    for module in (collection_module, milvus_module):
+        monkeypatch.setattr(module, "MOST", 16)
+    monkeypatch.setattr(collection_module, "ROW_BYTES", 5 * 4 * gallery.width)
+    everything = Choice(None, None, None, N)
+    assert expressions(everything, 17, N) == [f"id >= {start} and id < {start + 16}" for start in (0, 16, 32, 48)]
+    again, own = MilvusGallery(gallery.collection.url), random_gallery()
+    assert again.items == own.items
+    queries = random_rows(2, seed=9)
+    found, expected = (engine.search(queries, 31, cameras=["c0", "c1"]) for engine in (again, own))
+    assert np.array_equal(found.indices, expected.indices)
+    again.close()
+
+
+def test_a_choice_as_milvus_reads_it():
+    choice = Choice(("c1", 'c"2'), ("7",), None, N)
+    assert expressions(choice, 5, N) == ['camera in ["c1", "c\\"2"] and identity in ["7"]']
+    assert expressions(Choice(None, None, None, N), 5, N) == [""]
+
+
+def test_odd_names_and_other_galleries_in_the_same_database(database: Collection):
+    items = random_items()
+    items[: len(ODD)] = [Item(f"{index}.jpg", name, name) for index, name in enumerate(ODD)]
+    other = Collection(database.url, "other")
+    fill(other, items)
+    fill(other, items)  # in place of itself
+    gallery = open_gallery(database.url, collection="other", images="here")
+    for index, name in enumerate(ODD):
+        assert gallery.search(random_rows(1), 2, cameras=[name], identities=[name]).indices.tolist() == [[index, -1]]
+    assert gallery.photo(0) == Path("here/0.jpg")
+    assert open_gallery(database.url).items == tuple(random_items())
+    other.close()
+
+
+def test_what_is_no_gallery_is_said(database: Collection, tmp_path: Path):
+    with pytest.raises(DCALError, match="has no gallery 'cars'; its collections: dcal"):
+        open_gallery(database.url, collection="cars")
+    unfinished = Collection(database.url, "unfinished")
+    unfinished.begin(ORIGIN, Path("/photos"), N)
+    unfinished.add(0, random_items()[:5], random_rows(5))
+    with pytest.raises(DCALError, match=r"'unfinished' at .* is not complete: its build was interrupted"):
+        open_gallery(database.url, collection="unfinished")
+    unfinished.finish(ORIGIN, Path("/photos"), N)
+    with pytest.raises(DCALError, match=f"has 5 of its {N} images"):
+        _ = open_gallery(database.url, collection="unfinished").items
+    with pytest.raises(DCALError, match="'dcal_about' that is no gallery: choose another --collection"):
+        Collection(database.url, "dcal_about").begin(ORIGIN, Path("/photos"), N)
+    with pytest.raises(DCALError, match=f"Milvus at {tmp_path}/nowhere/x.db"):
+        open_gallery(tmp_path / "nowhere" / "x.db")

@@ -1,0 +1,146 @@
+"""One query's ranking: the verdicts by hand and by loop, its AP, and who may ask."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dcal
+from dcal.errors import DCALError
+from dcal.gallery import EmbeddedGallery, Exclusion, Item, Known, Origin, Ranking, rank
+from dcal.gallery.embedding import origin_of
+from dcal.retrieval import Protocol
+from tests.test_retrieval import average_precision
+from tests.tiny_gallery import IDENTITIES, N, naive_search, random_gallery, random_items, random_rows, tiny_model
+from tests.tiny_sets import write_photo
+
+
+def line(*similarities: float) -> np.ndarray:
+    """Embeddings (n, 2) with these cosines to (1, 0)."""
+    cosines = np.array(similarities)
+    return np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1).astype(np.float32)
+
+
+ITEMS = (
+    Item("own.jpg", "7", "1"),  # the query itself
+    Item("same-camera.jpg", "7", "1"),
+    Item("wrong.jpg", "5", "1"),
+    Item("match.jpg", "7", "2"),
+    Item("junk.jpg", "-1", "3"),
+    Item("nobody.jpg", None, "2"),
+    Item("distractor.jpg", "0", "2"),
+    Item("late.jpg", "7", None),
+)
+QUERY = np.array([1, 0], dtype=np.float32)
+
+
+def by_hand() -> EmbeddedGallery:
+    rows = line(1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
+    return EmbeddedGallery(ITEMS, rows, Origin("ab" * 32, "tiny", {"sa": 2}), "photos")
+
+
+def seen(ranking: Ranking) -> list[tuple[str, int | None, str | None]]:
+    return [(Path(hit.item.path).stem, hit.rank, hit.verdict) for hit in ranking.hits]
+
+
+def test_a_ranking_by_hand():
+    """Without junk and the query itself: wrong, match, wrong, match; so AP is (1/2 + 2/4) / 2."""
+    expected = [
+        *(("same-camera", None, "junk"), ("wrong", 1, "wrong"), ("match", 2, "match"), ("junk", None, "junk")),
+        *(("nobody", None, "junk"), ("distractor", 3, "wrong"), ("late", 4, "match")),
+    ]
+    found = rank(by_hand(), ITEMS[0])
+    assert seen(found) == expected and found.known == Known("7", "1", "own.jpg")
+    assert found.ap == pytest.approx(1 / 2) and found.first == 2
+    assert (found.matches, found.candidates) == (2, 7)
+    assert [hit.index for hit in found.hits] == [1, 2, 3, 4, 5, 6, 7]
+    np.testing.assert_allclose([hit.similarity for hit in found.hits], [0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4], atol=1e-6)
+    short = rank(by_hand(), ITEMS[0], k=2, leave_out_junk=True)
+    assert seen(short) == [("wrong", 1, "wrong"), ("match", 2, "match")]
+    assert short.ap == found.ap and short.first == 2 and short.candidates == 7
+
+
+def test_what_is_known_decides_what_is_judged():
+    unknown = rank(by_hand(), QUERY, k=3)
+    assert seen(unknown) == [("own", 1, None), ("same-camera", 2, None), ("wrong", 3, None)]
+    assert (unknown.ap, unknown.first, unknown.matches, unknown.quality) == (None, None, None, None)
+    no_camera = rank(by_hand(), QUERY, known=Known("7", path="own.jpg"))
+    assert seen(no_camera)[:2] == [("same-camera", 1, "match"), ("wrong", 2, "wrong")] and no_camera.matches == 3
+    one_camera = rank(by_hand(), ITEMS[0], protocol=Protocol(exclude_same_camera=False))
+    assert seen(one_camera)[0] == ("same-camera", 1, "match")
+    itself = rank(by_hand(), QUERY, known=Known(path="own.jpg"), k=1)
+    assert seen(itself) == [("same-camera", 1, None)] and itself.candidates == 7
+    nobody = rank(by_hand(), QUERY, known=Known("99", "1"))
+    assert nobody.matches == 0 and nobody.ap is None and {hit.verdict for hit in nobody.hits} == {"wrong", "junk"}
+
+
+def test_filters_restrict_the_figures_too():
+    found = rank(by_hand(), ITEMS[0], cameras=["2"])
+    assert seen(found) == [("match", 1, "match"), ("nobody", None, "junk"), ("distractor", 2, "wrong")]
+    assert found.ap == 1 and (found.matches, found.candidates) == (1, 3)
+    with pytest.raises(DCALError, match="no image has the cameras '9'"):
+        rank(by_hand(), ITEMS[0], cameras=["9"])
+
+
+@pytest.mark.parametrize("k", [1, 9, N + 3])
+def test_rankings_of_a_random_gallery_are_walks_down_it(k: int):
+    gallery, items, rows = random_gallery(), random_items(), random_rows(N)
+    for index in range(0, N - 2, 5):
+        own = items[index]
+        walk = naive_search(items, rows, rows[index], N, lambda other, item, index=index: other != index)
+        junk = {other for other, item in enumerate(items) if (item.identity, item.camera) == (own.identity, own.camera)}
+        junk |= {other for other, item in enumerate(items) if item.identity is None}
+        answers = [items[other].identity == own.identity for other, _ in walk if other not in junk]
+        found = rank(gallery, own, k=k)
+        assert [hit.index for hit in found.hits] == [other for other, _ in walk[:k]]
+        assert found.ap == pytest.approx(average_precision(answers, "hits"), abs=1e-12)
+        assert found.first == answers.index(True) + 1 and found.matches == sum(answers)
+        clean = rank(gallery, own, k=k, leave_out_junk=True)
+        assert [hit.index for hit in clean.hits] == [other for other, _ in walk if other not in junk][:k]
+        assert [hit.rank for hit in clean.hits] == list(range(1, len(clean.hits) + 1))
+        assert clean.ap == found.ap
+
+
+def test_a_ranking_says_the_same_as_a_search_and_as_json():
+    gallery, query = random_gallery(), random_rows(1, seed=9)
+    found = rank(gallery, query[0], k=12, known=Known("3", "c1"), identities=[str(k) for k in range(IDENTITIES)])
+    assert found.candidates == N - 1
+    hits = gallery.search(query, 13)
+    kept = [index for index in hits.indices[0].tolist() if gallery.items[index].identity is not None][:12]
+    assert [hit.index for hit in found.hits] == kept
+    told = json.loads(json.dumps(found.to_dict()))
+    assert told["query"] == {"identity": "3", "camera": "c1", "path": None} and told["ap"] == found.ap
+    first = found.hits[0]
+    assert told["hits"][0]["path"] == first.item.path and told["hits"][0]["similarity"] == first.similarity
+    protocol = gallery.search(query, 12, exclude=[Exclusion(None, "3", "c1")])
+    clean = rank(gallery, query[0], k=11, known=Known("3", "c1"), leave_out_junk=True)
+    labelled = [index for index in protocol.indices[0].tolist() if gallery.items[index].identity is not None]
+    assert [hit.index for hit in clean.hits] == labelled[:11]
+
+
+def test_a_picture_a_record_and_an_embedding_ask_alike(tmp_path: Path):
+    model = tiny_model()
+    write_photo(tmp_path / "query.png", 57, 43, seed=5)
+    record = dcal.inspect(model, tmp_path / "query.png")
+    rows = np.random.default_rng(0).standard_normal((9, len(record.embedding))).astype(np.float32)
+    rows[4] = record.embedding + 0.01 * rows[4]
+    gallery = EmbeddedGallery([Item(f"{i}.jpg") for i in range(9)], rows, origin_of(model, "tiny"), "photos")
+    answers = [rank(gallery, query, model, k=3) for query in (tmp_path / "query.png", record, record.embedding)]
+    for found in answers:
+        assert [hit.index for hit in found.hits] == [hit.index for hit in answers[0].hits]
+        np.testing.assert_allclose(found.embedding, answers[0].embedding, atol=1e-6)
+    assert answers[0].hits[0].index == 4 and answers[0].hits[0].similarity > 0.9
+    with pytest.raises(DCALError, match="needs the model"):
+        rank(gallery, tmp_path / "query.png")
+    with pytest.raises(DCALError, match="embedded by tiny"):
+        rank(gallery, replace(record, fingerprint="0" * 64))
+    with pytest.raises(DCALError, match="embedded by tiny"):
+        rank(gallery, tmp_path / "query.png", tiny_model(seed=4))
+    with pytest.raises(DCALError, match=r"no image there\.jpg"):
+        rank(gallery, Item("there.jpg"))
+    with pytest.raises(DCALError, match="k must be at least 1"):
+        rank(gallery, record, k=0)
