@@ -36,6 +36,7 @@ test: $(VENV)/.development ## the tests; gets a Chromium for those in the browse
 bench: $(VENV)/.development ## time and memory of an inspection and of a training step (minutes)
 	$(BIN)/python -m tests.benchmarks.inspection
 	$(BIN)/python -m tests.benchmarks.training
+	$(BIN)/python -m tests.benchmarks.training --options --quick
 
 format: $(VENV)/.development ## format everything and apply the lint rules' safe fixes
 	$(BIN)/ruff check --fix-only .

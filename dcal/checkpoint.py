@@ -134,7 +134,9 @@ def read_config(directory: str | Path) -> ModelConfig:
             raise CheckpointError(f"{path} has format {version}; this release reads format {FORMAT}")
         return ModelConfig.from_dict(values)
     except FileNotFoundError:
-        raise CheckpointError(f"{directory} is no checkpoint: there is no {CONFIG} in it") from None
+        below = Path(directory) / "checkpoint"  # where a run puts it
+        hint = f"; {below} is one" if (below / CONFIG).is_file() else ""
+        raise CheckpointError(f"{directory} is no checkpoint: there is no {CONFIG} in it{hint}") from None
     except CheckpointError:
         raise
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, DCALError) as error:

@@ -94,7 +94,7 @@ def joined(device: str) -> Iterator[Ranks]:
         return
     cuda = torch.cuda.is_available() and device != "cpu"
     ranks = Ranks(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
-    if cuda:
+    if cuda and ranks.local < torch.cuda.device_count():  # device_of says so if it is not
         torch.cuda.set_device(ranks.local)
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     try:
@@ -112,8 +112,8 @@ def device_of(device: str, ranks: Ranks) -> torch.device:
         raise DCALError(f"device is {device!r}, but each of {ranks.world} processes takes its own GPU: use 'auto'")
     if ranks.local >= torch.cuda.device_count():
         raise DCALError(
-            f"process {ranks.rank} is the {ranks.local + 1}th on its machine, which has {torch.cuda.device_count()} "
-            "GPUs: start as many processes a machine as it has GPUs (--nproc-per-node)"
+            f"process {ranks.rank} is number {ranks.local + 1} on its machine, which has {torch.cuda.device_count()} "
+            "GPUs: start at most as many processes a machine as it has GPUs (--nproc-per-node)"
         )
     return torch.device("cuda", ranks.local)
 

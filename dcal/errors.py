@@ -4,7 +4,16 @@ from collections.abc import Iterable, Mapping
 
 
 class DCALError(ValueError):
-    """Base of every error that a user can cause."""
+    """Base of every error that a user can cause.
+
+    Where a loader's process raised one, PyTorch raises another of its class with the whole traceback as its message;
+    what it says is then cut out again, so that a damaged photo is one line whoever read it.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        if message.startswith(f"Caught {type(self).__name__} in DataLoader worker"):
+            message = message.rpartition(f"{type(self).__module__}.{type(self).__qualname__}: ")[2].strip()
+        super().__init__(message)
 
 
 class PictureError(DCALError):

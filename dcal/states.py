@@ -21,11 +21,17 @@ class DamagedState(DCALError):
 
 
 def prepare_out(config: TrainConfig) -> None:
-    """Make the run's folder, or refuse: it must not hold another run unless that run is resumed."""
+    """Make the run's folder, or refuse: it must not hold another run unless that run is resumed.
+
+    Raises DCALError then, and where no folder can be made.
+    """
     out = config.folder
     if not config.resume and any((out / name).exists() for name in (LAST, PREVIOUS)):
         raise DCALError(f"{out} holds a run already: continue it with --resume, or choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DCALError(f"the run cannot be written to {out}: {error.strerror}. Choose another --out") from error
 
 
 def save_state(state: dict[str, Any], out: Path) -> None:

@@ -12,7 +12,7 @@ from dcal.analysis.maps import CONTROLS
 from dcal.analysis.summary import beats
 from dcal.analysis.twins import TITLES as TWIN_TITLES
 
-WAYS = {"joined": "SA and GLCA joined", "fused": "mean of the branches", "sa": "SA", "glca": "GLCA"}
+WAYS = {"joined": "whole embedding", "fused": "mean of the branches", "sa": "SA", "glca": "GLCA"}
 HEADINGS = {
     "pointing": "pointing game ↑",
     "energy": "energy in box ↑",

@@ -66,7 +66,7 @@ def test_it_is_what_its_name_says(folder: Path):
 
 def test_its_card_names_its_data_and_their_terms(folder: Path):
     card = (folder / "README.md").read_text()
-    for said in ("the yard", "MIT", "vehicle2cam", "Apache-2.0", "dcal train --preset yard", "rider"):
+    for said in ("the yard", "MIT", "vehicle2cam", "Apache-2.0", "dcal train --dataset yard", "rider"):
         assert said in card, said
     assert f"{dcal.read_metrics(folder)['mAP']:.4f}" in card
 

@@ -50,6 +50,8 @@ def test_train_then_eval_give_the_same_figures(root: Path, tmp_path: Path, capsy
     assert "top1" in capsys.readouterr().out
     trained = json.loads((tmp_path / "run" / "metrics.json").read_text())
     model = str(tmp_path / "run" / "checkpoint")
+    above = mistake(capsys, "eval", "--checkpoint", tmp_path / "run", "--data-root", root)
+    assert f"there is no config.json in it; {model} is one" in above
     measure = ["eval", "--checkpoint", model, "--data-root", str(root), "--workers", "0"]
     assert main([*measure, "--task", "fgvc", "--dataset", "cub", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -94,6 +96,21 @@ def test_mistakes_about_the_data(checkpoint: Path, tmp_path: Path, capsys: pytes
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_photo_is_one_line_whoever_reads_it(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: int
+):
+    root = write_cub(tmp_path)
+    damaged = [CUB(root, split).records[1].path for split in ("train", "test")]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:700])
+    given = ("--data-root", root, "--out", tmp_path / "run")
+    trained = mistake(capsys, "train", *given, *TINY, "--workers", workers, "--epochs", 2, "--batch-size", 4)
+    measured = mistake(capsys, "eval", "--checkpoint", checkpoint, *given, "--workers", workers)
+    for path, told in zip(damaged, (trained, measured), strict=True):
+        assert told.startswith(f"dcal: {path}: ") and "damaged or cut off" in told
+
+
 def test_mistakes_about_the_checkpoint(
     root: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -125,6 +142,10 @@ def test_mistakes_about_the_settings(root: Path, tmp_path: Path, capsys: pytest.
     assert "unknown preset 'cup': choose one of 'cub', " in mistake(capsys, *run, "--preset", "cup")
     assert "unknown ablation 'both'" in mistake(capsys, *run, "--ablation", "both")
     assert "do not fill one batch of 16" in mistake(capsys, *run)
+    (tmp_path / "file").write_text("")
+    for out, why in ((tmp_path / "file", "File exists"), (tmp_path / "file" / "run", "Not a directory")):
+        told = mistake(capsys, *run, "--batch-size", 4, "--out", out)
+        assert f"the run cannot be written to {out}: {why}. Choose another --out" in told
 
 
 @pytest.mark.parametrize("words", [[], ["fly"], ["train", "--epochs"], ["train", "--epochs", "many"], ["inspect"]])

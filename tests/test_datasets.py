@@ -31,6 +31,7 @@ def test_the_official_counts():
         "cub": [(200, 5994), (200, 5794)],
         "cars": [(196, 8144), (196, 8041)],
         "aircraft": [(100, 6667), (100, 3333)],
+        "yard": [(20, 640), (20, 320)],
     }
 
 
@@ -94,7 +95,8 @@ def test_cars_where_copies_have_them(tmp_path: Path):
 def test_cars_of_one_photo(tmp_path: Path):
     """MATLAB has no lists of one: the axes that loading drops must come back."""
     root = write_cars(tmp_path, train=1, test=1, classes=CARS[:1])
-    assert Cars(root, "train").classes == CARS[:1] and len(Cars(root, "test")) == 1
+    data = Cars(root, "train", strict=False)
+    assert data.classes == CARS[:1] and len(Cars(root, "test", strict=False)) == 1
 
 
 def test_cars_without_the_test_labels(tmp_path: Path):
@@ -200,7 +202,7 @@ def test_folders(tmp_path: Path):
 
 
 def test_folders_with_val(tmp_path: Path):
-    root = write_folders(tmp_path, train={"cat": 2}, val={"cat": 3})
+    root = write_folders(tmp_path, train={"cat": 2, "dog": 1}, val={"cat": 3})
     assert len(Folder(root, "test")) == 3 and "the test split is the folder val" in str(Folder(root, "test"))
     write_folders(root, test={"cat": 1})
     assert len(Folder(root, "test")) == 1 and "the folder val is not used" in str(Folder(root, "test"))
@@ -234,12 +236,23 @@ def test_a_flat_folder_is_split_by_name(tmp_path: Path):
     assert "split here by file name, 20% of each class to test" in str(test)
 
 
+def test_one_class_alone_is_told(tmp_path: Path):
+    """Or training would end at once, with a loss of 0 and an accuracy of 100 %."""
+    root = write_folders(tmp_path, photos={"cat": 3, "dog": 3})
+    with pytest.raises(DCALError, match="has one class alone, photos: two are needed to tell apart"):
+        FlatFolder(root)
+    assert len(FlatFolder(root / "photos").classes) == 2
+
+
 def test_flat_folders_that_cannot_be_split(tmp_path: Path):
     with pytest.raises(DCALError, match="holds no class folder"):
         FlatFolder(tmp_path)
     root = write_folders(tmp_path, **{".": {"cat": 2, "dog": 1}})
     with pytest.raises(DCALError, match=r"1 class folders in .* hold fewer than two photos: dog"):
         FlatFolder(root)
+    split = write_folders(tmp_path / "split", train={"cat": 2, "dog": 3}, val={"cat": 2})
+    with pytest.raises(DCALError, match=r"split are train, val, which look like splits: take the data set 'folder'"):
+        FlatFolder(split)
 
 
 # --- lists ----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from dcal.configs import TrainConfig
-from dcal.distributed import Ranks, device_of
+from dcal.distributed import Ranks, device_of, joined
 from dcal.errors import DCALError
 from dcal.evaluate import Evaluation
 from dcal.journal import flat
@@ -125,8 +125,24 @@ def test_the_device_of_a_process(monkeypatch: pytest.MonkeyPatch):
     assert device_of("cuda:1", Ranks()) == torch.device("cuda:1")
     with pytest.raises(DCALError, match="each of 2 processes takes its own GPU"):
         device_of("cuda:0", second)
-    with pytest.raises(DCALError, match="process 2 is the 3th on its machine, which has 2 GPUs"):
+    with pytest.raises(DCALError, match="process 2 is number 3 on its machine, which has 2 GPUs"):
         device_of("auto", Ranks(rank=2, world=3, local=2))
+
+
+def test_more_processes_than_gpus_are_told_and_not_a_crash(monkeypatch: pytest.MonkeyPatch):
+    """Choosing a GPU that is not there would end the process with CUDA's words before ours."""
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(torch.distributed, name, lambda *_: None)
+    for local in (1, 2):
+        for name, value in {"RANK": local, "WORLD_SIZE": 3, "LOCAL_RANK": local}.items():
+            monkeypatch.setenv(name, str(value))
+        with joined("auto") as ranks:
+            assert ranks == Ranks(local, 3, local)
+    assert chosen == [1]
 
 
 def test_alone_there_is_nobody_to_talk_to():

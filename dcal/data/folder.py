@@ -105,6 +105,11 @@ class FlatFolder(ClassFolders):
         found = self.photos(self.root)
         if not found:
             raise DCALError(f"{self.root} holds no class folder. {self.layout()}")
+        if set(found) <= {"train", "test", "val"}:
+            raise DCALError(
+                f"the folders in {self.root} are {', '.join(found)}, which look like splits: take the data set "
+                "'folder' for train/CLASS/*.jpg and test/CLASS/*.jpg, or give the folder that holds the classes"
+            )
         if small := [name for name, paths in found.items() if len(paths) < 2]:
             raise DCALError(f"{len(small)} class folders in {self.root} hold fewer than two photos: {first(small)}")
         self.notes.append(f"split here by file name, {TEST_SHARE:.0%} of each class to test")

@@ -21,6 +21,12 @@ class Labelled(DataSet[Record]):
     def found(self) -> dict[str, int]:
         return {"classes": len(self.classes), "photos": len(self.records)}
 
+    def problems(self) -> list[str]:
+        if len(self.classes) > 1:
+            return super().problems()
+        only = f"{self.title} at {self.root} has one class alone, {', '.join(self.classes)}"
+        return [f"{only}: two are needed to tell apart. Is the root a folder too high or too low?", *super().problems()]
+
 
 def whole_splits(classes: int, train: int, test: int) -> dict[str, Mapping[str, int]]:
     """The official counts of a data set in the form of `DataSet.official`."""

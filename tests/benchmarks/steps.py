@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,17 +15,27 @@ from dcal.attention import finish_block, project
 from dcal.glca import select_patches
 from dcal.model import Output
 from dcal.step import forward_backward
+from dcal.train import compile_branches
 
 CLASSES = 50
+WAYS = ("plain", *dcal.ABLATIONS, "joint", "naive")
 
 
 def steps(
-    name: str, size: int, batch: int, precision: torch.dtype, device: torch.device, channels_last: bool = False
+    name: str,
+    size: int,
+    batch: int,
+    precision: torch.dtype,
+    device: torch.device,
+    ways: Sequence[str] = WAYS,
+    channels_last: bool = False,
+    compiled: bool = False,
 ) -> dict[str, Callable[[], float]]:
     """Calls that do one optimizer step each and return its loss, on random weights, pictures and labels.
 
     `plain`: timm's own model, fused attention. The ablations: `dcal.step`. `joint`: `full` with one backward for all
-    branches. `naive`: `full` as it is usually written, a forward for each branch, every N×N map made and kept.
+    branches. `naive`: `full` as it is usually written, a forward for each branch, every N×N map made and kept. `plain`
+    and the ablations can be `compiled` (torch.compile, the ablations as `dcal train --compile` does it).
     """
     torch.manual_seed(0)
     layout = torch.channels_last if channels_last else torch.preserve_format
@@ -40,11 +51,14 @@ def steps(
 
     def plain() -> Callable[[], float]:
         model, _, optimizer = made("sa_only")
-        return lambda: stepped(optimizer, lambda: F.cross_entropy(model.backbone(images), targets))
+        forward = torch.compile(model.backbone) if compiled else model.backbone
+        return lambda: stepped(optimizer, lambda: F.cross_entropy(forward(images), targets))
 
     def ours(ablation: str) -> Callable[[], float]:
         model, loss, optimizer = made(ablation)
         pairs = "pwca" in model.config.branches
+        if compiled:
+            compile_branches(model)
 
         def step() -> float:
             optimizer.zero_grad()
@@ -71,8 +85,14 @@ def steps(
         optimizer.step()
         return loss.item()
 
-    calls = {"plain": plain(), **{ablation: ours(ablation) for ablation in dcal.ABLATIONS}}
-    return {**calls, "joint": together(lambda model, x, d: model(x, distractor=d)), "naive": together(naive_forward)}
+    makers = {
+        **{"plain": plain, **{ablation: partial(ours, ablation) for ablation in dcal.ABLATIONS}},
+        **{
+            "joint": lambda: together(lambda model, x, d: model(x, distractor=d)),
+            "naive": lambda: together(naive_forward),
+        },
+    }
+    return {way: makers[way]() for way in ways}
 
 
 def naive_forward(model: dcal.DCAL, images: Tensor, distractor: Tensor) -> Output:
