@@ -29,6 +29,8 @@ FIGURES = (
 )
 ACROSS = "Leave out the query's own camera"
 ONE_BRANCH = "This checkpoint was trained without global-local cross-attention: SA is the only branch."
+CLICK = "*Click a patch of the query, on the left, to see what it found.*"
+NO_TWINS = "These two are neither one vehicle nor twins, as far as is known: there is no part to look for."
 BRANCHES = {"SA + GLCA": "fused", "SA": "sa", "GLCA": "glca"}
 BRANCH_SAYS = {
     "sa": "By the class token of the backbone: patches count as the rollout of its attention says.",
@@ -143,7 +145,7 @@ def why(hit: Hit, branch: str, evidence: Evidence) -> str:
     return (
         f"**{place}: similarity {evidence.similarity:.3f}** ({branch_name(branch)}). Colours say how much each patch "
         f"adds to it; on either side, all add up to it. Lines join the {LINKS} pairs of patches "
-        "that add most. *Click a patch of the query, on the left, to see what it found.*"
+        "that add most."
     )
 
 
@@ -182,12 +184,11 @@ def difference(query: YardRecord, match: YardRecord, shares: tuple[OnPart | None
     if not seen:
         return f"{text} Neither camera can see that place."
     hidden = "" if len(seen) == 2 else f" (the {'match' if seen[0][0] == 'query' else 'query'}'s camera cannot see it)"
-    lies = " and ".join(f"**{percent(on.share)}** of the {side}'s, {_dense(on.density)}" for side, on in seen)
-    return f"{text} That place is ringed in pink{hidden}. Of the evidence ({branch_name(branch)}) there lies {lies}."
-
-
-def _dense(density: float) -> str:
-    return f"{density:.1f} times as dense as on the whole vehicle"
+    lies = " and ".join(
+        f"**{percent(on.share)}** of the {side}'s evidence ({on.density:.1f} times as dense as on the whole vehicle)"
+        for side, on in seen
+    )
+    return f"{text} That place is ringed in pink{hidden}; by {branch_name(branch)}, {lies} lies there."
 
 
 def figures_row(checkpoint: str, config: ModelConfig, figures: Mapping[str, Any]) -> dict[str, str]:

@@ -130,19 +130,21 @@ class Finder:
             rows, columns = why.shape
             patch = from_one("row", row, rows) * columns + from_one("column", column, columns)
         picture = why.picture(branch, patch, colormap=colormap, opacity=opacity, smooth=smooth)
-        return picture, why.sentence(branch, patch), why.difference(branch)
+        return picture, f"{why.sentence(branch, patch)} {find_words.CLICK}", why.difference(branch)
 
     @told
     def branches(
         self, record: str, hit: int, colormap: str = "viridis", opacity: float = 0.6, smooth: bool = False
     ) -> tuple[Picture, Picture | None, str, str]:
-        """The evidence for a picture of the ranking by SA alone, and by GLCA alone if there is that branch."""
+        """The evidence for a picture of the ranking by SA alone, and by GLCA alone where there is it; on one scale."""
         why = self.explained(record, hit)
+        maps = [m for name in why.match.branches for m in (why.evidence(name).query_map, why.evidence(name).match_map)]
         look: dict[str, Any] = {"opacity": opacity, "colormap": colormap, "smooth": smooth}
-        sa = why.picture("sa", side=BRANCH_SIDE, **look), find_words.by_branch("sa", why.evidence("sa"))
+        look |= {"side": BRANCH_SIDE, "scale": draw.shared_scale(*maps)}
+        sa = why.picture("sa", **look), find_words.by_branch("sa", why.evidence("sa"))
         if "glca" not in why.branches:
             return sa[0], None, sa[1], find_words.ONE_BRANCH
-        glca = why.picture("glca", side=BRANCH_SIDE, **look), find_words.by_branch("glca", why.evidence("glca"))
+        glca = why.picture("glca", **look), find_words.by_branch("glca", why.evidence("glca"))
         return sa[0], glca[0], sa[1], glca[1]
 
     def explained(self, record: str, hit: int) -> Explanation:

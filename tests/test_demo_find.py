@@ -224,8 +224,10 @@ class TestWhy:
             assert f"similarity {match.evidence(branch).similarity:.3f}** ({name})" in said
             assert twins == ""
         sa, glca, *said = finder.branches(key, hit)
+        both = [match.evidence(branch) for branch in ("sa", "glca")]
+        scale = draw.shared_scale(*(m for evidence in both for m in (evidence.query_map, evidence.match_map)))
         for picture, branch, sentence in zip((sa, glca), ("sa", "glca"), said, strict=True):
-            np.testing.assert_array_equal(picture, draw.pair(match, match.evidence(branch), side=320))
+            np.testing.assert_array_equal(picture, draw.pair(match, match.evidence(branch), side=320, scale=scale))
             assert f"{match.evidence(branch).similarity:.3f}" in sentence
 
     def test_what_one_patch_found(self, finder: Finder, key: str) -> None:

@@ -19,7 +19,7 @@ from dcal import draw
 from dcal.gallery import Item, Known, Ranking, rank
 
 HERE = Path(__file__).resolve()
-CSS = [HERE.with_name("compare.css"), HERE.with_name("find.css"), HERE.parents[1] / "cards.css"]
+CSS = [HERE.with_name("compare.css"), HERE.parents[1] / "cards.css", HERE.with_name("find.css")]
 SHOWN = 8  # pictures of every ranking, at first
 SIDE = 384  # pixels of either picture's side in an explanation
 
@@ -112,9 +112,9 @@ def chosen_item(catalogue: Catalogue) -> Item:
     identity = who.selectbox(noun.capitalize(), list(by_identity), key="identity", bind="query-params")
     own = by_identity[identity]
     number = which.segmented_control(
-        "Picture",
+        "Camera",
         range(len(own)),
-        format_func=lambda i: f"camera {own[i].camera}" if own[i].camera else own[i].path,
+        format_func=lambda i: own[i].camera or own[i].path,
         default=0,
         key=f"picture_of_{identity}",
     )
@@ -174,15 +174,21 @@ def explain(
     kind = find_words.BRANCHES[branch or next(iter(find_words.BRANCHES))]
     explained = {name: explanation(name, catalogues[name], query, rankings[name], path) for name in catalogues}
     patch = asked_patch(next(iter(explained.values())), style)
+    branches = {name: kind if kind in why.branches else "fused" for name, why in explained.items()}
+    drawn = style.options() | ({} if patch is not None else {"scale": shared_scale(explained, branches)})
     with st.container(key="explained"):
         for place, (name, why) in zip(st.columns(len(explained)), explained.items(), strict=True):
             with place:
-                one = kind if kind in why.branches else "fused"
                 st.html(f'<div class="about"><h3>{words.attentions(checkpoints().config(name))}</h3></div>')
-                st.image(why.picture(one, patch, side=SIDE, **style.options()), width="stretch")
-                st.markdown(why.sentence(one, patch))
-                if told := why.difference(one):
-                    st.markdown(told)
+                st.image(why.picture(branches[name], patch, side=SIDE, **drawn), width="stretch")
+                st.markdown(why.sentence(branches[name], patch))
+                st.markdown(why.difference(branches[name]) or find_words.NO_TWINS)
+
+
+def shared_scale(explained: dict[str, Explanation], branches: dict[str, str]) -> tuple[float, float]:
+    """The scale on which the maps of all checkpoints can be compared."""
+    evidence = [why.evidence(branches[name]) for name, why in explained.items()]
+    return draw.shared_scale(*(map for one in evidence for map in (one.query_map, one.match_map)))
 
 
 def asked_patch(why: Explanation, style: Look) -> int | None:
