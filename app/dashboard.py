@@ -1,4 +1,7 @@
-"""The dashboard: one photo in depth, and checkpoints side by side. Run it with `streamlit run app/dashboard.py`."""
+"""The dashboard: one photo in depth, checkpoints side by side, what they find again.
+
+Run it with `streamlit run app/dashboard.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,15 @@ from app.threads import sleep_when_idle
 
 
 def main() -> None:
-    """Both pages, and the sidebar that they share."""
+    """All pages, and the sidebar that they share."""
     sleep_when_idle()
-    from app.board import compare, inspect  # import torch
+    from app.board import compare, find, inspect  # import torch
 
     st.set_page_config(page_title="DCAL Explorer", page_icon="🔎", layout="wide")
     pages = [
         st.Page(inspect.page, title="Inspect", icon=":material/visibility:", url_path="inspect", default=True),
         st.Page(compare.page, title="Compare", icon=":material/compare:", url_path="compare"),
+        st.Page(find.page, title="Re-identify", icon=":material/directions_car:", url_path="reidentify"),
     ]
     st.navigation(pages).run()
 

@@ -6,13 +6,11 @@ Layers, heads, rows and columns count from 1 here, as on the page; the core coun
 from __future__ import annotations
 
 import dataclasses
-import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-import gradio as gr
 import numpy as np
 
 import dcal
@@ -20,28 +18,13 @@ from app import words
 from app.counting import from_one, numbers
 from app.records import Entry, Records
 from app.shelf import Shelf
+from app.visit import told, uploaded
 from dcal import DCALError, Inspection, draw
 from dcal.errors import known
 
 Picture = np.ndarray  # RGB, uint8
 DOWNLOAD_SIDE = 2048  # pixels of a downloaded picture's longer side
 COMPARED_SIDE = 512  # of pictures that stand beside each other
-NOT_UPLOADED = "Pictures are read from uploads only. Upload the file itself."
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def told(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, whose DCALErrors are shown in the page as they are, until they are closed."""
-
-    @functools.wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except DCALError as error:
-            raise gr.Error(str(error), duration=None, print_exception=False) from error
-
-    return wrapped
 
 
 class Explorer:
@@ -51,8 +34,8 @@ class Explorer:
     """
 
     def __init__(self, shelf: Shelf, folder: Path) -> None:
-        self.shelf, self.folder, self.records = shelf, folder, Records()
-        self._running = threading.Lock()  # one picture at a time is in a model
+        self.shelf, self.folder, self.records = shelf, folder, Records[Entry]()
+        self.running = threading.Lock()  # one picture at a time is in a model
 
     @told
     def inspect(
@@ -65,8 +48,8 @@ class Explorer:
         if image is None:
             return None, {}, words.EMPTY
         model = self.shelf.model(checkpoint)
-        with self._running:
-            seen = dcal.inspect(model, self._uploaded(image))
+        with self.running:
+            seen = dcal.inspect(model, uploaded(self.folder, image))
         key = self.records.keep(Entry(checkpoint, seen), instead_of=record)
         return key, words.top(seen), words.summary(seen, checkpoint, self.shelf.metrics(checkpoint))
 
@@ -232,15 +215,17 @@ class Explorer:
 
     def at_ratio(self, entry: Entry, ratio: float) -> Inspection:
         """The entry's record under another R; the backbone does not run."""
-        with self._running:
+        with self.running:
             return dcal.reselect(self.shelf.model(entry.checkpoint), entry.seen, float(ratio))
 
     @told
     def evidence(
         self, record: str, target: str, colormap: str = "viridis", opacity: float = 0.6, smooth: bool = False
-    ) -> tuple[Picture, Picture, str, str]:
+    ) -> tuple[Picture | None, Picture | None, str, str]:
         """What speaks for a class (by name): the gradient-weighted rollout, and the relevance of Chefer et al."""
         entry = self.records.get(record)
+        if not words.names_classes(entry.seen.config):
+            return None, None, words.NO_CLASSES, ""
         seen = self._explained(entry, target)
         assert seen.target is not None and seen.gradient_rollout is not None and seen.relevance is not None
         maps = seen.gradient_rollout, seen.relevance
@@ -260,7 +245,7 @@ class Explorer:
             raise DCALError(f"There is no class {target!r}: choose one of the {len(seen.classes)} of this checkpoint.")
         index = seen.classes.index(target)
         if seen.target != index:
-            with self._running:
+            with self.running:
                 found = dcal.inspect(self.shelf.model(entry.checkpoint), seen.photo, target=index)
             entry.seen = dataclasses.replace(
                 seen, target=index, gradient_rollout=found.gradient_rollout, relevance=found.relevance
@@ -286,13 +271,6 @@ class Explorer:
         if entry.top_ratio is not None and entry.top_ratio != seen.top_ratio:
             seen = self.at_ratio(entry, entry.top_ratio)
         return str(seen.to_npz(self._place(record) / "dcal-record.npz"))
-
-    def _uploaded(self, image: dict[str, Any]) -> Path:
-        """Where an uploaded picture lies. Raises DCALError for any other file, and for addresses."""
-        path = image.get("path") if isinstance(image, dict) else None
-        if not isinstance(path, str) or not Path(path).resolve().is_relative_to(self.folder.resolve()):
-            raise DCALError(NOT_UPLOADED)
-        return Path(path)
 
     def _place(self, record: str) -> Path:
         place = self.folder / record

@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.explorer import told
-from app.records import Records
+from app.records import Entry, Records
+from app.visit import told
 from dcal import DCALError, Inspection, draw
 
 PLAY, PAUSE = "▶ Play", "❚❚ Pause"
@@ -16,7 +16,7 @@ PLAY, PAUSE = "▶ Play", "❚❚ Pause"
 class Gestures:
     """The page's private callbacks: they move controls, and a public one draws."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records[Entry]) -> None:
         self.records = records
 
     @told
@@ -61,6 +61,11 @@ def pixel(event: gr.SelectData) -> tuple[int, int]:
     """(x, y) of a click, in the pixels of the picture that was drawn."""
     x, y = event.index  # for pictures it is a pair
     return int(x), int(y)
+
+
+def card(event: gr.EventData) -> str:
+    """The key of the card that was clicked (app/cards.py)."""
+    return str(event.card)
 
 
 def strongest(seen: Inspection) -> tuple[int, int]:

@@ -117,7 +117,7 @@ def evidence(explorer: Explorer, record: gr.State, look: Sequence[Any], first: I
     with gr.Tab("For a class", id="evidence") as tab:
         target = gr.Dropdown(
             words.choices(first),
-            value=first.top(1)[0][0],
+            value=words.first_choice(first),
             label="Class",
             info="Opens with the most probable one. Type to search.",
         )
@@ -128,5 +128,5 @@ def evidence(explorer: Explorer, record: gr.State, look: Sequence[Any], first: I
                 relevance, relevance_said = picture("Relevance picture"), sentence("Relevance sentence")
     maps = Drawing(explorer.evidence, [record, target, *look], [gradient, relevance, gradient_said, relevance_said])
     maps.on(target.input, name="evidence")
-    fits = {target: lambda seen, now: gr.update(choices=words.choices(seen), value=seen.top(1)[0][0])}
+    fits = {target: lambda seen, now: gr.update(choices=words.choices(seen), value=words.first_choice(seen))}
     return View(tab=tab, drawings=[maps], fits=fits)

@@ -9,9 +9,11 @@ from typing import NoReturn
 import gradio as gr
 from gradio import processing_utils
 
-from app import inspect_tab
-from app.explorer import NOT_UPLOADED, Explorer
+from app import find_tab, inspect_tab
+from app.explorer import Explorer
+from app.finder import Finder
 from app.shelf import Shelf
+from app.visit import NOT_UPLOADED
 
 HERE = Path(__file__).resolve().parent
 HEADER = (
@@ -31,8 +33,11 @@ def page(explorer: Explorer, samples: list[Path]) -> gr.Blocks:
         title="DCAL Explorer", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     ) as blocks:
         gr.Markdown(HEADER, elem_id="header")
-        with gr.Tabs(), gr.Tab("Inspect", id="inspect"):
-            inspect_tab.build(blocks, explorer, samples, first)
+        with gr.Tabs():
+            with gr.Tab("Inspect", id="inspect"):
+                inspect_tab.build(blocks, explorer, samples, first)
+            with gr.Tab("Re-identify", id="reidentify") as tab:
+                find_tab.build(tab, Finder(explorer))
     blocks.queue(default_concurrency_limit=2, max_size=64)
     return blocks
 
@@ -65,7 +70,7 @@ def serve(checkpoints: Path, folder: Path, port: int | None = None, browser: boo
         server_port=port,
         share=False,
         theme=theme(),
-        css_paths=[HERE / "page.css", HERE / "bars.css"],
+        css_paths=[HERE / name for name in ("page.css", "bars.css", "cards.css")],
         footer_links=["api", "settings"],
         max_file_size=LARGEST,
         ssr_mode=False,

@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,17 @@ from dcal import DCALError, Inspection
 
 MOST = 32  # records
 MOST_BYTES = 2**30
+
+
+class Sized(Protocol):
+    """What can be kept: it knows its size."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that its arrays take."""
+
+
+T = TypeVar("T", bound=Sized)
 
 
 @dataclass
@@ -30,6 +42,10 @@ class Entry:
     shown: tuple[str, Callable[[int], np.ndarray]] | None = None
     rollouts: dict[tuple[str, float], np.ndarray] = field(default_factory=dict)
 
+    @property
+    def nbytes(self) -> int:
+        return size(self.seen)
+
     def rolled(self, fusion: str, discard: float) -> np.ndarray:
         """`Inspection.rolled`, once per setting."""
         if (fusion, discard) not in self.rollouts:
@@ -37,18 +53,18 @@ class Entry:
         return self.rollouts[fusion, discard]
 
 
-class Records:
+class Records(Generic[T]):
     """Records by a key that cannot be guessed. The ones not used for longest go when they are too many."""
 
     def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
         self.most, self.most_bytes = most, most_bytes
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries: OrderedDict[str, T] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def keep(self, entry: Entry, instead_of: str | None = None) -> str:
+    def keep(self, entry: T, instead_of: str | None = None) -> str:
         """Keep `entry` and return its key; the record `instead_of`, which the page shows no longer, is let go."""
         key = secrets.token_urlsafe(12)
         with self._lock:
@@ -58,7 +74,7 @@ class Records:
                 self._entries.popitem(last=False)
         return key
 
-    def get(self, key: str | None) -> Entry:
+    def get(self, key: str | None) -> T:
         """The entry kept under `key`. Raises DCALError if nothing was inspected yet, or the record has been let go."""
         if not key:
             raise DCALError("There is no picture yet: upload one, or click a sample.")
@@ -69,7 +85,7 @@ class Records:
             return self._entries[key]
 
     def _bytes(self) -> int:
-        return sum(size(entry.seen) for entry in self._entries.values())
+        return sum(entry.nbytes for entry in self._entries.values())
 
 
 def size(seen: Inspection) -> int:

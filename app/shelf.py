@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import dcal
 
+FIGURES = "evaluation.json"  # what `dcal eval` writes beside a checkpoint
 LOADED = 4  # models kept in memory: as many as there are ablations to compare
 
 
@@ -26,11 +29,16 @@ class Shelf:
                 f"no checkpoint lies below {self.folder}: train one (dcal train) or name another folder (--checkpoints)"
             )
 
-    def names(self) -> list[str]:
-        """Their names by alphabet, but first one that has most to show: a classifier with all branches, if there is."""
+    def names(self, task: str | None = None) -> list[str]:
+        """Their names by alphabet, but first one that has most to show: a classifier with all branches, if there is.
+
+        With `task` ("fgvc", "reid") only those of that task, as far as their configurations can be read.
+        """
         found = sorted(
             path.parent.name for path in self.folder.glob("*/config.json") if not path.parent.name.startswith(".")
         )
+        if task is not None:
+            found = [name for name in found if (config := self._readable(name)) is not None and config.task == task]
         first = min(found, key=self._little_to_show, default="")
         return sorted(found, key=lambda name: (name != first, name))
 
@@ -69,6 +77,15 @@ class Shelf:
     def metrics(self, name: str) -> dict[str, object]:
         """What was measured of the checkpoint."""
         return dcal.read_metrics(self.folder / name)
+
+    def figures(self, name: str) -> dict[str, Any]:
+        """What `dcal eval` kept beside the checkpoint, if it measured these weights; else what training measured."""
+        path = self.folder / name / FIGURES
+        if path.is_file():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["fingerprint"] == dcal.fingerprint(self.model(name)):
+                return found
+        return self.metrics(name)
 
     def _readable(self, name: str) -> dcal.ModelConfig | None:
         """The configuration if it can be read; whoever chooses a checkpoint where it cannot is told why."""

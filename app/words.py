@@ -30,6 +30,10 @@ GLCA_MAPS = {
     "block": "What the class token attends to in the GLCA block, among the last layer's tokens.",
     "local": "What the selected patches attend to in the GLCA block, averaged over them.",
 }
+NO_CLASSES = (
+    "This checkpoint re-identifies: it names nothing, it compares pictures. So there is no class to look for here; the "
+    "tab Re-identify shows what makes it match one picture with another."
+)
 ENLARGE = "*Click one to enlarge it.*"
 SA = "**SA.** The rollout after the last layer: how much of every patch is in the class token."
 DIFFERENCE = "**GLCA − SA.** Orange where GLCA looks more, blue where SA does; white where they agree."
@@ -53,9 +57,15 @@ def summary(seen: Inspection, checkpoint: str, metrics: dict[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
+def names_classes(config: ModelConfig) -> bool:
+    """Whether a checkpoint's answer is a class. A re-identification model has a classifier only to train with."""
+    return config.task == "fgvc"
+
+
 def accuracy(metrics: dict[str, Any]) -> list[str]:
-    """How often the checkpoint was right, if that was measured."""
-    return [f"{metrics['top1']:.1%} right on its test photos"] if isinstance(metrics.get("top1"), float) else []
+    """How often the checkpoint was right, or how well it ranks, if that was measured."""
+    figures = {"top1": "{:.1%} right on its test photos", "mAP": "mAP {:.1%} on its test photos, standard protocol"}
+    return [text.format(metrics[key]) for key, text in figures.items() if isinstance(metrics.get(key), float)]
 
 
 def attentions(config: ModelConfig) -> str:
@@ -70,7 +80,10 @@ def about(config: ModelConfig, checkpoint: str, metrics: dict[str, Any]) -> str:
 
 
 def verdict(seen: Sequence[Inspection]) -> str:
-    """Whether several checkpoints name the same class."""
+    """Whether several checkpoints name the same class; those that name none have no say."""
+    seen = [record for record in seen if names_classes(record.config)]
+    if not seen:
+        return ""
     said = Counter(readable(record.top(1)[0][0]) for record in seen)
     if len(said) > 1:
         return "They disagree: " + ", ".join(f"**{plain(name)}** ({count})" for name, count in said.most_common()) + "."
@@ -80,13 +93,20 @@ def verdict(seen: Sequence[Inspection]) -> str:
 
 
 def top(seen: Inspection, k: int = 5) -> dict[str, dict[str, float]]:
-    """The k most probable classes of each branch there is: {"SA + GLCA" | "SA" | "GLCA": {class: probability}}."""
+    """The k most probable classes of each branch there is: {"SA + GLCA" | "SA" | "GLCA": {class: probability}}.
+
+    Empty for a model that names no classes.
+    """
+    if not names_classes(seen.config):
+        return {}
     branches = {"SA": "sa"} if seen.glca_probabilities is None else {"SA + GLCA": "fused", "SA": "sa", "GLCA": "glca"}
     return {name: dict(seen.top(k, branch)) for name, branch in branches.items()}
 
 
 def bars(predictions: dict[str, dict[str, float]]) -> str:
     """Predictions as HTML (drawn by bars.css): per branch a short list, each class with a bar and its probability."""
+    if not predictions:
+        return f'<p class="alone">{NO_CLASSES}</p>'
     return f'<div class="bars">{"".join(_branch(name, found) for name, found in predictions.items())}</div>'
 
 
@@ -113,8 +133,15 @@ def plain(text: str) -> str:
 
 
 def choices(seen: Inspection) -> list[tuple[str, str]]:
-    """Class names to choose from: (as shown, as the checkpoint has it)."""
+    """Class names to choose from: (as shown, as the checkpoint has it); none where it names none."""
+    if not names_classes(seen.config):
+        return []
     return [(readable(name), name) for name in seen.classes]
+
+
+def first_choice(seen: Inspection) -> str | None:
+    """The most probable class; None where none is named."""
+    return seen.top(1)[0][0] if names_classes(seen.config) else None
 
 
 def layer(seen: Inspection, number: int, map: np.ndarray, fusion: str, discard: float) -> str:
@@ -150,24 +177,37 @@ def token(row: int, column: int, number: int, head: int, map: np.ndarray) -> str
 def selection(seen: Inspection, before: Inspection) -> str:
     """How many patches R selects, and what that does to the predictions, beside those at the checkpoint's own R."""
     assert seen.selected is not None
+    trap = " This checkpoint reads out the class token alone, which R cannot reach."
+    return (
+        f"**R = {seen.top_ratio:.0%}: {len(seen.selected)} of {seen.layout.patches} patches.** The outlined patches "
+        "are the strongest in SA's map; they and the class token are all that asks in the GLCA block. "
+        f"{_moved(seen, before)}{trap if seen.config.readout == 'class' else ''}{_moves(seen, before)}"
+    )
+
+
+def _moved(seen: Inspection, before: Inspection) -> str:
+    """What another R did to the answer, in a sentence: the class, or, where there is none, the embedding."""
+    if not names_classes(seen.config):
+        return (
+            f"The embedding's cosine with the one at R = {before.top_ratio:.0%}, as trained, is "
+            f"{seen.similarity(before):.3f}."
+        )
     name, now = seen.top(1)[0]
     old_name, old = before.top(1)[0]
-    moved = (
-        f"The prediction stays **{plain(readable(name))}** ({old:.1%} → {now:.1%})."
-        if name == old_name
-        else f"The prediction moves from **{plain(readable(old_name))}** to **{plain(readable(name))}** ({now:.1%})."
-    )
-    trap = " This checkpoint reads out the class token alone, which R cannot reach."
+    if name == old_name:
+        return f"The prediction stays **{plain(readable(name))}** ({old:.1%} → {now:.1%})."
+    return f"The prediction moves from **{plain(readable(old_name))}** to **{plain(readable(name))}** ({now:.1%})."
+
+
+def _moves(seen: Inspection, before: Inspection) -> str:
+    """The same branch by branch, as a table; nothing where no class is named."""
+    if not names_classes(seen.config):
+        return ""
     rows = "\n".join(
         f"| {label} | {_first(before, branch)} | {_first(seen, branch)} |"
         for label, branch in (("SA", "sa"), ("GLCA", "glca"), ("SA + GLCA", "fused"))
     )
-    return (
-        f"**R = {seen.top_ratio:.0%}: {len(seen.selected)} of {seen.layout.patches} patches.** The outlined patches "
-        "are the strongest in SA's map; they and the class token are all that asks in the GLCA block. "
-        f"{moved}{trap if seen.config.readout == 'class' else ''}\n\n"
-        f"| | R = {before.top_ratio:.0%}, as trained | R = {seen.top_ratio:.0%} |\n|---|---|---|\n{rows}"
-    )
+    return f"\n\n| | R = {before.top_ratio:.0%}, as trained | R = {seen.top_ratio:.0%} |\n|---|---|---|\n{rows}"
 
 
 def _first(seen: Inspection, branch: str) -> str:

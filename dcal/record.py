@@ -131,6 +131,11 @@ class Inspection:
             raise DCALError(f"this checkpoint ({self.config.ablation}) has no GLCA branch")
         return [(self.classes[i], float(chosen[i])) for i in np.argsort(-chosen, kind="stable")[:k]]
 
+    def similarity(self, other: Inspection) -> float:
+        """The cosine of the two pictures' embeddings, in [-1, 1]."""
+        lengths = np.linalg.norm(self.embedding) * np.linalg.norm(other.embedding)
+        return float(self.embedding @ other.embedding / lengths)
+
     def layers(self) -> list[QueriesKeys]:
         """The recorded layers, ready for the functions of `dcal.rollout`."""
         pairs = zip(self.queries, self.keys, strict=True)

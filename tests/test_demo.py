@@ -18,10 +18,11 @@ from PIL import Image
 
 import dcal
 from app import demo, page, words
-from app.explorer import NOT_UPLOADED, Explorer
+from app.explorer import Explorer
 from app.gestures import PAUSE, PLAY, Gestures
 from app.records import Entry, Records, size
 from app.shelf import Shelf
+from app.visit import NOT_UPLOADED
 from dcal import draw
 
 SIZE = (96, 64)  # 6 × 4 patches
@@ -412,6 +413,8 @@ class TestShelf:
 
     def test_the_classifier_with_all_branches_comes_first_whatever_its_name(self, wide: Shelf) -> None:
         assert wide.names() == ["zebra", "ant", "bad", "bee", "cow", "dog", "yak"]
+        assert wide.names("reid") == ["cow"]
+        assert wide.names("fgvc") == ["zebra", "ant", "bee", "dog", "yak"]  # "bad" cannot say what it is
 
     def test_ablations_of_the_same_task_and_classes(self, wide: Shelf) -> None:
         assert wide.ablations("zebra") == ["yak", "ant", "zebra"]

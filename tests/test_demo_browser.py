@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 import dcal
-from app.explorer import NOT_UPLOADED
+from app.visit import NOT_UPLOADED
 from tests.contrast import contrast
 
 ROOT = Path(__file__).parent.parent

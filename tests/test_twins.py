@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcal.analysis.twins import density, pairs_of, part_shares, told_apart, twin_summary, twins
+from dcal.analysis.twins import density, on_part, pairs_of, part_shares, told_apart, twin_summary, twins
 from dcal.data.sightings import Sightings
 from dcal.data.yard import Yard, YardRecord
 from dcal.embedding import Embeddings, embed
@@ -127,3 +127,21 @@ def test_a_picture_that_shows_nothing_of_the_part_counts_nowhere(model, tmp_path
     hidden = [dataclasses.replace(record, visible=0) for record in records]
     found = twins(model, hidden, Embeddings(np.ones((len(records), 2), np.float32), None))
     assert found.pictures == 0 and np.isnan(found.told_apart["joined"]).all() and found.density == {}
+
+
+def test_what_of_a_map_lies_on_the_part(model):
+    record = next(record for record in RECORDS if record.visible > 400)
+    seen = inspect(model, record.path)
+    values = np.random.default_rng(3).random((3, 5))
+    part, vehicle = part_shares(record, seen)
+    found = on_part(record, seen, values)
+    total = on = on_vehicle = 0.0
+    for row in range(3):
+        for col in range(5):
+            total += values[row, col]
+            on += values[row, col] * part[row, col]
+            on_vehicle += values[row, col] * vehicle[row, col]
+    assert found.share == pytest.approx(on / total)
+    assert found.area == pytest.approx(record.difference().mean(), abs=1e-6)
+    assert found.density == pytest.approx(on / on_vehicle / (part.sum() / vehicle.sum()))
+    assert np.isnan(on_part(record, seen, np.zeros((3, 5))).share)

@@ -44,7 +44,8 @@ def page() -> None:
     st.caption(INTRO)
     depth = min(record.num_layers for record in seen.values())
     layer = st.slider("Layer of the rollout", 1, depth, depth, key="compared_layer")
-    st.markdown(words.verdict(list(seen.values())))
+    if verdict := words.verdict(list(seen.values())):
+        st.markdown(verdict)
     rollouts = draw.shared_scale(*(record.rollout[layer - 1] for record in seen.values()))
     carried = [record.glca_input_map for record in seen.values() if record.glca_input_map is not None]
     glca = draw.shared_scale(*carried) if carried else (0.0, 1.0)
@@ -56,10 +57,10 @@ def page() -> None:
 
 def column(name: str, seen: dcal.Inspection, layer: int, rollouts: Scale, glca: Scale, style: Look) -> None:
     """One checkpoint, top to bottom. Every column has the same parts, so that they stand in rows (see compare.css)."""
-    branches = words.top(seen, 3)
-    together = next(iter(branches))  # SA + GLCA, or SA where it is alone
+    branches = list(words.top(seen, 3).items())
+    together, apart = dict(branches[:1]), dict(branches[1:])  # SA + GLCA, or SA where it is alone
     st.html(f'<div class="about">{words.about(seen.config, name, checkpoints().metrics(name))}</div>')
-    st.html(words.bars({together: branches.pop(together)}))
+    st.html(words.bars(together))
     picture(seen, seen.rollout[layer - 1], rollouts, style)
     st.caption(f"Rollout after layer {layer}")
     if seen.glca_input_map is None or seen.selected is None or seen.selected_mask is None:
@@ -72,7 +73,7 @@ def column(name: str, seen: dcal.Inspection, layer: int, rollouts: Scale, glca: 
         st.caption("GLCA's map")
         st.image(draw.selection(seen, seen.selected_mask, SIDE), width="stretch")
         st.caption(f"GLCA's {len(seen.selected)} selected patches (R = {seen.top_ratio:.0%})")
-    st.html(words.bars(branches) if branches else f'<p class="alone">{ONE_BRANCH}</p>')
+    st.html(words.bars(apart) if apart else f'<p class="alone">{ONE_BRANCH if together else ""}</p>')
 
 
 def picture(seen: dcal.Inspection, map: np.ndarray, scale: Scale, style: Look) -> None:

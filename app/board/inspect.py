@@ -33,7 +33,10 @@ def page() -> None:
         st.image(draw.mark(seen, draw.overlay(seen, attended, **style.options()), row, col), width="stretch")
         st.markdown(words.token(row + 1, col + 1, layer, 0, attended))
     st.subheader("Predictions")
-    st.plotly_chart(predictions(seen), width="stretch", key="predictions")
+    if words.names_classes(seen.config):
+        st.plotly_chart(predictions(seen), width="stretch", key="predictions")
+    else:
+        st.info(words.NO_CLASSES)
     st.subheader("SA and GLCA")
     both_maps(seen, style)
     st.subheader("All layers")

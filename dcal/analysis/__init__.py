@@ -11,11 +11,12 @@ from dcal.analysis.places import Places, box_centres, box_cover, part_patches, p
 from dcal.analysis.results import Analysis, analyse
 from dcal.analysis.sanity import cascade, rank_correlation
 from dcal.analysis.summary import summary
-from dcal.analysis.twins import Twins, twin_summary, twins
+from dcal.analysis.twins import OnPart, Twins, on_part, twin_summary, twins
 from dcal.study import Study
 
 __all__ = [
     "Analysis",
+    "OnPart",
     "Places",
     "Study",
     "Twins",
@@ -30,6 +31,7 @@ __all__ = [
     "filled",
     "localisation",
     "model_maps",
+    "on_part",
     "part_hits",
     "part_patches",
     "patch_order",

@@ -126,6 +126,23 @@ def densities(model: DCAL, records: Sequence[YardRecord]) -> dict[str, float]:
     return {name: float(np.nanmean(values)) if values else np.nan for name, values in found.items()}
 
 
+@dataclass(frozen=True)
+class OnPart:
+    """How much of a map lies on the part in which twins differ, in one picture."""
+
+    share: float  # of the map's sum
+    area: float  # the part's, of what the model sees
+    density: float  # as of `density`
+
+
+def on_part(record: YardRecord, seen: Inspection, values: Float[np.ndarray, "rows cols"]) -> OnPart:
+    """What of `values`, a map of `seen`, lies on the part. A map of zeros has none of it anywhere: nan."""
+    part, vehicle = part_shares(record, seen)
+    total = values.sum()
+    share = float((values * part).sum() / total) if total != 0 else np.nan
+    return OnPart(share, float(part.mean()), density(values, part, vehicle))
+
+
 def part_shares(
     record: YardRecord, seen: Inspection
 ) -> tuple[Float[np.ndarray, "rows cols"], Float[np.ndarray, "rows cols"]]:

@@ -1,19 +1,24 @@
 """Pictures of maps: numpy in, RGB uint8 out. The only place where maps become pictures."""
 
 from dcal.draw.colour import COLORMAPS, DIVERGING, colour, difference, shared_scale
-from dcal.draw.legend import bar, label, percent, under
-from dcal.draw.overlay import mark, overlay, photo, selection
-from dcal.draw.placement import MAX_SIDE, drawn_size, patch_at
-from dcal.draw.sheet import beside, columns_for, figure, grid, png, strip, tile_at
+from dcal.draw.legend import bar, decimal, label, percent, under
+from dcal.draw.overlay import mark, overlay, photo, selection, surround
+from dcal.draw.pair import LINKS, PAIR_SIDE, PARTNERS, pair, partners, patch_on_pair
+from dcal.draw.placement import MAX_SIDE, drawn_size, patch_at, patch_centre
+from dcal.draw.sheet import beside, columns_for, figure, grid, png, strip, tile, tile_at, webp
 
 __all__ = [
     "COLORMAPS",
     "DIVERGING",
+    "LINKS",
     "MAX_SIDE",
+    "PAIR_SIDE",
+    "PARTNERS",
     "bar",
     "beside",
     "colour",
     "columns_for",
+    "decimal",
     "difference",
     "drawn_size",
     "figure",
@@ -21,13 +26,20 @@ __all__ = [
     "label",
     "mark",
     "overlay",
+    "pair",
+    "partners",
     "patch_at",
+    "patch_centre",
+    "patch_on_pair",
     "percent",
     "photo",
     "png",
     "selection",
     "shared_scale",
     "strip",
+    "surround",
+    "tile",
     "tile_at",
     "under",
+    "webp",
 ]

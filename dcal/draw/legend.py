@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import cv2
@@ -38,8 +39,25 @@ def label(picture: RGB, text: str, size: int | None = None) -> RGB:
     return np.asarray(image)
 
 
-def bar(width: int, low: float, high: float, colormap: str = "viridis", height: int | None = None) -> RGB:
-    """A colour bar, `width` pixels wide: `low` to `high`, both written into it in percent."""
+def percent(fraction: float) -> str:
+    """A fraction in percent, with three significant digits."""
+    return f"{float(f'{100 * fraction:.3g}'):g}%"
+
+
+def decimal(number: float) -> str:
+    """A number with two significant digits: a share of a similarity, say, which is no percentage."""
+    return np.format_float_positional(number, precision=2, fractional=False, trim="-")
+
+
+def bar(
+    width: int,
+    low: float,
+    high: float,
+    colormap: str = "viridis",
+    height: int | None = None,
+    write: Callable[[float], str] = percent,
+) -> RGB:
+    """A colour bar, `width` pixels wide: `low` to `high`, both written into it by `write`."""
     height = max(30, width // 22) if height is None else height
     plain = round(ENDS * width)
     ramp = np.clip((np.arange(width) - plain) / max(1, width - 2 * plain - 1), 0, 1)
@@ -50,18 +68,13 @@ def bar(width: int, low: float, high: float, colormap: str = "viridis", height: 
         (low, 0.35 * height, "lm", colours[0]),
         (high, width - 0.35 * height, "rm", colours[-1]),
     ):
-        draw.text((x, height / 2), percent(value), font=font(size), fill=_legible(ground), anchor=anchor)
+        draw.text((x, height / 2), write(value), font=font(size), fill=_legible(ground), anchor=anchor)
     return np.asarray(image)
 
 
 def under(picture: AnyRGB, *others: AnyRGB) -> AnyRGB:
     """`picture` with others below it (its colour bar, say), each scaled to its width."""
     return np.concatenate([picture, *(_as_wide(other, picture.shape[1]) for other in others)])
-
-
-def percent(fraction: float) -> str:
-    """A fraction in percent, with three significant digits."""
-    return f"{float(f'{100 * fraction:.3g}'):g}%"
 
 
 def _as_wide(picture: AnyRGB, width: int) -> AnyRGB:

@@ -15,6 +15,7 @@ RGB = UInt8[np.ndarray, "height width 3"]
 UNSEEN = 0.3  # brightness of what the model did not see
 PASSED_OVER = 0.45  # brightness of patches that were not selected
 ACCENT = (255, 196, 0)  # outlines
+SIGNAL = (255, 64, 200)  # what surrounds a region that somebody knew beforehand
 
 
 def photo(seen: Inspection, max_side: int | None = MAX_SIDE) -> RGB:
@@ -83,6 +84,23 @@ def outline(picture: RGB, region: Bool[np.ndarray, "height width"]) -> RGB:
     return drawn
 
 
+def surround(picture: RGB, region: Bool[np.ndarray, "photo_height photo_width"]) -> RGB:
+    """`picture`, which shows the photo at any size, with a ring around a region of the photo's pixels.
+
+    The ring leaves a pixel or more free, so that a part of few pixels is still seen inside it. A region without a pixel
+    changes nothing.
+    """
+    width = max(2, round(max(picture.shape) / 200))
+    size = picture.shape[1], picture.shape[0]
+    there = (cv2.resize(region.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0).astype(np.uint8)
+    free = cv2.dilate(there, _disc(width))
+    ring, edge = cv2.dilate(free, _disc(width)), cv2.dilate(free, _disc(width + max(1, width // 2)))
+    drawn = picture.copy()
+    drawn[(edge > free) & (edge > ring)] = 0
+    drawn[ring > free] = SIGNAL
+    return drawn
+
+
 def dim(picture: RGB, brightness: float) -> RGB:
     """`picture` with every value times `brightness`, rounded."""
     return cv2.convertScaleAbs(picture, alpha=brightness)
@@ -94,6 +112,10 @@ def _scaled(seen: Inspection, max_side: int | None) -> RGB:
         return seen.photo.copy()
     smaller = height < seen.photo.shape[0]
     return cv2.resize(seen.photo, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+
+
+def _disc(radius: int) -> UInt8[np.ndarray, "side side"]:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
 
 
 def _fade(picture: RGB, share: float | int) -> RGB:

@@ -88,3 +88,11 @@ def patch_at(seen: Inspection, x: int, y: int, shape: tuple[int, ...]) -> tuple[
     across = grid_position(np.array([x]), width, photo_width, left, right, layout.cols)
     found = int(grid_index(down, layout.rows)[0]), int(grid_index(across, layout.cols)[0])
     return found if min(found) >= 0 else None
+
+
+def patch_centre(seen: Inspection, row: int, col: int, shape: tuple[int, ...]) -> tuple[float, float]:
+    """(x, y) of a patch's centre on a drawn picture of `shape` (height, width, …), in its pixels; pixel 0 is at ½."""
+    left, top, right, bottom = seen.box
+    x = (left + (col + 0.5) * (right - left) / seen.layout.cols) * shape[1] / seen.photo.shape[1]
+    y = (top + (row + 0.5) * (bottom - top) / seen.layout.rows) * shape[0] / seen.photo.shape[0]
+    return x, y

@@ -115,6 +115,21 @@ def png(picture: RGB) -> bytes:
     return buffer.getvalue()
 
 
+def webp(picture: RGB, quality: int = 85) -> bytes:
+    """The picture as a WebP file: a few kilobytes, for pages with many pictures."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", quality=quality, method=2)
+    return buffer.getvalue()
+
+
+def tile(photo: RGB, side: int) -> AnyRGB:
+    """The whole photo with its longer side `side` pixels long, enlarged if need be: Re-ID's crops are small."""
+    height, width = photo.shape[:2]
+    scale = side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
 def _stack(rows: Sequence[AnyRGB]) -> AnyRGB:
     """Rows below each other; the last may be shorter, and is filled up."""
     width = max(row.shape[1] for row in rows)

@@ -1,0 +1,87 @@
+"""Why one picture of a ranking matched, as both apps draw and word it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app import find_words
+from app.galleries import Catalogue
+from dcal import Evidence, Match, draw
+from dcal.analysis import on_part
+from dcal.data.yard import YardRecord
+from dcal.errors import known
+from dcal.gallery import Hit, Known
+
+Region = np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A hit, the evidence, and what the yard knows of query and match where they are one vehicle or twins."""
+
+    hit: Hit
+    match: Match
+    pair: tuple[YardRecord, YardRecord] | None = None
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """What can be asked about: "fused" where there are several branches, and each of them."""
+        own = tuple(self.match.branches)
+        return ("fused", *own) if len(own) > 1 else own
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the patches of either picture."""
+        return next(iter(self.match.branches.values())).shape
+
+    def asked(self, branch: str) -> str:
+        """The branch by its own name: "fused" is the only one's where there is one."""
+        return self.branches[0] if branch == "fused" else known("branch", branch, self.branches)
+
+    def evidence(self, branch: str) -> Evidence:
+        return self.match.evidence(self.asked(branch))
+
+    def regions(self) -> tuple[Region, Region]:
+        """The part in which the twins differ on either photo; None where there is no such pair or pixel."""
+        if self.pair is None:
+            return None, None
+        query, match = (record.difference() for record in self.pair)
+        return query if query.any() else None, match if match.any() else None
+
+    def picture(self, branch: str, patch: int | None = None, side: int = draw.PAIR_SIDE, **look: Any) -> np.ndarray:
+        """Both pictures with a branch's evidence, or with what one of the query's patches (from 0) found."""
+        evidence, regions = self.evidence(branch), self.regions()
+        if patch is None:
+            return draw.pair(self.match, evidence, side=side, regions=regions, **look)
+        return draw.partners(self.match, evidence, patch, side=side, regions=regions, **look)
+
+    def sentence(self, branch: str, patch: int | None = None) -> str:
+        """What that picture shows."""
+        branch, evidence = self.asked(branch), self.evidence(branch)
+        if patch is None:
+            return find_words.why(self.hit, branch, evidence)
+        return find_words.partner(*divmod(patch, self.shape[1]), branch, evidence.partner(patch), evidence.similarity)
+
+    def difference(self, branch: str) -> str:
+        """In what part query and match, or their vehicle and its twin, differ; empty where nobody knows."""
+        if self.pair is None:
+            return ""
+        evidence = self.evidence(branch)
+        sides = zip(
+            self.pair, (self.match.query, self.match.match), (evidence.query_map, evidence.match_map), strict=True
+        )
+        shares = [on_part(record, seen, map) if record.difference().any() else None for record, seen, map in sides]
+        return find_words.difference(*self.pair, (shares[0], shares[1]), self.asked(branch))
+
+
+def yard_pair(catalogue: Catalogue, asked: Known, hit: Hit) -> tuple[YardRecord, YardRecord] | None:
+    """What the yard knows of a query of its own and of a hit, if they show one vehicle or twins; else None."""
+    if asked.path is None:
+        return None
+    query, match = catalogue.known(catalogue.item(asked.path)), catalogue.known(hit.item)
+    if query is None or match is None or match.identity not in (query.identity, query.twin):
+        return None
+    return query, match

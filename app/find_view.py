@@ -1,0 +1,94 @@
+"""The part of the tab "Re-identify" that explains a hit: hidden until one is clicked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app import find_words
+from app.finder import Finder
+from app.gestures import card, pixel
+from app.view import PRIVATE, Drawing, picture, sentence
+from app.visit import told
+from dcal import DCALError, draw
+
+SCROLL = """() => document.querySelector('#why')?.scrollIntoView({
+  behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth', block: 'nearest'})"""
+
+
+class MatchView:
+    """Why the hit that was clicked matched. `hit` is its place in the ranking, from 1; 0: none is open."""
+
+    def __init__(self, finder: Finder, record: gr.State) -> None:
+        self.finder, self.record = finder, record
+        self.hit = gr.Number(0, precision=0, visible=False, label="hit")
+        self.hint = gr.Markdown(visible=False, elem_id="hint", elem_classes="sentence")
+        with gr.Column(visible=False, elem_id="why") as self.place:
+            gr.Markdown("### Why did it match?")
+            with gr.Row(elem_classes="controls"):
+                self.branch = gr.Radio([], label="Branch", scale=4, min_width=280, elem_id="branch")
+                self.row = gr.Number(0, minimum=0, precision=0, label="Patch: row (0: all)", scale=2, min_width=120)
+                self.column = gr.Number(0, minimum=0, precision=0, label="Column (0: all)", scale=2, min_width=120)
+                self.whole = gr.Button("All patches again", size="md", scale=1, min_width=150, elem_id="whole")
+            self.pair = picture("Pair picture", clickable=True)
+            self.said, self.twins = sentence("Pair sentence"), sentence("Twin sentence")
+            with gr.Row(elem_classes="branches"):
+                places = []
+                for name in ("SA", "GLCA"):
+                    with gr.Column(min_width=260):
+                        places.append((picture(f"{name} match"), sentence(f"{name} match sentence")))
+            with gr.Accordion("How maps are coloured", open=False), gr.Row():
+                colormap = gr.Dropdown(list(draw.COLORMAPS), value=draw.COLORMAPS[0], label="Colour map", min_width=120)
+                opacity = gr.Slider(0, 1, 0.6, step=0.05, label="Opacity", min_width=200, buttons=[])
+                smooth = gr.Checkbox(False, label="Smooth between patches")
+        look = [colormap, opacity, smooth]
+        patch = [self.row, self.column]
+        (sa, sa_said), (glca, glca_said) = places
+        self.one = Drawing(
+            finder.match, [record, self.hit, self.branch, *patch, *look], [self.pair, self.said, self.twins]
+        )
+        self.each = Drawing(finder.branches, [record, self.hit, *look], [sa, glca, sa_said, glca_said])
+        self._wire(look)
+
+    def _wire(self, look: list[Any]) -> None:
+        patch = [self.row, self.column]
+        chosen = [self.branch.input, *(event for number in patch for event in (number.submit, number.blur))]
+        self.one.on(*chosen, *(control.input for control in look), name="match")
+        self.each.on(*(control.input for control in look), name="branches")
+        clicked = self.pair.select(self.patch_at, [self.record, self.hit], patch, **PRIVATE)
+        for event in (clicked, self.whole.click(lambda: (0, 0), None, patch, **PRIVATE)):
+            self.one.after(event)
+
+    def on_click(self, hits: gr.HTML) -> None:
+        """A click on a card of the ranking opens it here."""
+        opened = hits.click(self.opened, None, [self.hit, self.row, self.column, self.place, self.hint], **PRIVATE)
+        self.one.after(opened).success(None, None, None, js=SCROLL)
+        self.each.after(opened)
+
+    def opened(self, event: gr.EventData) -> tuple[int, int, int, Any, Any]:
+        """The clicked card's number, all patches, and the place to show them."""
+        return int(card(event)), 0, 0, gr.update(visible=True), gr.update(visible=False)
+
+    def closed(self, some: bool) -> dict[Any, Any]:
+        """No hit is open; if there are `some`, a word that one can be."""
+        hint = gr.update(value=find_words.NOTHING_OPEN, visible=some)
+        return {self.hit: 0, self.place: gr.update(visible=False), self.hint: hint}
+
+    def fit(self, glca: bool) -> dict[Any, Any]:
+        """The branches to choose from."""
+        names = list(find_words.BRANCHES.items()) if glca else [("SA", "fused")]
+        return {self.branch: gr.update(choices=names, value="fused")}
+
+    @told
+    def patch_at(self, record: str, hit: int, event: gr.SelectData) -> tuple[int, int]:
+        """(row, column) of the query's patch that was clicked."""
+        match = self.finder.explained(record, hit).match
+        found = draw.patch_on_pair(match, *pixel(event))
+        if found is None:
+            raise DCALError("The model sees no patch there. Click inside the bright part of the query, on the left.")
+        side, patch = found
+        if side == "match":
+            raise DCALError("That is the match. Click a patch of the query, on the left, to see what it found here.")
+        row, column = divmod(patch, match.query.layout.cols)
+        return row + 1, column + 1

@@ -1,0 +1,141 @@
+"""Two pictures of a match side by side: where the evidence lies, and which patches found each other.
+
+The query is on the left and the match on the right, each the whole photo with its longer side `side` pixels long, in
+the middle of the sheet's height. Below runs the colour bar of the scale that both share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from dcal.draw.colour import shared_scale
+from dcal.draw.legend import bar, decimal, label, under
+from dcal.draw.overlay import ACCENT, mark, overlay, photo, surround
+from dcal.draw.placement import drawn_size, patch_at, patch_centre
+from dcal.draw.sheet import GROUND
+from dcal.match import Evidence, Match
+from dcal.record import Inspection
+
+RGB = UInt8[np.ndarray, "height width 3"]
+Region = Bool[np.ndarray, "photo_height photo_width"]
+PAIR_SIDE = 512  # pixels of either picture's longer side
+NAMES = ("query", "match")  # written into the pictures' corners
+GUTTER = 16  # pixels between the two
+LINKS = 8  # pairs of patches that are joined by a line
+PARTNERS = 3  # patches that one patch is joined to
+
+
+class Place(NamedTuple):
+    """Where one picture lies on the sheet, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def pair(
+    match: Match,
+    evidence: Evidence,
+    links: int = LINKS,
+    side: int = PAIR_SIDE,
+    regions: tuple[Region | None, Region | None] = (None, None),
+    scale: tuple[float, float] | None = None,
+    **look: Any,
+) -> RGB:
+    """The evidence of a match on both pictures, on one scale; lines join the `links` pairs of patches that add most.
+
+    `regions` of the query's and the match's photo are surrounded. `scale` (low, high) is by default the range of both
+    maps. `look`: keyword arguments of `overlay`.
+    """
+    low, high = shared_scale(evidence.query_map, evidence.match_map) if scale is None else scale
+    pictures = [
+        _surrounded(overlay(seen, map, low=low, high=high, max_side=side, **look), region)
+        for seen, map, region in zip(
+            (match.query, match.match), (evidence.query_map, evidence.match_map), regions, strict=True
+        )
+    ]
+    sheet = _joined(_beside(pictures, match, side), match, evidence.links(links), side)
+    return under(sheet, bar(sheet.shape[1], low, high, look.get("colormap", "viridis"), write=decimal))
+
+
+def partners(
+    match: Match,
+    evidence: Evidence,
+    patch: int,
+    side: int = PAIR_SIDE,
+    regions: tuple[Region | None, Region | None] = (None, None),
+    **look: Any,
+) -> RGB:
+    """What one of the query's patches (counted from 0, row by row) found in the match, on a scale of its own.
+
+    The query's photo stays plain but for the patch, which is outlined and joined to the `PARTNERS` patches that it
+    found most of. Arguments as in `pair`.
+    """
+    found = evidence.partner(patch)
+    low, high = shared_scale(found)
+    plain = mark(match.query, photo(match.query, side), *divmod(patch, evidence.shape[1]))
+    drawn = overlay(match.match, found, low=low, high=high, max_side=side, **look)
+    pictures = [_surrounded(picture, region) for picture, region in zip((plain, drawn), regions, strict=True)]
+    best = np.argsort(-found, axis=None, kind="stable")[:PARTNERS]
+    links = [(patch, int(other), float(found.flat[other])) for other in best]
+    sheet = _joined(_beside(pictures, match, side), match, links, side)
+    return under(sheet, bar(sheet.shape[1], low, high, look.get("colormap", "viridis"), write=decimal))
+
+
+def patch_on_pair(match: Match, x: int, y: int, side: int = PAIR_SIDE) -> tuple[str, int] | None:
+    """("query" | "match", patch) under pixel (x, y) of a `pair` or `partners` sheet; None where there is none."""
+    for name, seen, place in zip(NAMES, (match.query, match.match), places(match, side), strict=True):
+        found = patch_at(seen, x - place.left, y - place.top, (place.height, place.width))
+        if found is not None:
+            return name, found[0] * seen.layout.cols + found[1]
+    return None
+
+
+def places(match: Match, side: int) -> tuple[Place, Place]:
+    """Where the query and the match lie on a sheet."""
+    first, second = drawn_size(match.query, side), drawn_size(match.match, side)
+    height = max(first[0], second[0])
+    return (
+        Place((height - first[0]) // 2, 0, *first),
+        Place((height - second[0]) // 2, first[1] + GUTTER, *second),
+    )
+
+
+def _beside(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], match: Match, side: int) -> RGB:
+    where = places(match, side)
+    size = max(place.height for place in where), where[1].left + where[1].width, 3
+    sheet = np.full(size, GROUND, dtype=np.uint8)
+    for picture, place, name in zip(pictures, where, NAMES, strict=True):
+        named = label(picture, name, max(12, side // 28))
+        sheet[place.top : place.top + place.height, place.left : place.left + place.width] = named
+    return sheet
+
+
+def _joined(sheet: RGB, match: Match, links: Sequence[tuple[int, int, float]], side: int) -> RGB:
+    """The sheet with a line for every link, the strongest on top and broadest; black edges keep them legible."""
+    drawn = np.ascontiguousarray(sheet)
+    where, most = places(match, side), max((abs(weight) for _, _, weight in links), default=0.0)
+    for one, other, weight in reversed(links):
+        ends = [_centre(*item) for item in zip((match.query, match.match), where, (one, other), strict=True)]
+        broad = max(1, round((1 + 1.5 * abs(weight) / most) * side / PAIR_SIDE)) if most else 1
+        for colour, extra in (((0, 0, 0), 2), (ACCENT, 0)):
+            cv2.line(drawn, ends[0], ends[1], colour, broad + extra, cv2.LINE_AA)
+            for end in ends:
+                cv2.circle(drawn, end, broad + 2 + extra // 2, colour, cv2.FILLED, cv2.LINE_AA)
+    return drawn
+
+
+def _centre(seen: Inspection, place: Place, patch: int) -> tuple[int, int]:
+    """(x, y) of a patch's centre on the sheet."""
+    x, y = patch_centre(seen, *divmod(patch, seen.layout.cols), (place.height, place.width))
+    return place.left + round(x), place.top + round(y)
+
+
+def _surrounded(picture: RGB, region: Region | None) -> RGB:
+    return picture if region is None else surround(picture, region)

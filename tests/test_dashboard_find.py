@@ -1,0 +1,197 @@
+"""The dashboard's page Re-identify, run by Streamlit's own harness on small checkpoints with galleries."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+import dcal
+from app import find_words
+from app.board.choice import CHECKPOINTS
+from dcal import draw
+from tests.test_dashboard import PATIENCE, parts, texts
+from tests.tiny_yard import NAMES, cosines, write_checkpoints
+
+
+def find_page() -> None:
+    from app.board import find
+
+    find.page()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoints(tmp_path_factory.mktemp("reid"))
+
+
+@pytest.fixture
+def app(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The page, run once."""
+    monkeypatch.setenv(CHECKPOINTS, str(folder))
+    st.cache_resource.clear()
+    app = AppTest.from_function(find_page, default_timeout=PATIENCE).run()
+    assert not app.exception
+    return app
+
+
+def crop(shade: int = 0) -> bytes:
+    file = io.BytesIO()
+    noise = np.random.default_rng(shade).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file, "PNG")
+    return file.getvalue()
+
+
+def rankings(app: AppTest) -> list[str]:
+    """The HTML of every checkpoint's ranking."""
+    return [part for part in parts(app) if 'class="cards hits"' in part]
+
+
+def test_every_checkpoint_has_its_ranking(app: AppTest, folder: Path) -> None:
+    assert app.multiselect(key="find_compared").value == list(NAMES)
+    assert len(rankings(app)) == 2
+    assert texts(app).count("among 8 pictures by the other cameras") == 2
+    app.toggle(key="across").set_value(False).run()
+    for name, html in zip(NAMES, rankings(app), strict=True):
+        order = sorted(cosines(folder / name, "images/0025_c1.webp").items(), key=lambda pair: -pair[1])[:8]
+        for rank, (path, similarity) in enumerate(order, 1):
+            vehicle, camera = int(path[7:11]), path[13]
+            text = "right" if vehicle == 25 else "its twin" if vehicle == 26 else "wrong"
+            said = f"Rank {rank}, vehicle {vehicle}, camera {camera}, similarity {similarity:.3f}, {text}"
+            assert f'alt="{said}"' in html
+    assert texts(app).count("Average precision") == 2
+    heads = [part for part in parts(app) if "<code>" in part]
+    assert ["<h3>SA</h3>" in heads[0], "<h3>SA + GLCA + PWCA</h3>" in heads[1]] == [True, True]
+
+
+def test_another_query_and_filters(app: AppTest) -> None:
+    app.selectbox(key="identity").set_value("60").run()
+    app.segmented_control(key="picture_of_60").set_value(2).run()
+    assert not app.exception
+    assert "Query: vehicle 60, camera 8" in texts(app)
+    app.multiselect(key="find_cameras").set_value(["3"]).run()
+    app.slider(key="find_most").set_value(3).run()
+    assert not app.exception
+    for html in rankings(app):
+        assert html.count("<figure>") == 3
+        assert html.count("camera 3,") == 3
+    assert "among 4 pictures by the other cameras" in texts(app)
+
+
+def test_why_a_picture_matched_by_each_checkpoint(app: AppTest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[str, np.ndarray, int]] = []
+
+    def pair(match: dcal.Match, evidence: dcal.Evidence, **_: Any) -> np.ndarray:
+        drawn.append(("pair", evidence.pairs, -1))
+        return np.zeros((8, 16, 3), dtype=np.uint8)
+
+    def partners(match: dcal.Match, evidence: dcal.Evidence, patch: int, **_: Any) -> np.ndarray:
+        drawn.append(("partners", evidence.pairs, patch))
+        return np.zeros((8, 16, 3), dtype=np.uint8)
+
+    monkeypatch.setattr(draw, "pair", pair)
+    monkeypatch.setattr(draw, "partners", partners)
+    app.selectbox(key="explained_picture").set_value("images/0026_c8.webp").run()
+    assert not app.exception
+    assert texts(app).count("These two are twins") == 2
+    app.segmented_control(key="branch").set_value("GLCA").run()
+    yard = folder.parent / "yard" / "images"
+    matches = [
+        dcal.explain_match(dcal.load(folder / name), yard / "0025_c1.webp", yard / "0026_c8.webp") for name in NAMES
+    ]
+    wanted = [matches[0].evidence("sa"), matches[1].evidence("glca")]  # the first has no other branch
+    for (_, pairs, _), evidence in zip(drawn[-2:], wanted, strict=True):
+        np.testing.assert_allclose(pairs, evidence.pairs, atol=1e-6)
+    app.toggle(key="ask_patch").set_value(True).run()
+    assert not app.exception
+    strongest = int(matches[0].evidence("fused").query_map.argmax())
+    assert [(kind, patch) for kind, _, patch in drawn[-2:]] == [("partners", strongest)] * 2
+
+
+def test_an_upload_is_ranked_and_a_bad_one_gets_a_message(app: AppTest) -> None:
+    app.file_uploader(key="crop").set_value(("holiday.png", b"%PDF-1.7", "image/png")).run()
+    assert not app.exception
+    assert "PDF" in texts(app)
+    app.file_uploader(key="crop").set_value(("crop.png", crop(), "image/png")).run()
+    assert not app.exception
+    assert "Your own crop" in texts(app)
+    assert texts(app).count("The 8 nearest of 12 pictures") == 2
+    assert "✓" not in "".join(rankings(app))
+
+
+def test_figures_are_read_not_computed(app: AppTest, folder: Path) -> None:
+    def rows(index: int = 0) -> list[dict[str, str]]:
+        return app.table[index].value.to_dict("records")
+
+    assert len(app.table) == 1
+    assert [row["checkpoint"] for row in rows()] == ["reid-full", "reid-sa_only"]
+    assert [row["mAP, as it ranks"] for row in rows()] == ["35.0%", "25.0%"]
+    assert rows()[0]["mAP, GLCA alone"] == "–"
+    place = folder / "reid-full" / "evaluation.json"
+    kept = {"fingerprint": dcal.fingerprint(dcal.load(folder / "reid-full")), "mAP": 0.5, "glca_rank1": 0.125}
+    kept |= {"intervals": {"mAP": [0.4, 0.625]}, "across_cameras": {"sa_mAP": 0.75}}
+    place.write_text(json.dumps(kept))
+    try:
+        app.run()
+        assert [row["mAP, SA alone"] for row in rows(0)] == ["75.0%"]  # across cameras
+        assert (rows(1)[0]["mAP, as it ranks"], rows(1)[0]["rank-1, GLCA alone"]) == ("50.0% (40.0%–62.5%)", "12.5%")
+        place.write_text(json.dumps({**kept, "fingerprint": "of other weights"}))
+        app.run()
+        assert rows()[0]["mAP, as it ranks"] == "35.0%"
+    finally:
+        place.unlink()
+
+
+def test_moving_a_slider_runs_no_model(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dcal.DCAL, "embed", lambda *_: pytest.fail("a model ran"))
+    app.slider(key="opacity").set_value(0.3).run()
+    app.slider(key="find_most").set_value(4).run()
+    app.segmented_control(key="branch").set_value("SA").run()
+    assert not app.exception
+
+
+def test_without_anything_to_compare_it_says_so(
+    app: AppTest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.multiselect(key="find_compared").set_value([]).run()
+    assert "Choose at least one checkpoint." in texts(app)
+    dcal.save(dcal.create_model("test_vit", 3, img_size=(32, 32)), tmp_path / "birds")
+    monkeypatch.setenv(CHECKPOINTS, str(tmp_path))
+    empty = AppTest.from_function(find_page, default_timeout=PATIENCE).run()
+    assert find_words.NO_CHECKPOINT in texts(empty)
+
+
+Page = Callable[[], None]
+
+
+def inspect_page() -> None:
+    from app.board import inspect
+
+    inspect.page()
+
+
+def compare_page() -> None:
+    from app.board import compare
+
+    compare.page()
+
+
+@pytest.mark.parametrize("page", [inspect_page, compare_page])
+def test_the_other_pages_show_such_checkpoints_without_classes(
+    page: Page, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHECKPOINTS, str(folder))
+    st.cache_resource.clear()
+    app = AppTest.from_function(page, default_timeout=PATIENCE).run()
+    assert not app.exception
+    said = texts(app) + "".join(parts(app))
+    assert "it names nothing" in said
+    assert "class " not in said.replace("class token", "").replace('class="', "").replace("no class to", "")

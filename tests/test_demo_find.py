@@ -1,0 +1,493 @@
+"""The tab "Re-identify" as plain functions: what they rank is the core's, what they draw is `dcal.draw`'s."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+import dcal
+from app import cards, find_words, page, words
+from app.explorer import Explorer
+from app.find_tab import FindTab
+from app.finder import Finder
+from app.galleries import Galleries
+from app.shelf import Shelf
+from app.visit import NOT_UPLOADED
+from dcal import draw
+from dcal.analysis import on_part
+from dcal.data.render.detail import DETAILS
+from dcal.data.yard import Yard
+from tests.test_demo import ENDPOINTS
+from tests.tiny_yard import COLS, ROWS, cosines, write_checkpoints
+
+QUERY = "images/0025_c3.webp"  # of vehicle 25, whose twin is 26
+FOUND = {"search", "choose", "ranking", "match", "branches"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoints(tmp_path_factory.mktemp("reid"))
+
+
+@pytest.fixture
+def finder(folder: Path, tmp_path: Path) -> Finder:
+    return Finder(Explorer(Shelf(folder), tmp_path))
+
+
+@pytest.fixture
+def key(finder: Finder) -> str:
+    found, _ = finder.choose(QUERY, "reid-full")
+    finder.ranking(found, across=False, most=100)
+    return found
+
+
+@pytest.fixture
+def crop(tmp_path: Path) -> dict[str, Any]:
+    """An uploaded crop, 61 × 40 px, as gradio describes it."""
+    noise = np.random.default_rng(1).integers(0, 256, (40, 61, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "crop.png")
+    return {"path": str(tmp_path / "crop.png"), "orig_name": "crop.png", "meta": {"_type": "gradio.FileData"}}
+
+
+def place_of(finder: Finder, key: str, path: str) -> int:
+    """Where a picture stands in the ranking shown, from 1."""
+    return [hit.item.path for hit in finder.records.get(key).ranking.hits].index(path) + 1
+
+
+class Text(HTMLParser):
+    """The elements of a piece of HTML and the text of it all."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += f"{data} "
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+class TestGalleries:
+    def test_the_yard_says_whom_it_shows(self, folder: Path) -> None:
+        catalogue = Galleries(Shelf(folder)).catalogue("reid-full")
+        assert (catalogue.noun, len(catalogue.gallery)) == ("vehicle", 12)
+        record = catalogue.known(catalogue.item(QUERY))
+        assert (record.identity, record.camera, record.twin) == (25, 3, 26)
+        assert len(catalogue.models) == 2
+        assert catalogue.identities([record.label]) == ["25", "26"]
+        assert catalogue.identities([]) is None
+        assert [item.identity for item in catalogue.pictures("3", record.label)] == ["25", "26"]
+        assert {item.camera for item in catalogue.pictures(model=record.label)} == {"1", "3", "8"}
+        assert len(catalogue.pictures()) == 12
+
+    def test_it_is_opened_once_and_again_when_its_files_changed(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.copytree(folder, tmp_path / "checkpoints")
+        shutil.copytree(folder.parent / "yard", tmp_path / "yard")
+        galleries = Galleries(Shelf(tmp_path / "checkpoints"))
+        first = galleries.catalogue("reid-full")
+        assert galleries.catalogue("reid-full") is first
+        table = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv"
+        text = table.read_text()
+        table.unlink()
+        table.write_text(text)
+        assert galleries.catalogue("reid-full") is not first
+
+    def test_what_is_missing_is_said(self, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder / "reid-full", tmp_path / "mine")
+        galleries = Galleries(Shelf(tmp_path))
+        shutil.copytree(folder / "reid-sa_only" / "gallery", tmp_path / "mine" / "gallery", dirs_exist_ok=True)
+        with pytest.raises(dcal.DCALError, match="reid-sa_only"):  # other weights
+            galleries.catalogue("mine")
+        shutil.rmtree(tmp_path / "mine" / "gallery")
+        with pytest.raises(dcal.DCALError, match=r"no gallery.*dcal index build"):
+            galleries.catalogue("mine")
+        with pytest.raises(dcal.DCALError, match="no checkpoint 'other'"):
+            galleries.catalogue("other")
+
+    def test_a_gallery_of_other_pictures_knows_no_twins(self, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder, tmp_path / "checkpoints")
+        shutil.copytree(folder.parent / "yard" / "images", tmp_path / "yard" / "images")  # without its table
+        catalogue = Galleries(Shelf(tmp_path / "checkpoints")).catalogue("reid-full")
+        assert (catalogue.noun, catalogue.models) == ("identity", ())
+        assert catalogue.known(catalogue.item(QUERY)) is None
+        with pytest.raises(dcal.DCALError, match="no model 'van'; there are none"):
+            catalogue.identities(["van"])
+
+
+class TestRanking:
+    def test_one_of_the_gallerys_pictures(self, finder: Finder, folder: Path) -> None:
+        key, said = finder.choose(QUERY, "reid-full")
+        assert "vehicle 25, camera 3" in said
+        assert "its twin is vehicle 26" in said
+        found, worth = finder.ranking(key, across=False, most=5)
+        expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
+        assert [hit["path"] for hit in found["hits"]] == [path for path, _ in expected[:5]]
+        for hit, (path, similarity) in zip(found["hits"], expected, strict=False):
+            assert hit["similarity"] == pytest.approx(similarity, abs=1e-5)
+            assert hit["verdict"] == ("match" if "/0025_" in path else "wrong")
+        ranks = [rank for rank, (path, _) in enumerate(expected, 1) if "/0025_" in path]
+        precision = sum(number / rank for number, rank in enumerate(ranks, 1)) / len(ranks)
+        assert f"{precision:.1%}" in worth
+        assert ("comes **first**" if ranks[0] == 1 else f"**rank {ranks[0]}**") in worth
+        assert f"{sum(rank <= 5 for rank in ranks)} of the 5 shown are right, of 2 that there are." in worth
+        assert "among 11 pictures." in worth
+
+    def test_by_the_other_cameras_alone(self, finder: Finder, folder: Path) -> None:
+        key, _ = finder.choose(QUERY, "reid-full")
+        found, worth = finder.ranking(key)
+        expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
+        assert [hit["path"] for hit in found["hits"]] == [path for path, _ in expected if "_c3" not in path]
+        assert "among 8 pictures by the other cameras" in worth
+        found, worth = finder.ranking(key, cameras=["3", "8"])
+        assert {hit["camera"] for hit in found["hits"]} == {"8"}
+        found, worth = finder.ranking(key, cameras=["3"])
+        assert (found["hits"], worth) == ([], "No picture is left to be ranked: admit more cameras or models.")
+
+    def test_filters(self, finder: Finder, key: str) -> None:
+        found, worth = finder.ranking(key, False, ["1", "3"], [], 50)
+        assert {hit["camera"] for hit in found["hits"]} == {"1", "3"}
+        assert "The only other picture of this vehicle" in worth
+        label = finder.galleries.catalogue("reid-full").yard
+        other = next(record.label for record in label.values() if record.identity == 59)
+        found, worth = finder.ranking(key, False, [], [other], 50)
+        assert {hit["identity"] for hit in found["hits"]} == {"59", "60"}
+        assert "nothing can be right here" in worth
+        with pytest.raises(gr.Error, match="'9'; the gallery has '1', '3', '8'"):
+            finder.ranking(key, cameras=["9"])
+        with pytest.raises(gr.Error, match="choose 1 to 100"):
+            finder.ranking(key, most=0)
+
+    def test_an_upload_is_ranked_but_not_judged(self, finder: Finder, folder: Path, crop: dict[str, Any]) -> None:
+        key, said = finder.search(crop, "reid-full")
+        assert "Your own crop" in said
+        found, worth = finder.ranking(key, most=4)
+        seen = dcal.inspect(dcal.load(folder / "reid-full"), crop["path"])
+        direct = dcal.rank(dcal.open_gallery(folder / "reid-full" / "gallery"), seen, k=4)
+        assert found == direct.to_dict()
+        assert {hit["verdict"] for hit in found["hits"]} == {None}
+        assert worth.startswith("The 4 nearest of 12 pictures")
+        np.testing.assert_array_equal(finder.query_picture(key), draw.tile(seen.photo, draw.PAIR_SIDE))
+
+    def test_bad_uploads_get_a_message_and_leave_the_query_as_it_was(
+        self, finder: Finder, key: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "holiday.png").write_bytes(b"%PDF-1.7")
+        for path, message in ((tmp_path / "holiday.png", "PDF document"), (Path("/etc/passwd"), NOT_UPLOADED)):
+            with pytest.raises(gr.Error, match=message) as caught:
+                finder.search({"path": str(path)}, "reid-full", key)
+            assert str(tmp_path) not in str(caught.value)
+        assert finder.records.get(key).known.path == QUERY
+        with pytest.raises(gr.Error, match=r"no picture '\.\./\.\./x'"):
+            finder.choose("../../x", "reid-full", key)
+
+    def test_the_same_query_for_another_checkpoint(self, finder: Finder, key: str, crop: dict[str, Any]) -> None:
+        again, _ = finder.change("reid-sa_only", key)
+        quest = finder.records.get(again)
+        assert (quest.checkpoint, quest.known.path) == ("reid-sa_only", QUERY)
+        with pytest.raises(gr.Error, match="no longer kept"):
+            finder.ranking(key)
+        own, _ = finder.change("reid-full", finder.search(crop, "reid-sa_only")[0])
+        seen = finder.records.get(own).seen
+        assert seen.config.ablation == "full"
+        np.testing.assert_array_equal(seen.photo, np.asarray(Image.open(crop["path"])))
+
+
+class TestWhy:
+    def test_the_evidence_of_each_branch(self, finder: Finder, key: str, folder: Path) -> None:
+        path = "images/0059_c1.webp"
+        match = dcal.explain_match(
+            dcal.load(folder / "reid-full"), *(folder.parent / "yard" / name for name in (QUERY, path))
+        )
+        hit = place_of(finder, key, path)
+        for branch, name in (("fused", "SA + GLCA"), ("sa", "SA"), ("glca", "GLCA")):
+            picture, said, twins = finder.match(key, hit, branch, colormap="magma", opacity=1, smooth=True)
+            expected = draw.pair(match, match.evidence(branch), colormap="magma", opacity=1, smooth=True)
+            np.testing.assert_array_equal(picture, expected)
+            assert f"similarity {match.evidence(branch).similarity:.3f}** ({name})" in said
+            assert twins == ""
+        sa, glca, *said = finder.branches(key, hit)
+        both = [match.evidence(branch) for branch in ("sa", "glca")]
+        scale = draw.shared_scale(*(m for evidence in both for m in (evidence.query_map, evidence.match_map)))
+        for picture, branch, sentence in zip((sa, glca), ("sa", "glca"), said, strict=True):
+            np.testing.assert_array_equal(picture, draw.pair(match, match.evidence(branch), side=320, scale=scale))
+            assert f"{match.evidence(branch).similarity:.3f}" in sentence
+
+    def test_what_one_patch_found(self, finder: Finder, key: str) -> None:
+        hit = place_of(finder, key, "images/0060_c8.webp")
+        picture, said, _ = finder.match(key, hit, "sa", row=2, column=5)
+        match = finder.explained(key, hit).match
+        evidence, patch = match.evidence("sa"), COLS + 4
+        np.testing.assert_array_equal(picture, draw.partners(match, evidence, patch))
+        assert "Row 2, column 5 of the query" in said
+        assert draw.decimal(float(evidence.partner(patch).sum())) in said
+        for row, column, message in ((ROWS + 1, 1, "row 4: choose 1 to 3"), (1, COLS + 1, "column 6: choose 1 to 5")):
+            with pytest.raises(gr.Error, match=message):
+                finder.match(key, hit, row=row, column=column)
+
+    def test_twins_differ_in_a_part_that_is_ringed_and_weighed(self, finder: Finder, key: str, folder: Path) -> None:
+        records = {record.path.name: record for record in Yard(folder.parent / "yard", "gallery").records}
+        for path in ("images/0026_c1.webp", "images/0025_c8.webp"):
+            hit = place_of(finder, key, path)
+            picture, _, said = finder.match(key, hit, "glca")
+            pair = records["0025_c3.webp"], records[Path(path).name]
+            regions = [record.difference() if record.visible else None for record in pair]
+            match = finder.explained(key, hit).match
+            evidence = match.evidence("glca")
+            np.testing.assert_array_equal(picture, draw.pair(match, evidence, regions=tuple(regions)))
+            assert ("These two are twins" in said) == ("0026" in path)
+            owner, other = (25, 26) if pair[0].present else (26, 25)
+            assert f"Vehicle {owner} has {find_words.PARTS[pair[0].differs]}; vehicle {other} has not." in said
+            sides = zip(pair, (match.query, match.match), (evidence.query_map, evidence.match_map), strict=True)
+            for record, seen, map in sides:
+                on = on_part(record, seen, map)
+                assert (f"**{draw.percent(on.share)}**" in said) == (record.visible > 0)
+            assert sum(record.visible > 0 for record in pair), "choose cameras that see the part"
+
+    def test_without_glca_there_is_one_branch(self, finder: Finder) -> None:
+        key, _ = finder.choose(QUERY, "reid-sa_only")
+        finder.ranking(key)
+        _, said, _ = finder.match(key, 1, "fused")
+        assert "(SA)" in said
+        sa, glca, _, said_glca = finder.branches(key, 1)
+        assert sa is not None
+        assert (glca, said_glca) == (None, find_words.ONE_BRANCH)
+        with pytest.raises(gr.Error, match="'glca': choose one of 'sa'"):
+            finder.match(key, 1, "glca")
+
+    def test_pictures_are_looked_at_once(self, finder: Finder, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        finder.match(key, 1)
+        monkeypatch.setattr(dcal.DCAL, "embed", lambda *_: pytest.fail("a model ran"))
+        finder.match(key, 1, "sa")
+        finder.match(key, 1, row=1, column=1)
+        finder.branches(key, 1)
+        finder.ranking(key, cameras=["1"])
+
+    def test_nothing_is_explained_before_it_is_ranked(self, finder: Finder) -> None:
+        key, _ = finder.choose(QUERY, "reid-full")
+        with pytest.raises(gr.Error, match="Nothing has been ranked"):
+            finder.match(key, 1)
+        finder.ranking(key, most=3)
+        with pytest.raises(gr.Error, match="no picture in the ranking 4: choose 1 to 3"):
+            finder.match(key, 4)
+
+
+class TestCards:
+    def test_every_hit_says_what_it_is_without_colour(self, finder: Finder, key: str) -> None:
+        quest, catalogue = finder.records.get(key), finder.galleries.catalogue("reid-full")
+        found = Text(cards.hits(catalogue, quest.ranking))
+        buttons, pictures = found.all("button"), found.all("img")
+        assert [button["data-card"] for button in buttons] == [str(i) for i in range(1, 12)]
+        assert all(picture["alt"] == "" for picture in pictures)  # the button's label says it
+        for button, item, hit in zip(buttons, found.all("li"), quest.ranking.hits, strict=True):
+            twin = hit.item.identity == "26"
+            text = "right" if hit.verdict == "match" else "its twin" if twin else "wrong"
+            assert button["aria-label"] == (
+                f"Rank {hit.rank}, vehicle {hit.item.identity}, camera {hit.item.camera}, "
+                f"similarity {hit.similarity:.3f}, {text}"
+            )
+            assert item["class"] == ("right" if hit.verdict == "match" else "wrong")
+        assert found.text.count("✓ right") == 2
+        assert found.text.count("✗ its twin") == 3
+        assert found.text.count("✗ wrong") == 6
+
+    def test_pictures_are_enlarged(self, finder: Finder, key: str) -> None:
+        catalogue = finder.galleries.catalogue("reid-full")
+        address = Text(cards.thumbnails(catalogue, catalogue.pictures("1"), "images/0059_c1.webp"))
+        assert [button["aria-pressed"] for button in address.all("button")] == ["false", "false", "true", "false"]
+        path = catalogue.photo("images/0059_c1.webp")
+        first = cards.data_uri(path, path.stat().st_mtime_ns, 300)
+        assert first.startswith("data:image/webp;base64,")
+        assert cards.data_uri(path, path.stat().st_mtime_ns, 300) is first
+
+    def test_text_is_escaped_and_a_lost_picture_is_said(self, tmp_path: Path) -> None:
+        card = cards.Card('"><script>', tmp_path / "gone.png", 'a "b" <c>', lines=("<i>x</i>",))
+        for clickable in (True, False):
+            html = cards.row([card], 64, "hits", clickable)
+            assert "<script>" not in html and "<i>" not in html and "<c>" not in html
+            assert "cannot be read" in html
+        (tmp_path / "gone.png").write_bytes(b"%PDF-1.7")
+        assert "cannot be read" in cards.row([card], 64, "hits", True)
+
+    def test_figures_have_their_text_where_nothing_can_be_clicked(self, finder: Finder, key: str) -> None:
+        quest, catalogue = finder.records.get(key), finder.galleries.catalogue("reid-full")
+        found = Text(cards.hits(catalogue, quest.ranking, clickable=False))
+        assert not found.all("button")
+        assert [picture["alt"][:6] for picture in found.all("img")] == [f"Rank {i}"[:6] for i in range(1, 12)]
+
+
+class TestWords:
+    def test_every_part_of_the_yard_has_its_words(self) -> None:
+        assert find_words.PARTS.keys() == DETAILS.keys()
+
+    def test_what_is_left_out_is_marked_and_explained(self, finder: Finder, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder, tmp_path / "checkpoints")
+        shutil.copytree(folder.parent / "yard", tmp_path / "yard")
+        table = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv"
+        table.write_text(table.read_text().replace("0025_c8.webp,25,8", "0025_c8.webp,25,3"))  # the query's camera
+        finder = Finder(Explorer(Shelf(tmp_path / "checkpoints"), tmp_path))
+        key, _ = finder.choose(QUERY, "reid-full")
+        found, worth = finder.ranking(key, across=False, most=50)
+        left = next(hit for hit in found["hits"] if hit["path"].endswith("0025_c8.webp"))
+        assert (left["rank"], left["verdict"]) == (None, "junk")
+        assert "∅ marks what is neither" in worth
+        assert "The only other picture of this vehicle" in worth
+        html = Text(cards.hits(finder.galleries.catalogue("reid-full"), finder.records.get(key).ranking))
+        assert "∅ left out" in html.text
+        assert any(
+            (button["aria-label"] or "").startswith("Left out of the ranking, vehicle 25")
+            for button in html.all("button")
+        )
+
+
+@pytest.fixture(scope="module")
+def blocks(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
+    async def build() -> gr.Blocks:  # outside a running loop gradio makes loops of its own and leaves them open
+        return page.page(Explorer(Shelf(folder), tmp_path_factory.mktemp("page")), [])
+
+    return asyncio.run(build())
+
+
+class TestPage:
+    def test_each_event_is_an_endpoint_that_a_person_would_guess(self, blocks: gr.Blocks) -> None:
+        public = {f.api_name for f in blocks.fns.values() if f.api_visibility == "public"}
+        assert public == ENDPOINTS | FOUND
+        described = blocks.get_api_info()["named_endpoints"]
+        for name in FOUND:
+            assert len(described[f"/{name}"]["description"]) > 30
+            names = [parameter["parameter_name"] for parameter in described[f"/{name}"]["parameters"]]
+            assert not [n for n in names if n.startswith("param_") or n == "record"], names
+
+    def test_nothing_of_the_galleries_is_read_before_the_tab_is_opened(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Galleries, "catalogue", lambda *_: pytest.fail("a gallery was opened"))
+
+        async def build() -> gr.Blocks:
+            return page.page(Explorer(Shelf(folder), tmp_path), [])
+
+        asyncio.run(build())
+
+    def test_without_a_checkpoint_the_tab_says_how_to_get_one(self, folder: Path, tmp_path: Path) -> None:
+        async def build() -> gr.Blocks:
+            return page.page(Explorer(Shelf(tmp_path), tmp_path), [])
+
+        dcal.save(dcal.create_model("test_vit", 3, img_size=(32, 32)), tmp_path / "birds")
+        shown = [b.value for b in asyncio.run(build()).blocks.values() if isinstance(b, gr.Markdown)]
+        assert find_words.NO_CHECKPOINT in shown
+
+
+class TestTab:
+    @pytest.fixture
+    def tab(self, finder: Finder) -> FindTab:
+        async def build() -> FindTab:
+            with gr.Blocks(), gr.Tabs(), gr.Tab("Re-identify") as tab:
+                return FindTab(tab, finder, finder.galleries.names())
+
+        return asyncio.run(build())
+
+    def test_it_opens_with_the_first_picture_and_stays_with_a_query(self, tab: FindTab, finder: Finder) -> None:
+        assert finder.galleries.names() == ["reid-full", "reid-sa_only"]
+        opened = tab.arrive("reid-full", None)
+        record = opened[tab.record]
+        assert finder.records.get(record).known.path == "images/0025_c1.webp"
+        assert opened[tab.camera]["choices"] == [("All cameras", ""), *((f"Camera {c}", c) for c in "138")]
+        assert opened[tab.camera]["value"] == "1"
+        assert len(opened[tab.model]["choices"]) == 3
+        assert opened[tab.pictures].count("<button") == 4
+        assert opened[tab.pictures].count('aria-pressed="true"') == 1
+        assert [value for _, value in opened[tab.view.branch]["choices"]] == ["fused", "sa", "glca"]
+        assert opened[tab.photo].shape == (512, 512, 3)
+        assert tab.arrive("reid-full", record) == {}
+        moved = tab.change("reid-sa_only", record)
+        assert moved[tab.view.branch]["choices"] == [("SA", "fused")]
+        assert finder.records.get(moved[tab.record]).checkpoint == "reid-sa_only"
+
+    def test_pictures_to_choose_from_come_in_pages(
+        self, tab: FindTab, finder: Finder, key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("app.find_tab.PAGE", 5)
+        last = tab.choices("reid-full", "", "", 9, key)
+        assert last[tab.page]["value"] == last[tab.page]["maximum"] == 3
+        assert last[tab.page]["visible"]
+        assert last[tab.pictures].count("<button") == 2
+        assert not tab.choices("reid-full", "1", "", 1, None)[tab.page]["visible"]
+
+    def test_the_ranking_is_shown_with_nothing_open(self, tab: FindTab, finder: Finder, key: str) -> None:
+        shown = tab.show(key)
+        assert shown[tab.hits].count("<button") == 11
+        assert (shown[tab.view.hit], shown[tab.view.place]["visible"], shown[tab.view.hint]["visible"]) == (
+            0,
+            False,
+            True,
+        )
+        assert tab.show(None)[tab.hits] == ""
+        assert tab.ranking(None, True, [], [], 12) == (None, "")
+
+    def test_a_click_on_a_card_opens_it(self, tab: FindTab) -> None:
+        hit, row, column, place, hint = tab.view.opened(SimpleNamespace(card="7"))  # type: ignore[arg-type]
+        assert (hit, row, column, place["visible"], hint["visible"]) == (7, 0, 0, True, False)
+
+    def test_a_click_on_the_query_finds_its_patch(self, tab: FindTab, finder: Finder, key: str) -> None:
+        def click(x: int, y: int) -> gr.SelectData:
+            return SimpleNamespace(index=[x, y])  # type: ignore[return-value]
+
+        for row in range(ROWS):
+            for column in range(COLS):
+                x, y = round((column + 0.5) * 512 / COLS), round((row + 0.5) * 512 / ROWS)
+                assert tab.view.patch_at(key, 1, click(x, y)) == (row + 1, column + 1)
+        with pytest.raises(gr.Error, match="That is the match"):
+            tab.view.patch_at(key, 1, click(700, 100))
+        with pytest.raises(gr.Error, match="no patch there"):
+            tab.view.patch_at(key, 1, click(519, 100))
+
+
+class TestInspecting:
+    """The tab "Inspect" with a checkpoint that names no classes."""
+
+    @pytest.fixture
+    def explorer(self, folder: Path, tmp_path: Path) -> Explorer:
+        return Explorer(Shelf(folder), tmp_path)
+
+    def test_it_names_nothing(self, explorer: Explorer, crop: dict[str, Any]) -> None:
+        key, predictions, summary = explorer.inspect(crop, "reid-full")
+        assert predictions == {}
+        assert "mAP 35.0% on its test photos, standard protocol" in summary
+        assert re.sub(r"<[^>]+>", "", words.bars(predictions)) == words.NO_CLASSES
+        gradient, relevance, said, other = explorer.evidence(key, "class 3")
+        assert (gradient, relevance, said, other) == (None, None, words.NO_CLASSES, "")
+        picture, _ = explorer.layer(key, 2)
+        assert picture.ndim == 3
+
+    def test_r_moves_the_embedding(self, explorer: Explorer, crop: dict[str, Any]) -> None:
+        key, _, _ = explorer.inspect(crop, "reid-full")
+        _, said = explorer.select(key, 0.6)
+        seen = explorer.records.get(key).seen
+        again = dcal.reselect(explorer.shelf.model("reid-full"), seen, 0.6)
+        a, b = seen.embedding.astype(float), again.embedding.astype(float)
+        cosine = (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
+        assert f"is {cosine:.3f}." in said
+        assert "prediction" not in said
+
+    def test_bars_and_verdicts_pass_it_over(self, explorer: Explorer, crop: dict[str, Any]) -> None:
+        key, _, _ = explorer.inspect(crop, "reid-full")
+        seen = explorer.records.get(key).seen
+        assert words.verdict([seen]) == ""
+        assert words.choices(seen) == [] and words.first_choice(seen) is None
