@@ -30,11 +30,11 @@ def answers(folder: Path) -> dict[str, Any]:
     """The fingerprint and, of each drawn sample, every branch's three largest probabilities by class name."""
     model = dcal.load(folder)
     photos = Photos([Record(path, label=0) for path in SAMPLES], model.config.preprocess)
-    found, told = evaluate(model, DataLoader(photos, batch_size=3)), {}
-    for branch in ("fused", "sa", "glca"):
-        for path, row in zip(
-            SAMPLES, getattr(found, branch) if getattr(found, branch) is not None else (), strict=False
-        ):
+    found = evaluate(model, DataLoader(photos, batch_size=3))
+    told: dict[str, dict[str, dict[str, float]]] = {}
+    branches = {"fused": found.fused, "sa": found.sa, "glca": found.glca}
+    for branch, probabilities in branches.items():
+        for path, row in zip(SAMPLES, [] if probabilities is None else probabilities, strict=probabilities is not None):
             largest = (-row).argsort(kind="stable")[:3].tolist()
             told.setdefault(path.stem, {})[branch] = {model.config.classes[i]: round(float(row[i]), 5) for i in largest}
     return {"fingerprint": dcal.fingerprint(model), "samples": told}

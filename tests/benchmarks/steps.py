@@ -85,7 +85,7 @@ def steps(
         optimizer.step()
         return loss.item()
 
-    makers = {
+    makers: dict[str, Callable[[], Callable[[], float]]] = {
         **{"plain": plain, **{ablation: partial(ours, ablation) for ablation in dcal.ABLATIONS}},
         **{
             "joint": lambda: together(lambda model, x, d: model(x, distractor=d)),
