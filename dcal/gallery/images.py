@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcal.data import REID_DATASETS
+from dcal.data import REID_DATASETS, place_of
 from dcal.data.folder import files
 from dcal.data.pattern import matched
 from dcal.data.reid import ReID, numbers
@@ -61,9 +61,10 @@ def group(match: re.Match[str], name: str) -> str | None:
     return match.groupdict().get(name) or None
 
 
-def dataset_images(name: str, root: str | Path, split: str = "gallery") -> Images:
-    """A split of a Re-ID data set. Identities and cameras are called as the data set's own files call them."""
-    return images_of(REID_DATASETS[known("dataset", name, REID_DATASETS)](root, split))
+def dataset_images(name: str, root: Path | None, split: str = "gallery") -> Images:
+    """A split of a Re-ID data set, identities and cameras called as its files call them; the yard needs no `root`."""
+    kind = REID_DATASETS[known("dataset", name, REID_DATASETS)]
+    return images_of(kind(place_of("reid", name, root), split))
 
 
 def images_of(data: ReID) -> Images:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -40,11 +41,11 @@ def ranking(crowd: Crowd, peers: Peers) -> Calls:
     """From a distance matrix that exists already."""
     distances, labels = dense.distances(crowd), crowd.labels
     calls: Calls = {
-        "ours": lambda: figures(evaluate(distances, *labels)),
+        "ours": lambda: figures(evaluate(distances, *crowd.labels)),
         "usual": lambda: dict(zip(NAMES, map(np.asarray, dense.evaluate(distances, *labels)), strict=True)),
     }
     for name, module in peers.load().items():
-        calls[name] = lambda of=module: of_cython(of.evaluate_cy(distances, *labels, dense.MAX_RANK))
+        calls[name] = partial(by_cython, module, distances, labels)
     return calls
 
 
@@ -52,13 +53,13 @@ def from_features(crowd: Crowd, peers: Peers) -> Calls:
     """From features to the figures."""
     labels = crowd.labels
     calls: Calls = {
-        "ours": lambda: figures(evaluate_features(crowd.queries, crowd.gallery, *labels)),
+        "ours": lambda: figures(evaluate_features(crowd.queries, crowd.gallery, *crowd.labels)),
         "usual": lambda: dict(
             zip(NAMES, map(np.asarray, dense.evaluate(dense.distances(crowd), *labels)), strict=True)
         ),
     }
     for name, module in peers.load().items():
-        calls[name] = lambda of=module: of_cython(of.evaluate_cy(dense.distances(crowd), *labels, dense.MAX_RANK))
+        calls[name] = partial(by_cython_from_features, module, crowd)
     return calls
 
 
@@ -75,7 +76,7 @@ def reranking(crowd: Crowd, peers: Peers) -> Calls:
         "usual": lambda: {"distances": dense.rerank(crowd)},
     }
     if peers.torchreid is not None:
-        calls["torchreid"] = lambda root=Path(peers.torchreid): {"distances": torchreid_reranked(root, crowd)}
+        calls["torchreid"] = partial(by_torchreid, Path(peers.torchreid), crowd)
     return calls
 
 
@@ -84,6 +85,18 @@ NAMES = ("mAP", "mINP", "cmc")
 
 def figures(quality: Quality) -> Figures:
     return {"mAP": np.asarray(quality.mAP), "mINP": np.asarray(quality.mINP), "cmc": quality.cmc}
+
+
+def by_cython(code: ModuleType, distances: np.ndarray, labels: tuple[np.ndarray, ...]) -> Figures:
+    return of_cython(code.evaluate_cy(distances, *labels, dense.MAX_RANK))
+
+
+def by_cython_from_features(code: ModuleType, crowd: Crowd) -> Figures:
+    return by_cython(code, dense.distances(crowd), crowd.labels)
+
+
+def by_torchreid(root: Path, crowd: Crowd) -> Figures:
+    return {"distances": torchreid_reranked(root, crowd)}
 
 
 def of_cython(found: tuple) -> Figures:
