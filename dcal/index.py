@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class Build:
     """Embed all images of a folder, or a split of a data set, into a gallery. The same command goes on after a kill."""
 
-    images: tyro.conf.Positional[Path]  # the folder, or the data set's
     checkpoint: str  # a checkpoint directory, or a Hugging Face repository id
     out: Path  # the gallery's folder
+    images: tyro.conf.Positional[Path | None] = None  # the folder, or the data set's; the yard needs none
     pattern: str | None = None  # regular expression of the images' paths, with groups (?P<identity>…), (?P<camera>…)
     dataset: str | None = None  # which Re-ID data set, instead of a folder of any images
     split: Literal["train", "query", "gallery"] = "gallery"  # of the data set
@@ -64,11 +64,13 @@ class Build:
     def found(self) -> Images:
         from dcal.gallery.images import dataset_images, folder_images
 
-        if self.dataset is None:
-            return folder_images(self.images, self.pattern)
-        if self.pattern is not None:
+        if self.dataset is not None and self.pattern is not None:
             raise DCALError("a data set knows its identities and cameras: give --pattern or --dataset, not both")
-        return dataset_images(self.dataset, self.images, self.split)
+        if self.dataset is not None:
+            return dataset_images(self.dataset, self.images, self.split)
+        if self.images is None:
+            raise DCALError("which images? Give the folder that holds them, or a --dataset")
+        return folder_images(self.images, self.pattern)
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,9 @@ class Search:
         gallery = open_gallery(self.gallery, collection=self.collection)
         model = load_checkpoint(self.checkpoint).to(device)
         known = Known(self.shows, self.seen_by)
-        filters = {"cameras": self.camera, "identities": self.identity}
-        ranking = rank(gallery, self.query, model, k=self.top, known=known, **filters)
+        ranking = rank(
+            gallery, self.query, model, k=self.top, known=known, cameras=self.camera, identities=self.identity
+        )
         if self.json:
             print(json.dumps(ranking.to_dict(), indent=2, ensure_ascii=False))
         else:

@@ -115,8 +115,8 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(photos: Path, tmp_path:
         build_folder(tiny_model(), fewer, place, "tiny", batch_size=2, workers=0)
 
     told: list[int] = []
-    options = {"batch_size": 2, "workers": 0, "tell": lambda done, total: told.append(done)}
-    build_folder(tiny_model(), folder_images(photos), place, "tiny", **options)
+    tell = lambda done, total: told.append(done)  # noqa: E731
+    build_folder(tiny_model(), folder_images(photos), place, "tiny", batch_size=2, workers=0, tell=tell)
     assert told == [4, 6, 8, 10, 12]  # what was done before is not done again
     (tmp_path / "whole").mkdir()
     build_folder(tiny_model(), folder_images(photos), tmp_path / "whole" / "gallery", "tiny", batch_size=2, workers=0)
@@ -179,6 +179,8 @@ def test_who_is_on_an_image(photos: Path, tmp_path: Path):
     assert vehicles.root == tmp_path / "vehicle2cam"
     persons = dataset_images("market1501", write_market(tmp_path), "query")
     assert persons.items[0] == Item("query/0003_c1s6_015971_00.jpg", "0003", "1")
+    yard = dataset_images("yard", None)
+    assert len(yard.items) == 320 and yard.items[0] == Item("images/0005_c1.webp", "5", "1")
     with pytest.raises(DCALError, match="unknown dataset 'cub'"):
         dataset_images("cub", tmp_path)
 
@@ -201,9 +203,9 @@ def test_build_and_search_from_a_shell(
     told = json.loads(capsys.readouterr().out)
     assert len(told["hits"]) == 4 and {hit["camera"] for hit in told["hits"]} == {"1", "2"}
     gallery = open_gallery(place)
-    known = Known("0002")
-    filters = {"cameras": ["1", "2"], "identities": ["0001", "0002"]}
-    assert told["ap"] == pytest.approx(rank(gallery, query, dcal.load(checkpoint), known=known, **filters).ap)
+    model_itself, known, who = dcal.load(checkpoint), Known("0002"), ["0001", "0002"]
+    again = rank(gallery, query, model_itself, known=known, cameras=["1", "2"], identities=who)
+    assert told["ap"] == pytest.approx(again.ap)
     assert main([*search, "--shows", "0002", "--seen-by", "0"]) == 0
     last = capsys.readouterr().out.splitlines()
     assert last[-1].startswith("2 matches among 9 images: AP ") and last[1].endswith("half0/0002_c0.png  junk")
@@ -214,5 +216,7 @@ def test_build_and_search_from_a_shell(
     assert "9 images in" in printed and f"3 files could not be read; {tmp_path / 'other' / 'failed.csv'}" in printed
     assert main([*search[:-2], *model, "--camera", "7"]) == 2
     assert "no image has the cameras '7'; the gallery has '0', '1', '2'" in capsys.readouterr().err
+    assert main(["index", "build", *model, "--out", str(tmp_path / "other")]) == 2
+    assert "which images?" in capsys.readouterr().err
     assert main([*failing, "--dataset", "vehicle2cam", "--pattern", "x"]) == 2
     assert "not both" in capsys.readouterr().err

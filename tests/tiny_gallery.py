@@ -49,8 +49,9 @@ def naive_search(
 def tiny_model(seed: int = 3, ablation: str = "full") -> DCAL:
     torch.manual_seed(seed)
     preprocess = Preprocess(size=(32, 48), crop_fraction=1.0)
-    options = {"img_size": (32, 48), "task": "reid", "top_ratio": 0.3, "preprocess": preprocess}
-    return create_model("test_vit", 7, ablation=ablation, **options).eval()
+    return create_model(
+        "test_vit", 7, ablation=ablation, img_size=(32, 48), task="reid", top_ratio=0.3, preprocess=preprocess
+    ).eval()
 
 
 def write_sightings(folder: Path, count: int = 9) -> Path:

@@ -1,4 +1,4 @@
-"""The embedded engine: all embeddings in memory, every one of them looked at by FAISS, no server."""
+"""The embedded engine: all embeddings in memory, every one of them looked at, no server."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 
 from dcal.errors import DCALError
 from dcal.gallery.exact import unit_rows
 from dcal.gallery.gallery import Choice, Gallery
 from dcal.gallery.item import Item, Origin
+
+FEW = 3  # queries that FAISS looks up faster than matrix products do
+BLOCK = 2**13  # rows of one product
 
 
 class EmbeddedGallery(Gallery):
@@ -40,13 +43,38 @@ class EmbeddedGallery(Gallery):
     def _candidates(
         self, queries: Float32[np.ndarray, "q d"], count: int, choice: Choice
     ) -> tuple[Int64[np.ndarray, "q count"], Float32[np.ndarray, "q count"]]:
+        if len(queries) > FEW:
+            return by_products(queries, self.embeddings, count, choice.mask)
         import faiss
 
         parameters = None
         if choice.mask is not None:
             admitted = np.packbits(choice.mask, bitorder="little")
-            selector = faiss.IDSelectorBitmap(admitted)  # type: ignore[call-arg]  # it takes the array's size itself
+            selector = faiss.IDSelectorBitmap(admitted)  # type: ignore  # it takes the size from the array
             parameters = faiss.SearchParameters()
             parameters.sel = selector
         scores, indices = self._index.search(queries, count, params=parameters)
         return indices, scores
+
+
+def by_products(
+    queries: Float32[np.ndarray, "q d"],
+    rows: Float32[np.ndarray, "n d"],
+    count: int,
+    mask: Bool[np.ndarray, " n"] | None,
+) -> tuple[Int64[np.ndarray, "q count"], Float32[np.ndarray, "q count"]]:
+    """The `count` rows of the highest inner products with each query, in any order, by matrix products of blocks.
+
+    FAISS 1.15 takes many queries one by one, each past all rows, which is up to ten times slower.
+    """
+    admitted = np.arange(len(rows)) if mask is None else np.flatnonzero(mask)
+    indices, scores = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+    for start in range(0, len(admitted), BLOCK):
+        own = admitted[start : start + BLOCK]
+        block = rows[start : start + BLOCK] if mask is None else rows[own]
+        scores = np.concatenate([scores, queries @ block.T], axis=1)
+        indices = np.concatenate([indices, np.broadcast_to(own, (len(queries), len(own)))], axis=1)
+        if scores.shape[1] > count:
+            best = np.argpartition(scores, -count, axis=1)[:, -count:]
+            indices, scores = (np.take_along_axis(array, best, axis=1) for array in (indices, scores))
+    return indices, scores

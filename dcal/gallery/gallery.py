@@ -64,7 +64,7 @@ class Gallery(ABC):
     def _candidates(
         self, queries: Float32[np.ndarray, "q d"], count: int, choice: Choice
     ) -> tuple[Int64[np.ndarray, "q count"], Float32[np.ndarray, "q count"]]:
-        """The `count` nearest of the admitted images by float32 inner product, best first; so many are there."""
+        """The `count` nearest of the admitted images by float32 inner product, in any order; so many are there."""
 
     def __len__(self) -> int:
         return len(self.items)

@@ -61,9 +61,13 @@ def group(match: re.Match[str], name: str) -> str | None:
     return match.groupdict().get(name) or None
 
 
-def dataset_images(name: str, root: str | Path, split: str = "gallery") -> Images:
-    """A split of a Re-ID data set. Identities and cameras are called as the data set's own files call them."""
-    return images_of(REID_DATASETS[known("dataset", name, REID_DATASETS)](root, split))
+def dataset_images(name: str, root: Path | None, split: str = "gallery") -> Images:
+    """A split of a Re-ID data set; the yard needs no `root`. Identities and cameras have the names that its files say."""
+    kind = REID_DATASETS[known("dataset", name, REID_DATASETS)]
+    place = kind.home if root is None else root
+    if place is None:
+        raise DCALError(f"which images? Give the folder that holds {name!r}")
+    return images_of(kind(place, split))
 
 
 def images_of(data: ReID) -> Images:

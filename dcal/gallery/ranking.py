@@ -65,12 +65,9 @@ class Ranking:
         return None if self.quality is None else int(self.quality.first[0])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: {query, candidates, matches, ap, first, hits: [{rank, similarity, verdict, index, …}]}."""
-        hits = [
-            {"rank": hit.rank, "similarity": hit.similarity, "verdict": hit.verdict, "index": hit.index}
-            | {"identity": hit.item.identity, "camera": hit.item.camera, "path": hit.item.path}
-            for hit in self.hits
-        ]
+        """JSON-ready: {query, candidates, matches, ap, first, hits}, of each hit what `Hit` and its `Item` have."""
+        names = ("rank", "similarity", "verdict", "index")
+        hits = [{name: getattr(hit, name) for name in names} | vars(hit.item) for hit in self.hits]
         judged = {"candidates": self.candidates, "matches": self.matches, "ap": self.ap, "first": self.first}
         return {"query": vars(self.known), **judged, "hits": hits}
 

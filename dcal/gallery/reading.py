@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from dcal.errors import PictureError
 from dcal.picture import read_picture
 from dcal.preprocess import Preprocess
 
+Sample = tuple[int, Tensor | str]
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -25,7 +27,7 @@ class Batch:
     failed: dict[int, str]
 
 
-class Reader(Dataset[tuple[int, Tensor | str]]):
+class Reader(Dataset[Sample]):
     """(number, what the model sees of the picture at that path, or why it cannot be read)."""
 
     def __init__(self, paths: Sequence[Path], preprocess: Preprocess) -> None:
@@ -34,7 +36,7 @@ class Reader(Dataset[tuple[int, Tensor | str]]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, number: int) -> tuple[int, Tensor | str]:
+    def __getitem__(self, number: int) -> Sample:
         try:
             picture = read_picture(self.paths[number]).image
         except PictureError as error:
@@ -42,7 +44,7 @@ class Reader(Dataset[tuple[int, Tensor | str]]):
         return number, self.preprocess.tensor(self.preprocess.render(picture))
 
 
-def gathered(samples: Sequence[tuple[int, Tensor | str]]) -> Batch:
+def gathered(samples: Sequence[Sample]) -> Batch:
     """A loader's samples as a batch."""
     read = {number: sample for number, sample in samples if isinstance(sample, Tensor)}
     failed = {number: sample for number, sample in samples if isinstance(sample, str)}
@@ -50,7 +52,7 @@ def gathered(samples: Sequence[tuple[int, Tensor | str]]) -> Batch:
 
 
 def reader(
-    paths: Sequence[Path], preprocess: Preprocess, batches: Sequence[Sequence[int]], workers: int
-) -> DataLoader[Batch]:
+    paths: Sequence[Path], preprocess: Preprocess, batches: Sequence[list[int]], workers: int
+) -> Iterable[Batch]:
     """The batches, each a list of numbers of `paths`, in that order."""
     return DataLoader(Reader(paths, preprocess), batch_sampler=batches, num_workers=workers, collate_fn=gathered)

@@ -37,7 +37,7 @@ class Verdicts:
     def of(cls, gallery: Gallery, admitted: Bool[np.ndarray, " n"], known: Known, protocol: Protocol) -> Verdicts:
         """The verdicts on the images that are admitted, for a query whose identity is known."""
         judged = np.flatnonzero(admitted & (gallery.labels.identities.numbers >= 0))
-        items = [gallery.items[index] for index in judged]
+        items = [gallery.items[index] for index in judged.tolist()]
         arguments: dict[str, Any] = {"query_ids": [known.identity], "gallery_ids": [item.identity for item in items]}
         if known.camera is not None:  # one that nobody knows is like no other, which the empty name is
             cameras = [item.camera or "" for item in items]
