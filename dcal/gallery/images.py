@@ -62,9 +62,12 @@ def group(match: re.Match[str], name: str) -> str | None:
 
 
 def dataset_images(name: str, root: Path | None, split: str = "gallery") -> Images:
-    """A split of a Re-ID data set, identities and cameras called as its files call them; the yard needs no `root`."""
+    """A split of a Re-ID data set; the yard needs no `root`. Identities and cameras have the names that its files say."""
     kind = REID_DATASETS[known("dataset", name, REID_DATASETS)]
-    return images_of(kind(place_of("reid", name, root), split))
+    place = kind.home if root is None else root
+    if place is None:
+        raise DCALError(f"which images? Give the folder that holds {name!r}")
+    return images_of(kind(place, split))
 
 
 def images_of(data: ReID) -> Images:
