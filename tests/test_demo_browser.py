@@ -18,6 +18,7 @@ from playwright.sync_api import Locator, Page, expect
 
 import dcal
 from app.visit import NOT_UPLOADED
+from dcal import draw
 from tests.contrast import contrast
 
 ROOT = Path(__file__).parent.parent
@@ -88,15 +89,15 @@ def test_a_person_uploads_a_photo_moves_the_layer_clicks_a_patch_and_reads_the_r
     for _ in range(3):
         slider.press("ArrowLeft")
     expect(sentence).to_contain_text("Layer 9 of 12.")
-    expect(sentence).to_contain_text(dcal.draw.percent(float(seen.rollout[8].max())))
+    expect(sentence).to_contain_text(draw.percent(float(seen.rollout[8].max())))
 
     click_patch(demo, "#layer-picture", seen, 4, 9)  # opens the view of patches, at the same layer
     patch = demo.locator("#patch-sentence")
     expect(patch).to_contain_text("Row 5, column 10, layer 9, mean of all heads.")
-    expect(patch).to_contain_text(dcal.draw.percent(float(seen.token(8, 4, 9).max())))
+    expect(patch).to_contain_text(draw.percent(float(seen.token(8, 4, 9).max())))
     click_patch(demo, "#patch-picture", seen, 11, 2)
     expect(patch).to_contain_text("Row 12, column 3, layer 9")
-    expect(patch).to_contain_text(dcal.draw.percent(float(seen.token(8, 11, 2).max())))
+    expect(patch).to_contain_text(draw.percent(float(seen.token(8, 11, 2).max())))
 
     with demo.expect_download() as download:
         demo.get_by_role("button", name="Download the record (NPZ)").click()
