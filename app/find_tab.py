@@ -79,7 +79,7 @@ class FindTab:
 
     def _wire_query(self, tab: gr.Tab) -> None:
         """What changes the query, and which pictures there are to choose from."""
-        everything: Any = {  # gradio takes a set, and its types do not know it
+        everything: Any = {
             *(self.camera, self.model, self.page, self.pictures, self.cameras, self.models, self.view.branch),
             *(self.record, self.said, self.photo),
         }

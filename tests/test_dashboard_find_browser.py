@@ -1,4 +1,4 @@
-"""The dashboard's page Re-identify in a real browser: rankings beside each other, or below where there is no room."""
+"""The dashboard's page Re-identify in a real browser: rankings stand beside each other, or below each other."""
 
 from __future__ import annotations
 

@@ -363,7 +363,7 @@ class TestGestures:
 class TestRecords:
     def test_the_ones_not_used_for_longest_go(self, explorer: Explorer, key: str) -> None:
         entry = explorer.records.get(key)
-        records: Records[Entry] = Records(most=2)
+        records = Records[Entry](most=2)
         first, second = (records.keep(Entry("a", entry.seen)) for _ in range(2))
         records.get(first)
         third = records.keep(Entry("a", entry.seen))
@@ -375,10 +375,10 @@ class TestRecords:
     def test_many_bytes_let_go_too_but_one_always_stays(self, explorer: Explorer, key: str) -> None:
         seen = explorer.records.get(key).seen
         assert size(seen) > seen.queries.nbytes + seen.keys.nbytes + seen.photo.nbytes
-        records: Records[Entry] = Records(most_bytes=size(seen) * 2 + 10)
+        records = Records[Entry](most_bytes=size(seen) * 2 + 10)
         keys = [records.keep(Entry("a", seen)) for _ in range(3)]
         assert len(records) == 2
-        small: Records[Entry] = Records(most_bytes=10)
+        small = Records[Entry](most_bytes=10)
         assert small.get(small.keep(Entry("a", seen)))
         assert len(set(keys)) == 3
 

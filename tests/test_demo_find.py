@@ -223,10 +223,10 @@ class TestWhy:
             np.testing.assert_array_equal(picture, expected)
             assert f"similarity {match.evidence(branch).similarity:.3f}** ({name})" in said
             assert twins == ""
-        sa, glca, *both_said = finder.branches(key, hit)
+        sa, glca, *sentences = finder.branches(key, hit)
         both = [match.evidence(branch) for branch in ("sa", "glca")]
         scale = draw.shared_scale(*(m for evidence in both for m in (evidence.query_map, evidence.match_map)))
-        for picture, branch, sentence in zip((sa, glca), ("sa", "glca"), both_said, strict=True):
+        for picture, branch, sentence in zip((sa, glca), ("sa", "glca"), sentences, strict=True):
             np.testing.assert_array_equal(picture, draw.pair(match, match.evidence(branch), side=320, scale=scale))
             assert f"{match.evidence(branch).similarity:.3f}" in sentence
 
@@ -248,10 +248,10 @@ class TestWhy:
             hit = place_of(finder, key, path)
             picture, _, said = finder.match(key, hit, "glca")
             pair = records["0025_c3.webp"], records[Path(path).name]
-            one, other = (record.difference() if record.visible else None for record in pair)
+            query_region, region = (record.difference() if record.visible else None for record in pair)
             match = finder.explained(key, hit).match
             evidence = match.evidence("glca")
-            np.testing.assert_array_equal(picture, draw.pair(match, evidence, regions=(one, other)))
+            np.testing.assert_array_equal(picture, draw.pair(match, evidence, regions=(query_region, region)))
             assert ("These two are twins" in said) == ("0026" in path)
             owner, without = (25, 26) if pair[0].present else (26, 25)
             assert f"Vehicle {owner} has {find_words.PARTS[pair[0].differs]}; vehicle {without} has not." in said

@@ -21,10 +21,10 @@ ACCENT, SIGNAL = (255, 196, 0), (255, 64, 200)
 
 @pytest.fixture
 def match() -> dcal.Match:
-    query, other = (record(height, width, (0.0, 0.0, float(width), float(height))) for height, width in SIZES.values())
+    query, found = (record(height, width, (0.0, 0.0, float(width), float(height))) for height, width in SIZES.values())
     pairs = np.random.default_rng(5).random((ROWS * COLS, ROWS * COLS)).astype(np.float32)
     evidence = dcal.Evidence(float(pairs.sum()), pairs, (ROWS, COLS))
-    return dcal.Match(query, other, {"sa": evidence})
+    return dcal.Match(query, found, {"sa": evidence})
 
 
 def drawn(height: int, width: int) -> tuple[int, int]:
