@@ -33,10 +33,11 @@ types: $(VENV)/.development ## mypy
 test: $(VENV)/.development ## the tests; gets a Chromium for those in the browser if there is none
 	CHROME="$$($(BIN)/python tests/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest
 
-bench: $(VENV)/.development ## time and memory of an inspection, of a training step and of a gallery's search (minutes)
+bench: $(VENV)/.development ## time and memory of an inspection, a training step, a ranking, a gallery (many minutes)
 	$(BIN)/python -m tests.benchmarks.inspection
 	$(BIN)/python -m tests.benchmarks.training
 	$(BIN)/python -m tests.benchmarks.training --options --quick
+	$(BIN)/python -m tests.benchmarks.retrieval
 	$(BIN)/python -m tests.benchmarks.gallery
 
 format: $(VENV)/.development ## format everything and apply the lint rules' safe fixes

@@ -76,5 +76,6 @@ def by_products(
         indices = np.concatenate([indices, np.broadcast_to(own, (len(queries), len(own)))], axis=1)
         if scores.shape[1] > count:
             best = np.argpartition(scores, -count, axis=1)[:, -count:]
-            indices, scores = (np.take_along_axis(array, best, axis=1) for array in (indices, scores))
+            indices = np.take_along_axis(indices, best, axis=1)
+            scores = np.take_along_axis(scores, best, axis=1)
     return indices, scores

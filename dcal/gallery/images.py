@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcal.data import REID_DATASETS, place_of
+from dcal.data import REID_DATASETS
 from dcal.data.folder import files
 from dcal.data.pattern import matched
 from dcal.data.reid import ReID, numbers
@@ -62,7 +62,7 @@ def group(match: re.Match[str], name: str) -> str | None:
 
 
 def dataset_images(name: str, root: Path | None, split: str = "gallery") -> Images:
-    """A split of a Re-ID data set; the yard needs no `root`. Identities and cameras have the names that its files say."""
+    """A split of a Re-ID data set, identities and cameras called as its files call them; the yard needs no `root`."""
     kind = REID_DATASETS[known("dataset", name, REID_DATASETS)]
     place = kind.home if root is None else root
     if place is None:
