@@ -62,7 +62,7 @@ def group(match: re.Match[str], name: str) -> str | None:
 
 
 def dataset_images(name: str, root: Path | None, split: str = "gallery") -> Images:
-    """A split of a Re-ID data set, identities and cameras called as its files call them; the yard needs no `root`."""
+    """A split of a Re-ID data set; the yard needs no `root`. Identities and cameras are named as its files do."""
     kind = REID_DATASETS[known("dataset", name, REID_DATASETS)]
     place = kind.home if root is None else root
     if place is None:
