@@ -18,9 +18,10 @@ from dcal.errors import DCALError, known
 POSITIVE = ("learning_rate", "head_rate", "layer_decay", "loss_weight_rate", "img_width")
 AT_LEAST_ONE = ("epochs", "batch_size", "accumulate", "img_size", "instances", "log_every")
 AT_LEAST_ZERO = (
-    *("eval_every", "save_every", "workers", "weight_decay", "drop_path", "label_smoothing", "seed"),
+    *("eval_every", "save_every", "workers", "weight_decay", "seed"),
     *("triplet", "momentum"),
 )
+FOLDERS = ("data_root", "out", "also_root")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ class TrainConfig:
     resume: bool = False  # continue from out/last.pt; from the start if there is none yet
 
     def __post_init__(self) -> None:
+        for name in FOLDERS:
+            if isinstance(value := getattr(self, name), str):  # as Python code often has them
+                object.__setattr__(self, name, Path(value))
         known("dataset", self.dataset, data_sets(self.task))
         branches(self.ablation)
         for names, least in ((AT_LEAST_ONE, 1), (AT_LEAST_ZERO, 0)):
@@ -90,7 +94,7 @@ class TrainConfig:
                 raise DCALError(f"{name} must be greater than 0, got {value}")
         if not 0 <= self.warmup_epochs < self.epochs:
             raise DCALError(f"warmup_epochs must lie in [0, epochs = {self.epochs}), got {self.warmup_epochs}")
-        for name in ("val_fraction", "ema"):
+        for name in ("val_fraction", "ema", "drop_path", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise DCALError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
         self._check_task()
