@@ -45,7 +45,7 @@ class Crowd:
     gallery_cameras: Int64[np.ndarray, " g"]
 
     @property
-    def labels(self) -> tuple[np.ndarray, ...]:
+    def labels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """In the order that everybody takes them in."""
         return self.query_ids, self.gallery_ids, self.query_cameras, self.gallery_cameras
 
