@@ -39,33 +39,31 @@ class Peers:
 
 def ranking(crowd: Crowd, peers: Peers) -> Calls:
     """From a distance matrix that exists already."""
-    distances, labels = dense.distances(crowd), crowd.labels
-    calls: Calls = {
-        "ours": lambda: figures(evaluate(distances, *crowd.labels)),
-        "usual": lambda: dict(zip(NAMES, map(np.asarray, dense.evaluate(distances, *labels)), strict=True)),
-    }
-    for name, module in peers.load().items():
-        calls[name] = partial(by_cython, module, distances, labels)
-    return calls
+    distances = dense.distances(crowd)
+    return {"ours": lambda: figures(evaluate(distances, *crowd.labels))} | others(lambda: distances, crowd, peers)
 
 
 def from_features(crowd: Crowd, peers: Peers) -> Calls:
     """From features to the figures."""
-    labels = crowd.labels
-    calls: Calls = {
-        "ours": lambda: figures(evaluate_features(crowd.queries, crowd.gallery, *crowd.labels)),
-        "usual": lambda: dict(
-            zip(NAMES, map(np.asarray, dense.evaluate(dense.distances(crowd), *labels)), strict=True)
-        ),
-    }
-    for name, module in peers.load().items():
-        calls[name] = partial(by_cython_from_features, module, crowd)
-    return calls
+    return ours_from_features(crowd, peers) | others(lambda: dense.distances(crowd), crowd, peers)
 
 
 def ours_from_features(crowd: Crowd, peers: Peers) -> Calls:
     """Ours alone, at sizes where the others do not fit."""
-    return {"ours": from_features(crowd, Peers())["ours"]}
+    return {"ours": lambda: figures(evaluate_features(crowd.queries, crowd.gallery, *crowd.labels))}
+
+
+def others(distances: Callable[[], np.ndarray], crowd: Crowd, peers: Peers) -> Calls:
+    """Everybody else's ranking of the distances."""
+
+    def usual() -> Figures:
+        found = dense.evaluate(distances(), *crowd.labels)
+        return {name: np.asarray(value) for name, value in zip(NAMES, found, strict=True)}
+
+    def cython(module: ModuleType) -> Figures:
+        return of_cython(module.evaluate_cy(distances(), *crowd.labels, dense.MAX_RANK))
+
+    return {"usual": usual} | {name: partial(cython, module) for name, module in peers.load().items()}
 
 
 def reranking(crowd: Crowd, peers: Peers) -> Calls:
@@ -76,7 +74,7 @@ def reranking(crowd: Crowd, peers: Peers) -> Calls:
         "usual": lambda: {"distances": dense.rerank(crowd)},
     }
     if peers.torchreid is not None:
-        calls["torchreid"] = partial(by_torchreid, Path(peers.torchreid), crowd)
+        calls["torchreid"] = partial(torchreid_reranked, Path(peers.torchreid), crowd)
     return calls
 
 
@@ -106,12 +104,13 @@ def of_cython(found: tuple) -> Figures:
     }
 
 
-def torchreid_reranked(root: Path, crowd: Crowd) -> np.ndarray:
+def torchreid_reranked(root: Path, crowd: Crowd) -> Figures:
     """As torchreid's engine does it."""
     measure = module(root / "torchreid/metrics/distance.py").compute_distance_matrix
     queries, gallery = torch.from_numpy(crowd.queries), torch.from_numpy(crowd.gallery)
     pairs = ((queries, gallery), (queries, queries), (gallery, gallery))
-    return module(root / "torchreid/utils/rerank.py").re_ranking(*(measure(*pair).numpy() for pair in pairs))
+    reranked = module(root / "torchreid/utils/rerank.py").re_ranking
+    return {"distances": reranked(*(measure(*pair).numpy() for pair in pairs))}
 
 
 def compiled(folder: Path) -> ModuleType:

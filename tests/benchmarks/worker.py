@@ -49,7 +49,7 @@ class Worker:
         """What a `Kept` call returned when it ran last."""
         return self._ask(_latest)
 
-    def _ask(self, how: Callable[..., Any]) -> Any:
+    def _ask(self, how: Callable[[Any], Any]) -> Any:
         self.pipe.send(how)
         ready = wait([self.pipe, self.process.sentinel], PATIENCE)
         if self.pipe in ready:
