@@ -96,11 +96,12 @@ def copies(count: int, of: int = 30) -> tuple[list[Item], np.ndarray]:
     return [Item(f"{index}.jpg") for index in range(count)], rows
 
 
-def test_equals_go_by_index_however_many_there_are():
+@pytest.mark.parametrize("queries", [1, 5])  # the two ways of the embedded engine
+def test_equals_go_by_index_however_many_there_are(queries: int):
     items, rows = copies(600)
-    gallery, query = EmbeddedGallery(items, rows, ORIGIN, "photos"), random_rows(1, seed=4) + 0.1
-    hits = gallery.search(query, 11)
-    assert hits.indices[0].tolist() == [index for index in range(600) if index % 5][:11]
+    gallery, near = EmbeddedGallery(items, rows, ORIGIN, "photos"), random_rows(1, seed=4) + 0.1
+    hits = gallery.search(np.repeat(near, queries, axis=0), 11)
+    assert hits.indices.tolist() == [[index for index in range(600) if index % 5][:11]] * queries
     assert len(np.unique(hits.similarities)) == 1
 
 

@@ -101,7 +101,8 @@ class Measured:
 
     def goals(self) -> list[str]:
         """Which are met, of those that this case decides."""
-        found, ours = [], self.bytes["ours"]
+        found: list[str] = []
+        ours = self.bytes["ours"]
         if self.case.size not in (MARKET, MSMT17):
             return found
         for name, goal in TIMES_GOALS.get(self.case.task, {}).items():

@@ -85,18 +85,6 @@ def figures(quality: Quality) -> Figures:
     return {"mAP": np.asarray(quality.mAP), "mINP": np.asarray(quality.mINP), "cmc": quality.cmc}
 
 
-def by_cython(code: ModuleType, distances: np.ndarray, labels: tuple[np.ndarray, ...]) -> Figures:
-    return of_cython(code.evaluate_cy(distances, *labels, dense.MAX_RANK))
-
-
-def by_cython_from_features(code: ModuleType, crowd: Crowd) -> Figures:
-    return by_cython(code, dense.distances(crowd), crowd.labels)
-
-
-def by_torchreid(root: Path, crowd: Crowd) -> Figures:
-    return {"distances": torchreid_reranked(root, crowd)}
-
-
 def of_cython(found: tuple) -> Figures:
     """From (CMC, mAP), which torchreid returns, or (CMC, every AP, every INP), fast-reid's."""
     return {name: np.mean(values, dtype=np.float64) for name, values in zip(NAMES, found[1:], strict=False)} | {
