@@ -19,14 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A room is a module or a package of dcal/, and may import only from those before it; inside a package anything goes.
 ORDER = (
-    *("errors", "preprocess", "config"),
+    *("errors", "preprocess", "config", "intervals"),
     "retrieval",
     *("attention", "rollout", "pairing", "backbone", "glca", "model", "embedding"),
     *("triplet", "loss", "step", "distraction"),
     *("card", "checkpoint", "picture", "record", "relevance", "inspection", "match", "draw"),
     *("data", "configs", "recipe", "run", "states", "evaluate", "reid", "distributed", "task", "journal", "train"),
     "gallery",
-    *("study", "intervals", "figures", "analysis", "measure", "tables", "index"),
+    *("study", "figures", "analysis", "measure", "tables", "index"),
     *("", "cli", "__main__"),  # "" is dcal/__init__.py, the public names: for the outside, not for modules of the core
 )
 RENDER = ROOT / "dcal" / "data" / "render"  # the yard's generator: a program of its own, which needs the `yard` extra
