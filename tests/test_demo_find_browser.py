@@ -73,13 +73,6 @@ def test_a_person_picks_a_query_sees_the_ranking_and_asks_why(demo: Page) -> Non
     demo.get_by_label("GLCA", exact=True).check()
     expect(demo.locator("#pair-sentence")).to_contain_text("(GLCA)")
 
-    demo.locator("#find-checkpoint input").click()
-    demo.get_by_role("option", name="reid-sa_only").click()
-    expect(demo.locator("#why")).to_be_hidden()
-    expect(demo.locator("#query-sentence")).to_contain_text("vehicle 60, camera 1")
-    hit(demo, "vehicle 25").click()
-    expect(demo.locator("#glca-match-sentence")).to_contain_text("SA is the only branch")
-
 
 def test_cameras_restrict_the_ranking(demo: Page) -> None:
     demo.locator("#cameras input").click()
