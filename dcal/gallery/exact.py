@@ -56,7 +56,7 @@ def rounding(width: int) -> float:
 
 
 def unit_rows(what: str, rows: Float[np.ndarray, "..."], width: int) -> Float32[np.ndarray, "m d"]:
-    """Rows in float32, each divided by its length, in memory of their own; those of length 1 stay as they are.
+    """Rows in float32, each divided by its length, in memory of their own.
 
     Raises DCALError for another width, for zeros and for what is not finite.
     """
@@ -66,5 +66,4 @@ def unit_rows(what: str, rows: Float[np.ndarray, "..."], width: int) -> Float32[
     lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     if bad := int((~(np.isfinite(lengths) & (lengths > 0))).sum()):
         raise DCALError(f"{bad} of {len(rows)} {what} are all zeros or not finite: they have no direction to compare")
-    lengths[abs(lengths - 1) < 1e-6] = 1  # float32's rounding: doing it twice must not change a bit
     return np.ascontiguousarray(rows / lengths, dtype=np.float32)
