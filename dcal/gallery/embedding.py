@@ -19,7 +19,7 @@ from dcal.gallery.parts import Part, Parts, Plan
 from dcal.gallery.reading import Batch, reader
 from dcal.model import DCAL
 
-BATCHES = 16  # in a part: what a kill costs at most
+BATCHES = 4  # in a part: what a kill costs at most
 Tell = Callable[[int, int], None]  # images done, images in all
 
 
