@@ -163,6 +163,8 @@ def test_what_cannot_be_asked_is_said():
         EmbeddedGallery([], random_rows(0), ORIGIN, "photos")
     with pytest.raises(DCALError, match="relative to the gallery's image folder"):
         Item("../photo.jpg")
+    with pytest.raises(DCALError, match="is not UTF-8: rename the file"):
+        Item("photo\udcff.jpg")
     with pytest.raises(DCALError, match="None, not empty"):
         Item("photo.jpg", camera="")
 

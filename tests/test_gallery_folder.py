@@ -77,6 +77,9 @@ def test_names_may_be_edited_and_the_order_may_not(tmp_path: Path):
     listed.write_text(head.replace("camera", "cam") + "".join(rows), encoding="utf-8")
     with pytest.raises(DCALError, match="lacks the columns camera"):
         open_gallery(tmp_path / "gallery")
+    listed.write_text(head + rows[0] + "photo.jpg,someone\n", encoding="utf-8")
+    with pytest.raises(DCALError, match=r"items\.csv, row 2 has more or fewer cells than columns"):
+        open_gallery(tmp_path / "gallery")
     listed.write_bytes(b"path,identity,camera\n\xff,,\n")
     with pytest.raises(DCALError, match="CSV file in UTF-8"):
         open_gallery(tmp_path / "gallery")

@@ -108,9 +108,12 @@ def read_items(path: Path) -> tuple[Item, ...]:
             reader = csv.DictReader(file, strict=True)
             if missing := set(COLUMNS) - set(reader.fieldnames or ()):
                 raise DCALError(f"{path} lacks the columns {', '.join(sorted(missing))}")
-            return tuple(Item(row["path"], row["identity"] or None, row["camera"] or None) for row in reader)
+            rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DCALError(f"cannot read {path} as a CSV file in UTF-8: {error}") from error
+    if short := [number for number, row in enumerate(rows, 1) if None in row or None in row.values()]:
+        raise DCALError(f"{path}, row {short[0]} has more or fewer cells than columns")
+    return tuple(Item(row["path"], row["identity"] or None, row["camera"] or None) for row in rows)
 
 
 def relative(images: Path, folder: Path) -> Path:

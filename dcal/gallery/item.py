@@ -24,6 +24,10 @@ class Item:
         pure = PurePosixPath(self.path)
         if not self.path or pure.is_absolute() or ".." in pure.parts:
             raise DCALError(f"an image's path is relative to the gallery's image folder, got {self.path!r}")
+        try:
+            self.path.encode()
+        except UnicodeEncodeError as error:
+            raise DCALError(f"the name of {self.path!r} is not UTF-8: rename the file") from error
         if "" in (self.identity, self.camera):
             raise DCALError(f"{self.path}: an identity or a camera that nobody knows is None, not empty")
 
