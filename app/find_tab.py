@@ -16,6 +16,7 @@ from app.galleries import ALL, Catalogue
 from app.gestures import card
 from app.view import PRIVATE, PUBLIC
 from app.visit import told
+from dcal import DCALError
 
 SHOWN = 12  # pictures of a ranking, at first
 PAGE = 40  # pictures to choose from at once: the yard's test vehicles by one camera
@@ -87,7 +88,12 @@ class FindTab:
             tab.select(self.arrive, [self.checkpoint, self.record], everything, **PRIVATE),
             self.checkpoint.input(self.change, [self.checkpoint, self.record], everything, **PRIVATE),
         ):
-            event.failure(self.blank, None, {self.record, self.pictures, self.photo, self.said}, **PRIVATE)
+            event.failure(
+                self.back,
+                self.record,
+                {self.checkpoint, self.record, self.pictures, self.photo, self.said},
+                **PRIVATE,
+            )
         looking = {**PUBLIC, "show_progress": "minimal", "show_progress_on": self.photo}
         asked = [self.record, self.said]
         sent = self.photo.upload(
@@ -188,6 +194,9 @@ class FindTab:
     def query_picture(self, record: str | None) -> Any:
         return self.finder.query_picture(record) if record else None
 
-    def blank(self) -> dict[Any, Any]:
-        """Without a gallery there is nothing to choose."""
-        return {self.record: None, self.pictures: "", self.photo: None, self.said: find_words.EMPTY}
+    def back(self, record: str | None) -> dict[Any, Any]:
+        """After a failure: the query that there is and the checkpoint that ranked it, or nothing to choose from."""
+        try:
+            return {self.checkpoint: self.finder.records.get(record).checkpoint}
+        except DCALError:
+            return {self.record: None, self.pictures: "", self.photo: None, self.said: find_words.EMPTY}

@@ -72,12 +72,15 @@ class Finder:
 
     @told
     def change(self, checkpoint: str, record: str) -> tuple[str, str]:
-        """The same query for another checkpoint."""
+        """The same query for another checkpoint. A gallery that lacks the picture is asked for it like an upload."""
         quest = self.records.get(record)
-        if quest.known.path is not None:
-            return self.choose(quest.known.path, checkpoint, record)
-        assert quest.seen is not None  # an upload was inspected
-        return self._look(quest.seen.photo, checkpoint, record)
+        if (path := quest.known.path) is None:
+            assert quest.seen is not None  # an upload was inspected
+            return self._look(quest.seen.photo, checkpoint, record)
+        photo, other = self.galleries.catalogue(quest.checkpoint).photo(path), self.galleries.catalogue(checkpoint)
+        if other.photo(path).resolve() == photo.resolve() and other.gallery.index_of(path) is not None:
+            return self.choose(path, checkpoint, record)
+        return self._look(photo, checkpoint, record)
 
     @told
     def ranking(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,8 @@ from dcal import draw
 from dcal.analysis import on_part
 from dcal.data.render.detail import DETAILS
 from dcal.data.yard import Yard
+from dcal.gallery.build import build_folder
+from dcal.gallery.images import dataset_images
 from tests.test_demo import ENDPOINTS
 from tests.tiny_yard import COLS, ROWS, cosines, write_checkpoints
 
@@ -419,6 +422,27 @@ class TestTab:
         moved = tab.change("reid-sa_only", record)
         assert moved[tab.view.branch]["choices"] == [("SA", "fused")]
         assert finder.records.get(moved[tab.record]).checkpoint == "reid-sa_only"
+
+    def test_after_a_failure_the_query_and_its_checkpoint_stay(self, tab: FindTab, key: str) -> None:
+        with pytest.raises(gr.Error, match="no checkpoint 'other'"):
+            tab.change("other", key)
+        assert tab.back(key) == {tab.checkpoint: "reid-full"}
+        assert tab.back("let go")[tab.record] is None
+        assert tab.back(None)[tab.said] == find_words.EMPTY
+
+    def test_a_gallery_without_the_query_is_asked_for_it_all_the_same(self, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder, tmp_path / "checkpoints")
+        shutil.copytree(folder.parent / "yard", tmp_path / "yard")
+        other, images = tmp_path / "checkpoints" / "reid-sa_only", dataset_images("yard", tmp_path / "yard")
+        few = replace(images, items=tuple(item for item in images.items if item.path != QUERY))
+        shutil.rmtree(other / "gallery")
+        build_folder(dcal.load(other), few, other / "gallery", "reid-sa_only", workers=0)
+        finder = Finder(Explorer(Shelf(tmp_path / "checkpoints"), tmp_path))
+        key, _ = finder.choose(QUERY, "reid-full")
+        moved, said = finder.change("reid-sa_only", key)
+        assert finder.records.get(moved).known == dcal.Known()
+        assert "Your own crop" in said
+        assert (finder.query_picture(moved) == finder.query_picture(finder.choose(QUERY, "reid-full")[0])).all()
 
     def test_pictures_to_choose_from_come_in_pages(
         self, tab: FindTab, finder: Finder, key: str, monkeypatch: pytest.MonkeyPatch

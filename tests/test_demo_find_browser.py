@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ expect.set_options(timeout=PATIENCE)
 @pytest.fixture(scope="module")
 def url(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = write_checkpoints(tmp_path_factory.mktemp("reid"))
+    shutil.copytree(folder / "reid-full", folder / "reid-lost", ignore=shutil.ignore_patterns("gallery"))
     return serve("-m", "app.demo", "--no-browser", "--checkpoints", str(folder))
 
 
@@ -72,6 +74,23 @@ def test_a_person_picks_a_query_sees_the_ranking_and_asks_why(demo: Page) -> Non
     expect(demo.locator("#pair-sentence")).to_contain_text("Rank")
     demo.get_by_label("GLCA", exact=True).check()
     expect(demo.locator("#pair-sentence")).to_contain_text("(GLCA)")
+
+    demo.locator("#find-checkpoint input").click()
+    demo.get_by_role("option", name="reid-sa_only").click()
+    expect(demo.locator("#why")).to_be_hidden()
+    expect(demo.locator("#query-sentence")).to_contain_text("vehicle 60, camera 1")
+    hit(demo, "vehicle 25").click()
+    expect(demo.locator("#glca-match-sentence")).to_contain_text("SA is the only branch")
+
+
+def test_a_checkpoint_without_a_gallery_gets_a_message_and_the_query_stays(demo: Page) -> None:
+    demo.locator("#find-checkpoint input").click()
+    demo.get_by_role("option", name="reid-lost").click()
+    expect(demo.locator(".toast-body")).to_contain_text("reid-lost has no gallery to search")
+    expect(demo.locator("#find-checkpoint input")).to_have_value("reid-full")
+    expect(demo.locator("#query-sentence")).to_contain_text("vehicle 25, camera 1")
+    hit(demo, "vehicle 26").click()
+    expect(demo.locator("#pair-sentence")).to_contain_text("similarity")
 
 
 def test_cameras_restrict_the_ranking(demo: Page) -> None:
