@@ -50,7 +50,7 @@ class TrainConfig:
     batch_size: int = 16  # paper; the last, smaller batch of an epoch is dropped, so that every step weighs the same
     instances: int = 4  # reid: photos of each identity in a batch, which has batch_size / instances identities; paper
     accumulate: int = (
-        1  # parts that a process takes its share of the batch in, one after another; each is paired by itself
+        1  # parts that a process takes its share of the batch in, one after another; photos are compared within one
     )
     optimizer: Literal["adamw", "sgd"] = "adamw"  # paper: "Adam"; weight decay apart from the gradient as DeiT has it
     momentum: float = 0.9  # of sgd; paper, Re-ID
@@ -63,6 +63,7 @@ class TrainConfig:
     drop_path: float = 0.1  # stochastic depth is the paper's, the rate DeiT's
     label_smoothing: float = 0.0  # paper: plain cross-entropy
     triplet: float = 0.0  # × the soft-margin batch-hard triplet loss, added to the cross-entropy of every branch; reid
+    one_camera: bool = False  # reid: photos are of one camera, or of nobody knows which; a match by the same one counts
     ema: float = 0.0  # decay of the weights' moving average, then evaluated and exported; 0: off. Paper silent
     val_fraction: float = (
         0.0  # part of the training photos (reid: identities) held out to choose the best epoch; 0: none
@@ -100,8 +101,10 @@ class TrainConfig:
         self._check_task()
 
     def _check_task(self) -> None:
-        if self.task == "fgvc" and (self.triplet or self.also):
-            raise DCALError("triplet and also belong to --task reid: labelled photos have no identities to compare")
+        if self.task == "fgvc" and (self.triplet or self.also or self.one_camera):
+            raise DCALError(
+                "triplet, also and one_camera belong to --task reid: labelled photos have no identities to compare"
+            )
         if self.also is not None and known("also", self.also, data_sets(self.task)) == self.dataset:
             raise DCALError(f"also names {self.also!r} again, the data set itself: leave it away")
         if self.task == "reid" and self.batch_size % self.instances:
@@ -253,6 +256,16 @@ class VeRiConfig(ReIDConfig):
 
 
 @dataclass(frozen=True)
+class Vehicle2CamConfig(ReIDConfig):
+    """`dcal train --dataset vehicle2cam --data-root vehicle2cam`: 507 vehicles, 1,014 photos to train."""
+
+    preset = "vehicle2cam"
+    dataset: str = "vehicle2cam"
+    img_width: int | None = 256  # paper: vehicles are 256 × 256
+    instances: int = 2  # there are two photos of a vehicle; with four, each would be there twice
+
+
+@dataclass(frozen=True)
 class YardConfig(ReIDConfig):
     """`dcal train --dataset yard`: the 80 vehicles that come with this package, in half an hour or so on a CPU.
 
@@ -281,7 +294,7 @@ PRESETS: dict[str, type[TrainConfig]] = {
     **{"cub": CUBConfig, "cars": CarsConfig, "aircraft": AircraftConfig},
     **{"cub50": CUB50Config},
     **{"reid": ReIDConfig, "market1501": MarketConfig, "dukemtmc": DukeConfig, "msmt17": MSMTConfig},
-    **{"veri776": VeRiConfig, "yard": YardConfig},
+    **{"veri776": VeRiConfig, "vehicle2cam": Vehicle2CamConfig, "yard": YardConfig},
 }
 
 

@@ -49,7 +49,9 @@ def measure(config: EvalConfig) -> tuple[dict[str, Any], list[str]]:
     """
     folder = results_folder(config)
     device = find_device(config.device)
-    job = (Searching if config.task == "reid" else Naming)(config)
+    model = load_checkpoint(config.checkpoint)
+    whole = config.completed(model.config.task)
+    job = (Searching if whole.task == "reid" else Naming)(whole, model)
     about = {"checkpoint": config.checkpoint, "fingerprint": fingerprint(job.model), "dataset": job.dataset}
     how = {"command": command(config, "eval"), "torch": torch.__version__, "hardware": hardware(device)}
     job.model.to(device)
@@ -69,11 +71,9 @@ def measure(config: EvalConfig) -> tuple[dict[str, Any], list[str]]:
 class Naming:
     """FGVC: is the class answered right?"""
 
-    def __init__(self, config: EvalConfig) -> None:
-        self.config, self.data = config, DATASETS[config.dataset](config.root, "test")
-        self.model = load_checkpoint(config.checkpoint)
-        check_task(self.model, config)
-        check_classes(self.model, config, self.data.classes)
+    def __init__(self, config: EvalConfig, model: DCAL) -> None:
+        self.config, self.model, self.data = config, model, DATASETS[str(config.dataset)](config.root, "test")
+        check_classes(model, config, self.data.classes)
         self.dataset = str(self.data)
 
     def figures(self) -> dict[str, Any]:
@@ -88,13 +88,12 @@ class Naming:
 class Searching:
     """Re-ID: does the same identity come first?"""
 
-    def __init__(self, config: EvalConfig) -> None:
-        self.config = config
-        kind = REID_DATASETS[config.dataset]
+    def __init__(self, config: EvalConfig, model: DCAL) -> None:
+        self.config, self.model = config, model
+        kind = REID_DATASETS[str(config.dataset)]
         self.query, self.gallery = (kind(config.root, split) for split in ("query", "gallery"))
-        self.sides = Sides(self.query.records, self.gallery.records)
-        self.model = load_checkpoint(config.checkpoint)
-        check_task(self.model, config)
+        self.sides = Sides(self.query.records, self.gallery.records, config.one_camera)
+        self.sides.check()
         self.dataset = f"{self.query}. {self.gallery}"
 
     def figures(self) -> dict[str, Any]:
@@ -144,15 +143,6 @@ def keep(values: Mapping[str, Any], folder: Path | None, name: str) -> str:
     finally:
         Path(temporary).unlink(missing_ok=True)
     return f"written: {folder / name}"
-
-
-def check_task(model: DCAL, config: EvalConfig) -> None:
-    """Raises DCALError unless the checkpoint is of the task asked for."""
-    if model.config.task != config.task:
-        raise DCALError(
-            f"{config.checkpoint} was trained for task {model.config.task!r}, not {config.task!r}: "
-            f"use --task {model.config.task}"
-        )
 
 
 def check_classes(model: DCAL, config: EvalConfig, classes: Sequence[str]) -> None:

@@ -11,9 +11,10 @@ from jaxtyping import Float32, Int64
 
 from dcal.data.reid import ReIDRecord
 from dcal.embedding import Embeddings
+from dcal.errors import DCALError
 from dcal.evaluate import interleaved
 from dcal.intervals import mean_interval
-from dcal.retrieval import STANDARD, Protocol, Quality, Reranking, evaluate_features
+from dcal.retrieval import STANDARD, Protocol, Quality, Reranking, evaluate_rows
 
 PREFIXES = {"joined": "", "sa": "sa_", "glca": "glca_"}  # of the figures' names
 HARDEST = 10  # identities that are listed
@@ -38,10 +39,14 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Sides:
-    """Queries and gallery of one evaluation. `photos` holds each photo once, though it may stand on both sides."""
+    """Queries and gallery of one evaluation. `photos` holds each photo once, though it may stand on both sides.
+
+    With `one_camera`, all photos are of one camera or nobody knows which, and matches by the query's own camera count.
+    """
 
     query: tuple[ReIDRecord, ...]
     gallery: tuple[ReIDRecord, ...]
+    one_camera: bool = False
 
     @property
     def photos(self) -> tuple[ReIDRecord, ...]:
@@ -50,8 +55,27 @@ class Sides:
     @property
     def mixed(self) -> bool:
         """Whether the gallery has pictures of a query's own camera, and each query a camera beside its own."""
+        if self.one_camera:
+            return False
         query, gallery = ({record.camera for record in side} for side in (self.query, self.gallery))
         return bool(query & gallery) and len(gallery) > 1
+
+    def check(self) -> None:
+        """Raises DCALError, saying what to do, if no query has a match."""
+        cameras = {record.path: camera for record, camera in zip(self.photos, self.cameras.tolist(), strict=True)}
+        seen: dict[int, set[int]] = {}
+        for record in self.gallery:
+            seen.setdefault(record.identity, set()).add(cameras[record.path])
+        if any(seen.get(record.identity, set()) - {cameras[record.path]} for record in self.query):
+            return
+        there = any(record.identity in seen for record in self.query)
+        why = "by another camera. If all photos are of one camera, use --one-camera" if there else "in the gallery"
+        raise DCALError(f"none of the {len(self.query)} queries has a match {why}")
+
+    @property
+    def cameras(self) -> Int64[np.ndarray, " photos"]:
+        """The cameras of `photos`; with `one_camera` each photo's own number, so that none but itself is left out."""
+        return np.array([place if self.one_camera else record.camera for place, record in enumerate(self.photos)])
 
     def judge(self, found: Embeddings, protocol: Protocol = STANDARD, rerank: Reranking | None = None) -> Ranked:
         """The quality of rankings by the embeddings of `photos`, in that order. `rerank`: see `dcal.retrieval`.
@@ -74,11 +98,16 @@ class Sides:
         query, gallery = self.rows()
         cameras = np.array([record.camera for record in self.photos])
 
+        identities = np.array([record.identity for record in self.photos])
+
+        def by_camera(values: Float32[np.ndarray, "n d"], camera: int) -> Quality:
+            asked, others = query[cameras[query] == camera], gallery[cameras[gallery] != camera]
+            if not np.isin(identities[asked], identities[others]).any():  # nobody of its vehicles passed another one
+                return unmatched(len(asked), protocol)
+            return self.quality(values, asked, others, protocol)
+
         def quality(values: Float32[np.ndarray, "n d"]) -> Quality:
-            parts = [
-                self.quality(values, query[cameras[query] == own], gallery[cameras[gallery] != own], protocol)
-                for own in np.unique(cameras[query])
-            ]
+            parts = [by_camera(values, camera) for camera in np.unique(cameras[query]).tolist()]
             return Quality(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Quality)))
 
         return Ranked({branch: quality(values) for branch, values in found.branches().items()})
@@ -99,11 +128,7 @@ class Sides:
     ) -> Quality:
         """Of the rankings of some of the photos by others, from the photos' embeddings."""
         identities = np.array([record.identity for record in self.photos])
-        cameras = np.array([record.camera for record in self.photos])
-        if not np.isin(identities[query], identities[gallery]).any():  # a camera whose vehicles no other one has seen
-            return unmatched(len(query), protocol)
-        who = (identities[query], identities[gallery], cameras[query], cameras[gallery])
-        return evaluate_features(values[query], values[gallery], *who, protocol=protocol, rerank=rerank)
+        return evaluate_rows(values, query, gallery, identities, self.cameras, protocol, rerank=rerank)
 
 
 def unmatched(queries: int, protocol: Protocol) -> Quality:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from dcal.data import data_sets, place_of
+from dcal.data import DATASETS, REID_DATASETS, data_sets, place_of
 from dcal.errors import DCALError, known
 
 Fill = Literal["mean", "blur"]
+Task = Literal["fgvc", "reid"]
+TASKS: tuple[Task, ...] = ("fgvc", "reid")
 
 
 @dataclass(frozen=True)
@@ -41,22 +43,24 @@ class EvalConfig:
 
     checkpoint: str  # a checkpoint directory, or a Hugging Face repository id
     data_root: Path | None = None  # the folder that holds the data set in its official layout; the yard needs none
-    task: Literal["fgvc", "reid"] = "fgvc"  # what the checkpoint was trained for
-    dataset: str = "cub"  # which data set
+    task: Task | None = None  # by itself, what the checkpoint was trained for
+    dataset: str | None = None  # which data set; by itself, cub or, for re-identification, the yard
     batch_size: int = 32  # photos per forward pass
     workers: int = 2  # loader processes
     device: str = "auto"  # auto: cuda when there is one, else cpu
     out: Path | None = None  # folder for evaluation.json and analysis.json; default: the checkpoint's
     json: bool = False  # print one JSON object instead of tables
     rerank: bool = False  # reid: also the figures after k-reciprocal re-ranking
+    one_camera: bool = False  # reid: photos are of one camera, or of nobody knows which; a match by the same one counts
     analysis: bool = False  # also measure what the attention is worth (minutes to hours; see the next options)
     study: Study = field(default_factory=Study)
 
     def __post_init__(self) -> None:
-        known("dataset", self.dataset, data_sets(self.task))
-        if self.rerank and self.task != "reid":
-            raise DCALError("rerank belongs to --task reid: only a ranking can be ranked again")
-        if self.analysis and self.task == "reid" and self.dataset != "yard":
+        if self.dataset is not None:
+            known("dataset", self.dataset, DATASETS | REID_DATASETS if self.task is None else data_sets(self.task))
+        if (self.rerank or self.one_camera) and self.task == "fgvc":
+            raise DCALError("rerank and one_camera belong to --task reid: they are about rankings")
+        if self.analysis and self.task == "reid" and self.dataset not in ("yard", None):
             raise DCALError(
                 "the analysis of Re-ID asks whether a model looks at the part in which two twins differ, and only the "
                 "yard says where that is: use --dataset yard, or leave --analysis away"
@@ -64,7 +68,20 @@ class EvalConfig:
         if self.batch_size < 1 or self.workers < 0:
             raise DCALError(f"batch_size {self.batch_size} must be at least 1, workers {self.workers} at least 0")
 
+    def completed(self, trained: str) -> EvalConfig:
+        """With the task and the data set that were left open, for a checkpoint `trained` for that task.
+
+        Raises DCALError if it was trained for another task than the one asked for, or than the data set's.
+        """
+        serves = [task for task in TASKS if self.dataset in (None, *data_sets(task))]
+        task = self.task or next((task for task in serves if task == trained), serves[0])
+        if task != trained:
+            how = f"use --task {trained}" if self.task else f"and {self.dataset!r} is a data set of the other"
+            raise DCALError(f"{self.checkpoint} was trained for task {trained!r}, not {task!r}: {how}")
+        return replace(self, task=task, dataset=self.dataset or ("yard" if task == "reid" else "cub"))
+
     @property
     def root(self) -> Path:
         """`data_root`, or the yard's own place. Raises DCALError where none was given and one is needed."""
+        assert self.task is not None and self.dataset is not None, "completed() says which"
         return place_of(self.task, self.dataset, self.data_root)

@@ -77,7 +77,7 @@ def ranking_table(record: Mapping[str, Any]) -> Table:
     ):
         if f"{prefix}mAP" in record and (prefix != "sa_" or "glca_mAP" in record):
             keys = (prefix + key for key in ("mAP", "mINP", "rank1", "rank5", "rank10"))
-            table.add_row(name, *(share(record[key], *record["intervals"][key]) for key in keys))
+            table.add_row(name, *(share(record[key], *record["intervals"].get(key, ())) for key in keys))
     return table
 
 
@@ -88,10 +88,11 @@ def twin_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
     for name, own in analysis["told_apart"].items():
         table.add_row(WAYS[name], cell(own, "", True))
     yield table
-    table = plain_table("how dense on that part (evenly over the vehicle: 1)", "density")
+    table = plain_table("how much of a map lies on that part", "share of all", "density (evenly over the vehicle: 1)")
     for name, own in analysis["density"].items():
         kind, _, branch = name.partition("/")
-        table.add_row(TWIN_TITLES[kind] + (f", {WAYS[branch]}" if branch else ""), cell(own, "", True))
+        title = TWIN_TITLES[kind] + (f", {WAYS[branch]}" if branch else "")
+        table.add_row(title, cell(analysis["share"][name], "", True, "%"), cell(own, "", True))
     yield table
 
 
@@ -117,16 +118,18 @@ def analysis_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield table
 
 
-def cell(numbers: Mapping[str, Any], measure: str, control: bool) -> str:
+def cell(numbers: Mapping[str, Any], measure: str, control: bool, kind: str = "f") -> str:
     """A mean with its interval, starred if both paired differences to the controls are clear of zero."""
-    if numbers["low"] is None:
-        return f"{numbers['mean']:.3f}"
+    mean, low, high = ("" if (v := numbers[name]) is None else f"{v:.3{kind}}" for name in ("mean", "low", "high"))
+    if not low:
+        return mean
     star = "" if control or not all(beats(numbers, measure, name) for name in CONTROLS) else " *"
-    return f"{numbers['mean']:.3f} ({numbers['low']:.3f}–{numbers['high']:.3f}){star}"
+    return f"{mean} ({low}–{high}){star}"
 
 
-def share(value: float, low: float, high: float) -> str:
-    return f"{value:.2%} ({low:.1%}–{high:.1%})"
+def share(value: float, low: float | None = None, high: float | None = None) -> str:
+    """A share with its interval, where there is one: a single query has none."""
+    return f"{value:.2%}" if low is None else f"{value:.2%} ({low:.1%}–{high:.1%})"
 
 
 def plain_table(*headings: str) -> Table:

@@ -112,11 +112,13 @@ class ReIdentification(Task):
             own, held = hold_out_identities(train.records, 0.0 if index else config.val_fraction, config.seed)
             labels += [max(labels, default=-1) + 1 + label for label in training_labels(own)]
             kept += own
-            self.sides["test"][f"{name}_" if index else ""] = Sides(query.records, gallery.records)
+            self.sides["test"][f"{name}_" if index else ""] = Sides(query.records, gallery.records, config.one_camera)
             if held:
-                self.sides["val"][""] = Sides(held, held)
+                self.sides["val"][""] = Sides(held, held, config.one_camera)
             said += [f"{train}.", f"{query}.", f"{gallery}.", train.terms]
         self.held_out = bool(self.sides["val"])
+        for sides in (*self.sides["test"].values(), *self.sides["val"].values()):
+            sides.check()  # now, not after hours of training
         self.photos = Sightings(kept, preprocess, labels, augment=True, seed=config.seed)
         self.sampler = PKSampler(labels, config.batch_size // config.instances, config.instances, config.seed)
         self.steps = min(len(self.sampler.epoch(epoch).batches) for epoch in range(config.epochs))

@@ -22,10 +22,12 @@ from dcal.configs import (
     MSMTConfig,
     ReIDConfig,
     TrainConfig,
+    Vehicle2CamConfig,
     VeRiConfig,
     YardConfig,
 )
 from dcal.data import DATASETS, REID_DATASETS
+from dcal.data.vehicles import Vehicle2Cam
 from dcal.data.yard import Yard, YardModels
 from dcal.errors import DCALError
 from dcal.recipe import preprocess_for
@@ -72,6 +74,12 @@ def test_the_papers_recipe_for_re_identification(preset: type[ReIDConfig]):
     assert run.preset == run.dataset
 
 
+def test_a_vehicle_of_two_photos_is_not_shown_twice():
+    run = Vehicle2CamConfig()
+    assert run.size == Vehicle2Cam.image_size == (256, 256)
+    assert (run.instances, run.batch_size, run.epochs) == (2, 64, 120)
+
+
 def test_the_yard_lies_with_the_package():
     assert YardConfig().root == Yard.home == YardModels.home == TrainConfig(dataset="yard").root
     assert YardConfig(data_root=Path("elsewhere")).root == Path("elsewhere")
@@ -111,7 +119,8 @@ def test_a_preset_in_python():
         ("--task reid --dataset veri776", VeRiConfig()),
         ("--dataset market1501 --also vehicle2cam", MarketConfig(also="vehicle2cam")),
         ("--dataset reid-csv", ReIDConfig(dataset="reid-csv")),
-        ("--task reid --dataset vehicle2cam --img-width 256", ReIDConfig(dataset="vehicle2cam", img_width=256)),
+        ("--task reid --dataset vehicle2cam", Vehicle2CamConfig()),
+        ("--task reid --dataset reid-folder --img-width 256", ReIDConfig(dataset="reid-folder", img_width=256)),
         ("--dataset yard", YardConfig()),
         ("--task fgvc --dataset yard", TrainConfig(dataset="yard")),
     ],
@@ -141,8 +150,8 @@ OTHERS: dict[str, Any] = {
 }
 OTHERS_REID = {  # and what only re-identification has
     **OTHERS,
-    **{"task": "reid", "dataset": "reid-csv", "also": "vehicle2cam", "also_root": Path("roads"), "triplet": 0.5},
-    **{"optimizer": "adamw", "momentum": 0.8},
+    **{"task": "reid", "dataset": "reid-csv", "also": "reid-folder", "also_root": Path("roads"), "triplet": 0.5},
+    **{"optimizer": "adamw", "momentum": 0.8, "one_camera": True},
 }
 
 
@@ -168,7 +177,7 @@ def test_a_published_command_has_no_folders():
         ({"learning_rate": 0.0}, "learning_rate must be greater than 0, got 0.0"),
         ({"dataset": "planes"}, "unknown dataset 'planes': choose one of 'cub', "),
         ({"dataset": "market1501"}, "unknown dataset 'market1501': choose one of 'cub', "),
-        ({"triplet": 1.0}, "triplet and also belong to --task reid"),
+        ({"triplet": 1.0}, "triplet, also and one_camera belong to --task reid"),
         ({"drop_path": 2.0}, r"drop_path must lie in \[0, 1\), got 2.0"),
         ({"label_smoothing": -0.1}, r"label_smoothing must lie in \[0, 1\), got -0.1"),
         ({"img_width": 0}, "img_width must be greater than 0, got 0"),

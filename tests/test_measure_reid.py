@@ -14,15 +14,16 @@ from dcal.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from dcal.cli import main
 from dcal.data.reid import ReIDRecord
 from dcal.data.sightings import Sightings
-from dcal.data.yard import Yard
+from dcal.data.yard import Yard, YardModels
 from dcal.embedding import Embeddings, embed
 from dcal.errors import DCALError
 from dcal.measure import measure
 from dcal.model import create_model
 from dcal.preprocess import Preprocess
 from dcal.reid import Sides
-from dcal.retrieval import Reranking, evaluate_features
+from dcal.retrieval import Reranking, evaluate, evaluate_features
 from dcal.study import EvalConfig
+from tests.test_reranking import by_the_paper
 from tests.tiny_reid import write_coloured, write_yard
 
 SIZE = (48, 80)
@@ -78,7 +79,8 @@ def test_the_record_and_its_file(root: Path, checkpoint: Path):
     assert (
         across["mAP"] > record["mAP"] and across["queries"] == 12 and across["intervals"].keys() > {"mAP", "sa_rank1"}
     )
-    again = evaluate_features(found.joined, found.joined, names, names, cameras, cameras, rerank=Reranking())
+    distances = by_the_paper(found.joined.astype(np.float64), range(12), range(12), Reranking())  # each photo once
+    again = evaluate(distances, names, names, cameras, cameras)
     assert record["reranked"]["mAP"] == pytest.approx(again.mAP, abs=1e-6)
     assert record["fingerprint"] == file_hash(checkpoint / "model.safetensors") and "a subset" in record["dataset"]
     assert said == [f"written: {checkpoint / 'evaluation.json'}"] and "analysis" not in record
@@ -109,8 +111,15 @@ def test_the_tables_and_the_twins(root: Path, checkpoint: Path, capsys: pytest.C
         assert text in shown, text
 
 
-def test_the_yard_needs_no_root():
-    assert EvalConfig("x", task="reid", dataset="yard").root == Yard.home == EvalConfig("x", dataset="yard").root
+def test_the_checkpoint_says_which_task_and_so_which_data():
+    for given in (EvalConfig("x"), EvalConfig("x", dataset="yard"), EvalConfig("x", task="reid")):
+        assert (given.completed("reid").dataset, given.completed("reid").root) == ("yard", Yard.home)
+    assert EvalConfig("x").completed("fgvc").dataset == "cub"
+    assert EvalConfig("x", dataset="yard").completed("fgvc").root == YardModels.home
+    with pytest.raises(DCALError, match="trained for task 'fgvc', not 'reid': and 'market1501' is a data set of the"):
+        EvalConfig("x", dataset="market1501").completed("fgvc")
+    with pytest.raises(DCALError, match="unknown dataset 'duck'"):
+        EvalConfig("x", dataset="duck")
     with pytest.raises(DCALError, match=r"data_root .* not set: give the folder that holds 'market1501'"):
         _ = EvalConfig("x", task="reid", dataset="market1501").root
 
@@ -137,11 +146,62 @@ def test_a_camera_that_shares_no_identity_is_skipped_across_cameras():
     assert 0 < found.mAP <= 1
 
 
+def test_one_query_with_a_match_has_no_interval(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    table = write_coloured(tmp_path)
+    lines = table.read_text().splitlines()
+    gone = tuple(f"{who}_{number}.png" for who in range(8, 12) for number in (1, 3))  # four queries' matches
+    rows = [line for line in lines if not line.startswith(gone)]
+    table.write_text("\n".join(rows) + "\n")
+    assert main([*words_for(table, checkpoint)]) == 0
+    record = json.loads((checkpoint / "evaluation.json").read_text())
+    assert record["intervals"] == {} and f" {record['mAP']:.2%}" in capsys.readouterr().out
+
+
+def test_photos_of_one_camera(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    table = write_coloured(tmp_path)
+    head, *rows = (line.split(",") for line in table.read_text().splitlines())
+    for row in rows:
+        row[head.index("camera")] = "1"
+    table.write_text("\n".join(map(",".join, [head, *rows])) + "\n")
+    assert main([*words_for(table, checkpoint)]) == 2
+    assert "queries has a match by another camera. If all photos are of one camera, use --one-camera" in (
+        capsys.readouterr().err
+    )
+    assert main([*words_for(table, checkpoint), "--one-camera"]) == 0
+    one = json.loads((checkpoint / "evaluation.json").read_text())
+    assert one["queries"] > one["skipped"] == 0 and "across_cameras" not in one
+    assert main(["data", "check", "reid-csv", str(table), "--workers", "0"]) == 0
+    assert "of one camera: train and evaluate with --one-camera" in capsys.readouterr().out
+
+
+def test_with_one_camera_a_photo_is_not_its_own_match():
+    records = tuple(ReIDRecord(Path(str(i)), n, 1) for i, n in enumerate([1, 1, 2, 2, 3]))
+    values = torch.nn.functional.normalize(torch.randn(5, 4, generator=torch.Generator().manual_seed(0)), dim=1).numpy()
+    found = Sides(records, records, one_camera=True).judge(Embeddings(values, None)).qualities["sa"]
+    ranked = [sorted(set(range(5)) - {i}, key=lambda j, i=i: -values[i] @ values[j]) for i in range(5)]
+    first = [next(r for r, j in enumerate(ranked[i], 1) if j == i ^ 1) for i in range(4)]
+    np.testing.assert_allclose(found.ap[:4], 1 / np.array(first))
+    assert found.skipped.tolist() == [4]
+
+
+def test_sides_with_nothing_in_common():
+    query, gallery = ((ReIDRecord(Path(str(i)), i, i),) for i in (1, 2))
+    with pytest.raises(DCALError, match=r"none of the 1 queries has a match in the gallery$"):
+        Sides(query, gallery).check()
+    with pytest.raises(DCALError, match="none of the 1 queries has a match"):
+        Sides(query, gallery).judge(Embeddings(np.eye(2, dtype=np.float32), None))
+
+
+def words_for(table: Path, checkpoint: Path) -> list[str]:
+    words = ["eval", "--task", "reid", "--dataset", "reid-csv", "--data-root", str(table)]
+    return [*words, "--checkpoint", str(checkpoint), "--workers", "0"]
+
+
 def test_what_is_refused(root: Path, checkpoint: Path, tmp_path: Path):
     with pytest.raises(DCALError, match="only the yard says where that is"):
         config(root, checkpoint, dataset="vehicle2cam", analysis=True)
-    with pytest.raises(DCALError, match="rerank belongs to --task reid"):
-        EvalConfig("x", root, rerank=True)
+    with pytest.raises(DCALError, match="rerank and one_camera belong to --task reid"):
+        EvalConfig("x", root, rerank=True).completed("fgvc")
     fgvc = save_checkpoint(create_model("test_vit", 3, img_size=32).eval(), tmp_path / "fgvc")
     with pytest.raises(DCALError, match="was trained for task 'fgvc', not 'reid': use --task fgvc"):
         measure(config(root, fgvc))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcal.errors import DCALError
-from dcal.retrieval import Reranking, distances, evaluate, evaluate_features, expand_queries, rerank
+from dcal.retrieval import Reranking, distances, evaluate, evaluate_features, evaluate_rows, expand_queries, rerank
 
 Q, G, D = 11, 47, 6
 
@@ -36,7 +36,7 @@ def handed(every: np.ndarray, distance: str) -> list[list[float]]:
     return [[of(a, b) for b in every] for a in every]
 
 
-def by_the_paper(every: np.ndarray, queries: int, s: Reranking) -> np.ndarray:
+def by_the_paper(every: np.ndarray, queries: range, gallery: range, s: Reranking) -> np.ndarray:
     """Zhong et al., section 3, in sets and dictionaries, with the known code's conventions (see `Reranking`)."""
     d = handed(every, s.distance)
     n = range(len(every))
@@ -58,12 +58,12 @@ def by_the_paper(every: np.ndarray, queries: int, s: Reranking) -> np.ndarray:
         encoding.append({j: w / sum(weights.values()) for j, w in weights.items()})
     near = [[encoding[j] for j in order[i][: s.k2]] for i in n]
     encoding = [{j: sum(e.get(j, 0) for e in some) / len(some) for j in set().union(*some)} for some in near]
-    result = np.zeros((queries, len(every) - queries))
-    for i in range(queries):
-        for g in range(queries, len(every)):
+    result = np.zeros((len(queries), len(gallery)))
+    for row, i in enumerate(queries):
+        for column, g in enumerate(gallery):
             pairs = [(encoding[i].get(j, 0), encoding[g].get(j, 0)) for j in n]
             jaccard = 1 - sum(min(p) for p in pairs) / sum(max(p) for p in pairs)
-            result[i, g - queries] = (1 - s.weight) * jaccard + s.weight * d[i][g]
+            result[row, column] = (1 - s.weight) * jaccard + s.weight * d[i][g]
     return result
 
 
@@ -73,7 +73,7 @@ def test_it_is_the_papers(distance: str, k1: int, k2: int, weight: float, monkey
     monkeypatch.setattr(distances, "BLOCK_BYTES", 7 * 8 * (Q + G))  # seven rows a block
     queries, gallery, *_ = features(k1)
     settings = Reranking(k1, k2, weight, distance)
-    expected = by_the_paper(np.concatenate([queries, gallery]), Q, settings)
+    expected = by_the_paper(np.concatenate([queries, gallery]), range(Q), range(Q, Q + G), settings)
     np.testing.assert_allclose(rerank(queries, gallery, settings), expected, atol=1e-6)
 
 
@@ -91,7 +91,7 @@ def test_fewer_images_than_neighbours():
     queries, gallery, few = queries[:3], gallery[:4], Reranking(k1=30, k2=20)
     every = np.concatenate([queries, gallery])
     found, squared = rerank(queries, gallery, few), np.array(handed(every, "squared"))[:3]
-    np.testing.assert_allclose(found, by_the_paper(every, 3, few), atol=1e-6)
+    np.testing.assert_allclose(found, by_the_paper(every, range(3), range(3, 7), few), atol=1e-6)
     np.testing.assert_allclose(found, 0.3 * squared[:, 3:] / squared.max(1, keepdims=True), atol=1e-6)
 
 
@@ -104,6 +104,32 @@ def test_the_quality_of_a_re_ranking_needs_no_matrix(monkeypatch: pytest.MonkeyP
     expected = evaluate(rerank(queries, gallery[left], Reranking(k1=9, k2=3)), qi, gi[left])
     np.testing.assert_array_equal(found.ap, expected.ap)
     assert found.mAP != evaluate_features(queries, gallery, qi, gi).mAP
+
+
+def test_an_image_on_both_sides_is_one_image():
+    """Twice in the list, everybody's nearest neighbour would be a copy of itself."""
+    queries, gallery, qi, gi = features(5)
+    every, ids = np.concatenate([queries, gallery]), np.concatenate([qi, gi])
+    cameras, few = np.arange(Q + G) % 3, Reranking(k1=7, k2=3)
+    ids[[Q + 2, Q + 9]] = -1  # junk is no neighbour
+    used = np.flatnonzero(np.delete(ids, range(50, 58)) >= 0)  # nor is what stands on neither side
+    sides, count = range(4, len(used)), len(used)
+    distances = by_the_paper(every[used], range(4, count), range(count), few)
+    expected = evaluate(distances, ids[used][4:], ids[used], cameras[used][4:], cameras[used])
+    order = np.random.default_rng(0).permutation(len(used))
+    found = evaluate_rows(every, used[sides], np.append(used[order], [Q + 2]), ids, cameras, rerank=few)
+    np.testing.assert_allclose(found.ap, expected.ap, atol=1e-9)
+    twice = evaluate_features(every[used][4:], every[used], ids[used][4:], ids[used], rerank=few)
+    assert abs(twice.mAP - found.mAP) > 1e-3
+
+
+def test_rows_without_re_ranking_and_labels_that_do_not_fit():
+    queries, gallery, qi, gi = features(6)
+    every, ids = np.concatenate([queries, gallery]), np.concatenate([qi, gi])
+    found = evaluate_rows(torch.from_numpy(every), np.arange(Q), np.arange(Q, Q + G), ids, distance="euclidean")
+    np.testing.assert_array_equal(found.ap, evaluate_features(queries, gallery, qi, gi, distance="euclidean").ap)
+    with pytest.raises(DCALError, match="58 features need as many ids and cameras, got 57 ids"):
+        evaluate_rows(every, np.arange(Q), np.arange(Q, Q + G), ids[1:])
 
 
 @settings(max_examples=20)

@@ -216,3 +216,16 @@ def test_two_processes_do_what_one_does_that_accumulates(config: Callable[..., R
     found = json.loads((two.out / "metrics.json").read_text())
     assert found["queries"] == metrics["queries"] and found["mAP"] == pytest.approx(metrics["mAP"], abs=1e-4)
     assert math.isfinite(found["sa_mAP"])
+
+
+def test_photos_of_one_camera_are_refused_before_training_and_can_be_admitted(config: Callable[..., ReIDConfig]):
+    table = config().data_root
+    assert table is not None
+    table = table / "photos.csv"
+    head, *rows = (line.split(",") for line in table.read_text().splitlines())
+    table.write_text("\n".join(",".join(row) for row in [head, *([a, b, "1", d] for a, b, _, d in rows)]) + "\n")
+    with pytest.raises(DCALError, match=r"has a match by another camera\. If all photos are of one camera, use --one"):
+        train(config("refused"))
+    assert not config("refused").folder.exists()
+    found = train(config("admitted", one_camera=True, epochs=1, warmup_epochs=0.0, val_fraction=0.3))
+    assert found["queries"] == 5 and found["skipped"] == 0 and 0 < found["mAP"] <= 1

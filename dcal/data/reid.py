@@ -83,6 +83,10 @@ class ReID(DataSet[ReIDRecord]):
         if self.one_numbering and (known := sorted(query & train)):
             self.notes.append(f"{len(known)} identities are in the training split too: {first(known)}")
 
+        cameras = {row.camera for row in rows if row.split != "train"}
+        if len(cameras) == 1:
+            self.notes.append("queries and gallery are of one camera: train and evaluate with --one-camera")
+
     @abstractmethod
     def rows(self) -> Sequence[Row]:
         """The photos of every split, whether or not their files exist."""

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from dcal.errors import DCALError
 from dcal.retrieval.distances import Matrix, check_pair, distance_blocks, features, given_blocks
-from dcal.retrieval.protocol import STANDARD, Labels, Protocol, Relevance, relevance
+from dcal.retrieval.protocol import STANDARD, Labels, Protocol, Relevance, labels, relevance
 from dcal.retrieval.quality import Quality, quality
 from dcal.retrieval.ranks import ranks_of_matches
-from dcal.retrieval.reciprocal import Reranking, reranked_blocks
+from dcal.retrieval.reciprocal import Reranking, reranked_blocks, side_by_side
 from dcal.retrieval.single_shot import single_shot_hits
 
 
@@ -62,8 +62,38 @@ def evaluate_features(
     check_sizes((len(queries), len(gallery)), who, len(gallery_ids))
     if len(who.kept) < len(gallery):
         gallery = gallery[who.kept]
-    blocks = reranked_blocks(queries, gallery, rerank) if rerank else distance_blocks(queries, gallery, distance)
-    return judge(blocks, who, protocol)
+    if rerank is None:
+        return judge(distance_blocks(queries, gallery, distance), who, protocol)
+    return judge(reranked_blocks(*side_by_side(queries, gallery), rerank), who, protocol)
+
+
+def evaluate_rows(
+    every: Matrix,
+    query: Int64[np.ndarray, " q"],
+    gallery: Int64[np.ndarray, " g"],
+    ids: Labels,
+    cameras: Labels | None = None,
+    protocol: Protocol = STANDARD,
+    distance: str = "cosine",
+    rerank: Reranking | None = None,
+) -> Quality:
+    """`evaluate_features` for images that may stand on both sides, as in the yard and in VeRi-776.
+
+    Queries and gallery are rows of `every` (n, d); ids and cameras are of all n. It matters to re-ranking, where an
+    image has neighbours: those that are on both sides count once, and rows on neither side do not count.
+    """
+    values, names = features("features", every), labels("ids", ids)
+    places = None if cameras is None else labels("cameras", cameras)
+    if len(names) != len(values) or (places is not None and len(places) != len(values)):
+        raise DCALError(f"{len(values)} features need as many ids and cameras, got {len(names)} ids")
+    own, others = (None, None) if places is None else (places[query], places[gallery])
+    who = names[query], names[gallery], own, others
+    if rerank is None:
+        return evaluate_features(values[query], values[gallery], *who, protocol, distance)
+    relevant = relevance(*who, protocol)
+    kept, rows = np.unique(np.concatenate([query, gallery[relevant.kept]]), return_inverse=True)
+    values, _ = check_pair(values[kept], values[kept], rerank.kind)
+    return judge(reranked_blocks(values, rows[: len(query)], rows[len(query) :], rerank), relevant, protocol)
 
 
 def check_sizes(shape: tuple[int, ...], who: Relevance, gallery: int) -> None:

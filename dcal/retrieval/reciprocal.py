@@ -60,27 +60,39 @@ def rerank(query_features: Matrix, gallery_features: Matrix, settings: Reranking
     queries, gallery = check_pair(queries, gallery, settings.kind)
     result = np.empty((len(queries), len(gallery)), dtype=np.float32)
     first = 0
-    for block in reranked_blocks(queries, gallery, settings):
+    for block in reranked_blocks(*side_by_side(queries, gallery), settings):
         result[first : first + len(block)] = block
         first += len(block)
     return result
 
 
+def side_by_side(
+    queries: Float[np.ndarray, "q d"], gallery: Float[np.ndarray, "g d"]
+) -> tuple[Float[np.ndarray, "n d"], Int64[np.ndarray, " q"], Int64[np.ndarray, " g"]]:
+    """(all images, where the queries are among them, and the gallery), for images that are each on one side only."""
+    places = np.arange(len(queries) + len(gallery))
+    return np.concatenate([queries, gallery]), places[: len(queries)], places[len(queries) :]
+
+
 def reranked_blocks(
-    queries: Float[np.ndarray, "q d"], gallery: Float[np.ndarray, "g d"], settings: Reranking
+    every: Float[np.ndarray, "n d"],
+    queries: Int64[np.ndarray, " q"],
+    gallery: Int64[np.ndarray, " g"],
+    settings: Reranking,
 ) -> Iterator[Float[np.ndarray, "rows g"]]:
-    """Re-ranked distances, a block of queries at a time."""
-    every = np.concatenate([queries, gallery])
+    """Re-ranked distances of some of the images to others, a block of queries at a time.
+
+    Whoever stands on both sides is one image: counted twice, everybody's nearest neighbour would be a copy.
+    """
     neighbours, greatest = neighbourhood(every, settings)
     encoding = encode(every, neighbours, greatest, settings)
-    del every
-    by_neighbour = encoding[len(queries) :].tocsc()
+    by_neighbour = encoding[gallery].tocsc()
     first = 0
-    for block in distance_blocks(queries, gallery, settings.kind):
+    for block in distance_blocks(every[queries], every[gallery], settings.kind):
         block = settings.squared(block)
-        block *= settings.weight / greatest[first : first + len(block), None]
+        block *= settings.weight / greatest[queries[first : first + len(block)], None]
         for row in block:
-            row += (1 - settings.weight) * jaccard_distances(encoding, by_neighbour, first)
+            row += (1 - settings.weight) * jaccard_distances(encoding, by_neighbour, int(queries[first]))
             first += 1
         yield block
 
