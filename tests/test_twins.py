@@ -102,11 +102,17 @@ def test_on_two_pairs(model, tmp_path):
     assert measured.pictures == sum(record.visible > 0 for record in records)
     assert measured.told_apart.keys() == {"joined", "sa", "glca"}
     kinds = {f"{kind}/{branch}" for kind in ("same", "twin") for branch in ("fused", "sa", "glca")}
-    assert measured.density.keys() == {"rollout", "glca", "centre"} | kinds
-    for own in (*measured.told_apart.values(), *measured.density.values()):
+    assert measured.density.keys() == measured.share.keys() == {"rollout", "glca", "centre", "even"} | kinds
+    for own in (*measured.told_apart.values(), *measured.density.values(), *measured.share.values()):
         assert own.shape == (2,)
     summary = twin_summary(measured, seed=0)
     assert summary["pairs"] == 2 and summary["density"]["rollout"]["mean"] > 0
+    for pair, own in enumerate(pairs_of(records)):
+        seen = [records[index] for index in own if records[index].visible]
+        area = np.mean([record.difference().mean() for record in seen])  # of the whole picture, which the model sees
+        assert measured.share["even"][pair] == pytest.approx(area, abs=1e-6)
+        rolled = [on_part(record, inspect(model, record.path), inspect(model, record.path).sa_map) for record in seen]
+        assert measured.share["rollout"][pair] == pytest.approx(np.mean([on.share for on in rolled]), abs=1e-6)
     ideal = Embeddings(unit(np.array([[r.present + 0.1, 1.1 - r.present] for r in records])), None)
     assert np.nanmin(twins(model, records, ideal).told_apart["joined"]) == 1.0
 

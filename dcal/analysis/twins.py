@@ -26,12 +26,14 @@ from dcal.model import DCAL
 from dcal.record import Inspection
 
 Values = Float[np.ndarray, " pairs"]
+MAPS = ("rollout", "glca", "centre", "even")
 TITLES = {
     "same": "evidence that two pictures of one vehicle match",
     "twin": "evidence that a vehicle matches its twin",
     "rollout": "rollout after the last layer (the SA map)",
     "glca": "GLCA map",
     "centre": "control: centre prior",
+    "even": "control: spread evenly over the picture",
 }
 
 
@@ -40,12 +42,14 @@ class Twins:
     """One number per pair of twins; nan where no two cameras see the part.
 
     `told_apart`, by way of comparing: of all (query, camera) in which the part shows, the share where the vehicle's own
-    picture is nearer than its twin's by the same camera; guessing gives 0.5, and equal distances count half. `density`,
-    by map and branch ("same/sa"): how much denser the map lies on the differing part than on the vehicle as a whole;
-    a map spread evenly over the vehicle gives 1.
+    picture is nearer than its twin's by the same camera; guessing gives 0.5, and equal distances count half. By map and
+    branch ("same/sa"): `share`, how much of the map lies on the differing part, of all that the model sees ("even" says
+    how much of that the part is); and `density`, how much denser it lies there than on the vehicle as a whole; a map
+    spread evenly over the vehicle gives 1.
     """
 
     told_apart: dict[str, Values]
+    share: dict[str, Values]
     density: dict[str, Values]
     pictures: int  # in which the part shows, of all pairs
 
@@ -59,15 +63,15 @@ def twins(
     """
     pairs = pairs_of(records)
     told: list[dict[str, float]] = []
-    dense: list[dict[str, float]] = []
+    on: list[tuple[dict[str, float], dict[str, float]]] = []
     pictures = 0
     for done, own in enumerate(pairs, 1):
         seen = {index: records[index] for index in own if records[index].visible}
         pictures += len(seen)
         told.append({name: told_apart(seen, values) for name, values in found.branches().items()})
-        dense.append(densities(model, list(seen.values())))
+        on.append(on_parts(model, list(seen.values())))
         watch("pairs of twins", done, len(pairs))
-    return Twins(by_name(told), by_name(dense), pictures)
+    return Twins(by_name(told), by_name([share for share, _ in on]), by_name([dense for _, dense in on]), pictures)
 
 
 def by_name(rows: list[dict[str, float]]) -> dict[str, Values]:
@@ -102,28 +106,31 @@ def told_apart(seen: dict[int, YardRecord], values: Float32[np.ndarray, "n d"]) 
     return float(np.mean(won)) if won else np.nan
 
 
-def densities(model: DCAL, records: Sequence[YardRecord]) -> dict[str, float]:
-    """The mean density of every map on the differing part, over the pictures of one pair of twins."""
+def on_parts(model: DCAL, records: Sequence[YardRecord]) -> tuple[dict[str, float], dict[str, float]]:
+    """({map: its share on the differing part}, {map: its density}), means over the pictures of one pair of twins."""
     looked = [inspect(model, record.path) for record in records]
     parts = [part_shares(record, seen) for record, seen in zip(records, looked, strict=True)]
-    found: dict[str, list[float]] = {}
-
-    def add(name: str, values: Float[np.ndarray, "rows cols"], own: tuple[np.ndarray, np.ndarray]) -> None:
-        found.setdefault(name, []).append(density(values, *own))
-
+    found: dict[str, list[OnPart]] = {}
     for one, record in enumerate(records):
-        add("rollout", looked[one].sa_map, parts[one])
-        if (glca := looked[one].glca_map) is not None:
-            add("glca", glca, parts[one])
-        add("centre", centre_map(looked[one].layout).reshape(parts[one][0].shape), parts[one])
+        maps = {"rollout": looked[one].sa_map, "glca": looked[one].glca_map}
+        maps |= {"centre": centre_map(looked[one].layout), "even": np.ones(parts[one][0].shape)}
         for two, other in enumerate(records):
             if other.camera == record.camera:
                 continue
             match = explain_match(model, looked[one], looked[two])
             kind = "same" if other.identity == record.identity else "twin"
             for branch in ("fused", *match.branches):
-                add(f"{kind}/{branch}", match.evidence(branch).query_map, parts[one])
-    return {name: float(np.nanmean(values)) if values else np.nan for name, values in found.items()}
+                on = what_lies_on(match.evidence(branch).query_map, *parts[one])
+                found.setdefault(f"{kind}/{branch}", []).append(on)
+        for name, values in maps.items():
+            if values is not None:
+                on = what_lies_on(values.reshape(parts[one][0].shape), *parts[one])
+                found.setdefault(name, []).append(on)
+    ordered = {name: found[name] for name in dict.fromkeys((*MAPS, *found)) if name in found}
+    return (
+        {name: float(np.nanmean([on.share for on in own])) for name, own in ordered.items()},
+        {name: float(np.nanmean([on.density for on in own])) for name, own in ordered.items()},
+    )
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,14 @@ class OnPart:
 
 def on_part(record: YardRecord, seen: Inspection, values: Float[np.ndarray, "rows cols"]) -> OnPart:
     """What of `values`, a map of `seen`, lies on the part. A map of zeros has none of it anywhere: nan."""
-    part, vehicle = part_shares(record, seen)
+    return what_lies_on(values, *part_shares(record, seen))
+
+
+def what_lies_on(
+    values: Float[np.ndarray, "rows cols"],
+    part: Float[np.ndarray, "rows cols"],
+    vehicle: Float[np.ndarray, "rows cols"],
+) -> OnPart:
     total = values.sum()
     share = float((values * part).sum() / total) if total != 0 else np.nan
     return OnPart(share, float(part.mean()), density(values, part, vehicle))
@@ -173,7 +187,7 @@ def density(
 
 
 def twin_summary(found: Twins, seed: int) -> dict[str, Any]:
-    """JSON-ready: {pairs, pictures, told_apart, density}, the latter two as {name: {mean, low, high}}.
+    """JSON-ready: {pairs, pictures, told_apart, share, density}, the latter three as {name: {mean, low, high}}.
 
     The 95 % interval is the bootstrap's over pairs of twins.
     """
@@ -181,5 +195,6 @@ def twin_summary(found: Twins, seed: int) -> dict[str, Any]:
         "pairs": len(next(iter(found.told_apart.values()))),
         "pictures": found.pictures,
         "told_apart": {name: mean_of(values, seed) for name, values in found.told_apart.items()},
+        "share": {name: mean_of(values, seed) for name, values in found.share.items()},
         "density": {name: mean_of(values, seed) for name, values in found.density.items()},
     }
