@@ -33,11 +33,12 @@ types: $(VENV)/.development ## mypy
 test: $(VENV)/.development ## the tests; gets a Chromium for those in the browser if there is none
 	CHROME="$$($(BIN)/python tests/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest
 
+# TORCHREID=PATH FASTREID=PATH, checkouts with their Cython code built, are ranked against as well (tests/benchmarks).
 bench: $(VENV)/.development ## time and memory of an inspection, a training step, a ranking, a gallery (many minutes)
 	$(BIN)/python -m tests.benchmarks.inspection
 	$(BIN)/python -m tests.benchmarks.training
 	$(BIN)/python -m tests.benchmarks.training --options --quick
-	$(BIN)/python -m tests.benchmarks.retrieval
+	$(BIN)/python -m tests.benchmarks.retrieval $(TORCHREID:%=--torchreid %) $(FASTREID:%=--fastreid %)
 	$(BIN)/python -m tests.benchmarks.gallery
 
 format: $(VENV)/.development ## format everything and apply the lint rules' safe fixes

@@ -7,7 +7,10 @@ number of threads; on a GPU up to kernels that do not repeat themselves.
 
 A batch is split into as many shards of equal size as there are processes × `accumulate`. Each shard is paired, goes
 forward and backward by itself; the gradients of all are summed before the one step of the optimizer. So two processes,
-and one that accumulates twice, do the same.
+and one that accumulates twice, do the same; but one undivided batch does not quite, as whatever compares photos does so
+within a shard: PWCA's pairs, and in re-identification the triplet loss (of 64 photos in four shards each is compared
+with 15 others, not with 63) and the neck's batch statistics, whose averages are the first process's. TransReID's
+several GPUs do the same. To keep the paper's mining on k shards, make the batch k times larger.
 
     dcal train --dataset cub --data-root CUB_200_2011 --ablation full
     torchrun --nproc-per-node 4 -m dcal.train --dataset cub --data-root CUB_200_2011 --ablation full
