@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dcal.errors import DCALError
 from dcal.retrieval import Reranking, distances, evaluate, evaluate_features, evaluate_rows, expand_queries, rerank
+from dcal.retrieval.reciprocal import neighbourhood
 
 Q, G, D = 11, 47, 6
 
@@ -83,6 +84,23 @@ def test_single_precision_and_tensors():
     np.testing.assert_allclose(rerank(queries.astype(np.float32), gallery.astype(np.float32)), expected, atol=1e-6)
     np.testing.assert_array_equal(rerank(torch.from_numpy(queries), torch.from_numpy(gallery)), expected)
     assert expected.dtype == np.float32 and expected.shape == (Q, G) and 0 <= expected.min() <= expected.max() <= 1
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_rounding_does_not_decide_who_is_a_neighbour(distance: str):
+    """Far from the origin, single precision mixes up near distances; sets of neighbours are those of exact ones."""
+    wrong, settings = 0, Reranking(k1=5, k2=3, distance=distance)
+    for seed in range(30):
+        queries, gallery, *_ = features(seed)
+        every = (np.concatenate([queries, gallery]) + 8).astype(np.float32)
+        exact = np.array(handed(every.astype(np.float64), distance))
+        found, _ = neighbourhood(every, settings)
+        for count in settings.counts:
+            expected = exact.argsort(axis=1)[:, :count]
+            np.testing.assert_array_equal(np.sort(found[:, :count]), np.sort(expected))
+            rounded = np.concatenate(list(distances.distance_blocks(every, every, settings.kind))).argsort(axis=1)
+            wrong += (np.sort(rounded[:, :count]) != np.sort(expected)).any(axis=1).sum()
+    assert wrong > 0  # else this test would show nothing
 
 
 def test_fewer_images_than_neighbours():

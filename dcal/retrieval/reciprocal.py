@@ -13,6 +13,8 @@ from dcal.errors import DCALError, known
 from dcal.retrieval.distances import Matrix, check_pair, distance_blocks, features, nearest, squares
 
 HANDED = ("euclidean", "squared", "cosine")
+SPARE = 8  # neighbours beyond those that count, among which rounding may have mixed up the last
+ROUNDING = 64  # units in the last place that a distance may be off by, of the longest image's squared length
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Reranking:
         known("distance", self.distance, HANDED)
         if self.k1 < 1 or self.k2 < 1 or not 0 <= self.weight <= 1:
             raise DCALError(f"k1 and k2 must be at least 1 and weight in [0, 1]: {self}")
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many nearest images count: as neighbours, as those of a candidate, and in the average."""
+        return self.k1 + 1, int(np.around(self.k1 / 2)) + 1, self.k2
 
     @property
     def kind(self) -> str:
@@ -101,11 +108,45 @@ def neighbourhood(
     every: Float[np.ndarray, "n d"], settings: Reranking
 ) -> tuple[Int64[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
     """(each image's max(k1 + 1, k2) nearest, itself included and nearest first; its greatest distance, squared)."""
-    found, greatest = [], []
+    most, found, greatest, first = max(settings.counts), [], [], 0
     for block in distance_blocks(every, every, settings.kind):
-        found.append(nearest(block, max(settings.k1 + 1, settings.k2)))
+        near = nearest(block, most + SPARE)
+        settle(every, first, near, np.take_along_axis(block, near, axis=1), settings)
+        found.append(near[:, :most])
         greatest.append(settings.squared(block.max(axis=1)))
+        first += len(block)
     return np.concatenate(found), np.concatenate(greatest)
+
+
+def settle(
+    every: Float[np.ndarray, "n d"],
+    first: int,
+    near: Int64[np.ndarray, "rows k"],
+    distances: Float[np.ndarray, "rows k"],
+    settings: Reranking,
+) -> None:
+    """Put the neighbours of images `first`, `first` + 1, … in exact order where rounding may decide who is among them.
+
+    A set of neighbours is all or nothing: one that rounding lets in changes distances by far more than itself.
+    """
+    borders = [count for count in settings.counts if count < near.shape[1]]
+    if not borders:
+        return
+    gaps = np.min([distances[:, count] - distances[:, count - 1] for count in borders], axis=0)
+    scale = 1.0 if settings.kind == "cosine" else float(squares(every).max())
+    for row in np.flatnonzero(gaps <= ROUNDING * np.finfo(every.dtype).eps * scale):
+        exact = exact_distances(every[first + row], every[near[row]], settings.kind)
+        near[row] = near[row][np.lexsort((near[row], exact))]
+
+
+def exact_distances(
+    image: Float[np.ndarray, " d"], others: Float[np.ndarray, "k d"], kind: str
+) -> Float[np.ndarray, " k"]:
+    """In double precision; squared where they are Euclidean."""
+    image, others = image.astype(np.float64), others.astype(np.float64)
+    if kind == "euclidean":
+        return squares(others - image)
+    return 1 - others @ image / np.sqrt(squares(others) * (image @ image))
 
 
 def encode(
@@ -116,15 +157,15 @@ def encode(
 ) -> sparse.csr_array:
     """Each image as weights over images (n × n): exp(−distance) on its expanded reciprocal neighbours, of sum 1, then
     averaged over its k2 nearest images."""
-    half = int(np.around(settings.k1 / 2)) + 1
-    members = expanded(reciprocal(neighbours[:, : settings.k1 + 1]), reciprocal(neighbours[:, :half]))
+    all_of_them, half, few = settings.counts
+    members = expanded(reciprocal(neighbours[:, :all_of_them]), reciprocal(neighbours[:, :half]))
     weights = np.exp(-pair_distances(every, members, settings) / np.repeat(greatest, np.diff(members.indptr)))
     sums = np.add.reduceat(weights, members.indptr[:-1])  # no row is empty: an image is its own neighbour
     weights /= np.repeat(sums, np.diff(members.indptr))
     encoding = sparse.csr_array((weights, members.indices, members.indptr), shape=members.shape)
-    if settings.k2 == 1:
+    if few == 1:
         return encoding
-    mean = adjacency(neighbours[:, : settings.k2], np.float32)
+    mean = adjacency(neighbours[:, :few], np.float32)
     return (mean @ encoding) / mean[0].sum()
 
 
