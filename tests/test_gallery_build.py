@@ -205,6 +205,16 @@ def test_who_is_on_an_image(photos: Path, tmp_path: Path):
         dataset_images("cub", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+def test_a_list_beside_another_is_the_one_that_is_read(tmp_path: Path, name: str):
+    write_sightings(tmp_path, 3)
+    head, path = "path,identity,camera,split", "half0/0000_c0.png"
+    (tmp_path / name).write_text(f"{head}\n{path},ann,north,gallery\n")
+    (tmp_path / "b.csv").write_text(f"{head}\n{path},bob,south,gallery\n")
+    images = dataset_images("reid-csv", tmp_path / name)
+    assert (images.root, images.items) == (tmp_path, (Item(path, "ann", "north"),))
+
+
 def test_build_and_search_from_a_shell(
     photos: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

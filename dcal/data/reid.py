@@ -41,7 +41,8 @@ class ReID(DataSet[ReIDRecord]):
     """One split of a Re-ID data set: train, query or gallery; people of the first are in none of the others.
 
     Identities, cameras and tracks keep their numbers where the data set's are all whole numbers. Elsewhere they are
-    numbered from 0 in order of name, the same in every split; `.names` maps an identity to what the files call it.
+    numbered from 0 in order of name, the same in every split; `.names` maps an identity to what the files call it,
+    `.camera_names` a camera.
     `junk` identities are left out of the gallery, since the standard protocol counts them neither as right nor as
     wrong; `distractors` stay in it, and no query is one of them. `.notes` says how many there are of both.
     """
@@ -52,6 +53,7 @@ class ReID(DataSet[ReIDRecord]):
     distractor: ClassVar[int | None] = None
     one_numbering: ClassVar[bool] = True  # whether a number means the same person in training and test
     names: dict[int, str]
+    camera_names: dict[int, str]
 
     def read(self) -> tuple[ReIDRecord, ...]:
         rows = self.rows()
@@ -59,6 +61,7 @@ class ReID(DataSet[ReIDRecord]):
         tracks: dict[str | None, int | None] = {None: None}
         tracks.update(numbers(row.track for row in rows if row.track is not None))
         self.names = {number: name for name, number in identities.items()}
+        self.camera_names = {number: name for name, number in cameras.items()}
         own = [
             ReIDRecord(row.path, identities[row.identity], cameras[row.camera], tracks[row.track])
             for row in rows
