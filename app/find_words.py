@@ -28,6 +28,7 @@ FIGURES = (
     "first."
 )
 ACROSS = "Leave out the query's own camera"
+NOT_THERE = "The query is no picture of this gallery: nothing is marked as right or wrong."
 ONE_BRANCH = "This checkpoint was trained without global-local cross-attention: SA is the only branch."
 CLICK = "*Click a patch of the query, on the left, to see what it found.*"
 NO_TWINS = "These two are neither one vehicle nor twins, as far as is known: there is no part to look for."

@@ -77,10 +77,10 @@ class Finder:
         if (path := quest.known.path) is None:
             assert quest.seen is not None  # an upload was inspected
             return self._look(quest.seen.photo, checkpoint, record)
-        photo, other = self.galleries.catalogue(quest.checkpoint).photo(path), self.galleries.catalogue(checkpoint)
-        if other.photo(path).resolve() == photo.resolve() and other.gallery.index_of(path) is not None:
-            return self.choose(path, checkpoint, record)
-        return self._look(photo, checkpoint, record)
+        old, new = self.galleries.catalogue(quest.checkpoint), self.galleries.catalogue(checkpoint)
+        if new.own(old, path) is None:
+            return self._look(old.photo(path), checkpoint, record)
+        return self.choose(path, checkpoint, record)
 
     @told
     def ranking(

@@ -75,6 +75,12 @@ class Catalogue:
             raise DCALError(f"the gallery has no picture {path!r}")
         return self.gallery.items[index]
 
+    def own(self, other: Catalogue, path: str) -> Item | None:
+        """The picture here that is `other`'s at this path: the same path and the same file. None if there is none."""
+        index = self.gallery.index_of(path)
+        same = self.photo(path).resolve() == other.photo(path).resolve()
+        return None if index is None or not same else self.gallery.items[index]
+
 
 class Galleries:
     """Each re-identification checkpoint's gallery: the folder `gallery` in its own. The ones last used stay open."""

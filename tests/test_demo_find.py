@@ -125,6 +125,17 @@ class TestGalleries:
         with pytest.raises(dcal.DCALError, match="no checkpoint 'other'"):
             galleries.catalogue("other")
 
+    def test_a_picture_is_another_gallerys_own_if_it_is_the_same_file(self, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder, tmp_path / "checkpoints")
+        shutil.copytree(folder.parent / "yard", tmp_path / "yard")
+        mine, full = (Galleries(Shelf(folder)).catalogue(name) for name in ("reid-sa_only", "reid-full"))
+        copy = Galleries(Shelf(tmp_path / "checkpoints")).catalogue("reid-full")
+        assert full.own(mine, QUERY) == full.item(QUERY)
+        assert copy.own(mine, QUERY) is None and full.own(mine, "images/0999_c1.webp") is None
+        (tmp_path / "yard" / QUERY).unlink()
+        (tmp_path / "yard" / QUERY).symlink_to((folder.parent / "yard" / QUERY).resolve())
+        assert copy.own(mine, QUERY) == copy.item(QUERY)
+
     def test_a_gallery_of_other_pictures_knows_no_twins(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard" / "images", tmp_path / "yard" / "images")  # without its table
