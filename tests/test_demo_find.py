@@ -216,8 +216,6 @@ class TestRanking:
         again, _ = finder.change("reid-sa_only", key)
         quest = finder.records.get(again)
         assert (quest.checkpoint, quest.known.path) == ("reid-sa_only", QUERY)
-        with pytest.raises(gr.Error, match="no longer kept"):
-            finder.ranking(key)
         own, _ = finder.change("reid-full", finder.search(crop, "reid-sa_only")[0])
         seen = finder.records.get(own).seen
         assert seen.config.ablation == "full"
@@ -433,6 +431,8 @@ class TestTab:
         moved = tab.change("reid-sa_only", record)
         assert moved[tab.view.branch]["choices"] == [("SA", "fused")]
         assert finder.records.get(moved[tab.record]).checkpoint == "reid-sa_only"
+        with pytest.raises(gr.Error, match="no longer kept"):
+            finder.ranking(record)
 
     def test_after_a_failure_the_query_and_its_checkpoint_stay(self, tab: FindTab, key: str) -> None:
         with pytest.raises(gr.Error, match="no checkpoint 'other'"):
@@ -440,6 +440,17 @@ class TestTab:
         assert tab.back(key) == {tab.checkpoint: "reid-full"}
         assert tab.back("let go")[tab.record] is None
         assert tab.back(None)[tab.said] == find_words.EMPTY
+
+    def test_a_query_that_cannot_be_shown_again_is_not_let_go(
+        self, tab: FindTab, finder: Finder, key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lost(_: str) -> None:
+            raise dcal.DCALError("the photo is gone")
+
+        monkeypatch.setattr(finder, "query_picture", lost)
+        with pytest.raises(gr.Error, match="the photo is gone"):
+            tab.change("reid-sa_only", key)
+        assert tab.back(key) == {tab.checkpoint: "reid-full"}
 
     def test_a_gallery_without_the_query_is_asked_for_it_all_the_same(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
