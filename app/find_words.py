@@ -115,7 +115,8 @@ def worth(catalogue: Catalogue, ranking: Ranking, across: bool) -> str:
     noun, shown = catalogue.noun, len(ranking.hits)
     among = f"{ranking.candidates:,} pictures"
     if across and ranking.known.camera is not None:
-        among += " by the other cameras"
+        unknown = any(item.camera is None for item in catalogue.gallery.items)
+        among += " by the other cameras" + (" or by one that nobody knows" if unknown else "")
     if not shown:
         return "No picture is left to be ranked: admit more cameras or models."
     if ranking.matches is None:

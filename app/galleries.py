@@ -49,10 +49,14 @@ class Catalogue:
         there = {str(record.identity) for record in self.yard.values() if record.label in models}
         return [name for name in self.gallery.identities if name in there]
 
-    def cameras(self, chosen: Sequence[str], known: Known, across: bool) -> list[str] | None:
-        """The cameras to search among: the chosen ones, or all; `across` leaves out the query's own. None for all."""
+    def cameras(self, chosen: Sequence[str], known: Known, across: bool) -> list[str | None] | None:
+        """The cameras to search among: the chosen ones, or all; `across` leaves out the query's own. None for all.
+
+        None among them stands for pictures whose camera nobody knows: they are left out only where some are chosen.
+        """
         if across and known.camera is not None:
-            return [camera for camera in chosen or self.gallery.cameras if camera != known.camera]
+            among: Sequence[str | None] = chosen or [*self.gallery.cameras, None]
+            return [camera for camera in among if camera != known.camera]
         return list(chosen) or None
 
     def pictures(self, camera: str = ALL, model: str = ALL) -> list[Item]:

@@ -175,6 +175,22 @@ class TestRanking:
         found, worth = finder.ranking(key, cameras=["3"])
         assert (found["hits"], worth) == ([], "No picture is left to be ranked: admit more cameras or models.")
 
+    def test_a_picture_by_nobody_knows_which_camera_is_not_by_the_querys(self, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder, tmp_path / "checkpoints")
+        shutil.copytree(folder.parent / "yard", tmp_path / "yard")
+        table, lost = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv", "images/0059_c3.webp"
+        table.write_text(table.read_text().replace(f"{lost},59,3", f"{lost},59,"))
+        finder = Finder(Explorer(Shelf(tmp_path / "checkpoints"), tmp_path))
+        key, _ = finder.choose(QUERY, "reid-full")
+        found, worth = finder.ranking(key)
+        expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
+        assert [hit["path"] for hit in found["hits"]] == [
+            path for path, _ in expected if "_c3" not in path or path == lost
+        ]
+        assert "among 9 pictures by the other cameras or by one that nobody knows." in worth
+        found, _ = finder.ranking(key, cameras=["3", "8"])
+        assert {hit["camera"] for hit in found["hits"]} == {"8"}
+
     def test_filters(self, finder: Finder, key: str) -> None:
         found, worth = finder.ranking(key, False, ["1", "3"], [], 50)
         assert {hit["camera"] for hit in found["hits"]} == {"1", "3"}
