@@ -145,7 +145,9 @@ class FindTab:
         catalogue = self.finder.galleries.catalogue(checkpoint)
         key, said = self.finder.change(checkpoint, record)
         camera = next(iter(catalogue.gallery.cameras), ALL)
-        return {**self.fitted(checkpoint, catalogue, camera, key), **self.asked(key, said)}
+        page = {**self.fitted(checkpoint, catalogue, camera, key), **self.asked(key, said)}
+        self.finder.records.let_go(record)  # last: after a failure the page holds it still
+        return page
 
     def asked(self, record: str, said: str) -> dict[Any, Any]:
         return {self.record: record, self.said: said, self.photo: self.finder.query_picture(record)}

@@ -28,6 +28,7 @@ FIGURES = (
     "first."
 )
 ACROSS = "Leave out the query's own camera"
+NOT_THERE = "The query is no picture of this gallery: nothing is marked as right or wrong."
 ONE_BRANCH = "This checkpoint was trained without global-local cross-attention: SA is the only branch."
 CLICK = "*Click a patch of the query, on the left, to see what it found.*"
 NO_TWINS = "These two are neither one vehicle nor twins, as far as is known: there is no part to look for."
@@ -114,7 +115,8 @@ def worth(catalogue: Catalogue, ranking: Ranking, across: bool) -> str:
     noun, shown = catalogue.noun, len(ranking.hits)
     among = f"{ranking.candidates:,} pictures"
     if across and ranking.known.camera is not None:
-        among += " by the other cameras"
+        unknown = any(item.camera is None for item in catalogue.gallery.items)
+        among += " by the other cameras" + (" or by one that nobody knows" if unknown else "")
     if not shown:
         return "No picture is left to be ranked: admit more cameras or models."
     if ranking.matches is None:

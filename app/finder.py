@@ -67,20 +67,23 @@ class Finder:
         catalogue = self.galleries.catalogue(checkpoint)
         item = catalogue.item(picture)
         asked = Known(item.identity, item.camera, item.path)
-        key = self.records.keep(Quest(checkpoint, asked), instead_of=record)
-        return key, find_words.query(catalogue, asked)
+        said = find_words.query(catalogue, asked)
+        return self.records.keep(Quest(checkpoint, asked), instead_of=record), said
 
     @told
     def change(self, checkpoint: str, record: str) -> tuple[str, str]:
-        """The same query for another checkpoint. A gallery that lacks the picture is asked for it like an upload."""
+        """The same query for another checkpoint. A gallery that lacks the picture is asked for it like an upload.
+
+        The old record stays: the page lets it go when it shows the new one.
+        """
         quest = self.records.get(record)
         if (path := quest.known.path) is None:
             assert quest.seen is not None  # an upload was inspected
-            return self._look(quest.seen.photo, checkpoint, record)
-        photo, other = self.galleries.catalogue(quest.checkpoint).photo(path), self.galleries.catalogue(checkpoint)
-        if other.photo(path).resolve() == photo.resolve() and other.gallery.index_of(path) is not None:
-            return self.choose(path, checkpoint, record)
-        return self._look(photo, checkpoint, record)
+            return self._look(quest.seen.photo, checkpoint)
+        old, new = self.galleries.catalogue(quest.checkpoint), self.galleries.catalogue(checkpoint)
+        if new.own(old, path) is None:
+            return self._look(old.photo(path), checkpoint)
+        return self.choose(path, checkpoint)
 
     @told
     def ranking(
@@ -174,10 +177,10 @@ class Finder:
         photo = dcal.read_picture(catalogue.photo(str(quest.known.path))).image
         return draw.tile(np.asarray(photo), draw.PAIR_SIDE)
 
-    def _look(self, image: Any, checkpoint: str, record: str | None) -> tuple[str, str]:
+    def _look(self, image: Any, checkpoint: str, record: str | None = None) -> tuple[str, str]:
         """A quest for a picture that is not the gallery's."""
         catalogue, model = self.galleries.catalogue(checkpoint), self.shelf.model(checkpoint)
         with self.running:
             seen = dcal.inspect(model, image)
-        key = self.records.keep(Quest(checkpoint, Known(), seen), instead_of=record)
-        return key, "\n\n".join((find_words.query(catalogue, Known()), *seen.notes))
+        said = "\n\n".join((find_words.query(catalogue, Known()), *seen.notes))
+        return self.records.keep(Quest(checkpoint, Known(), seen), instead_of=record), said

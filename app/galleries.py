@@ -49,10 +49,14 @@ class Catalogue:
         there = {str(record.identity) for record in self.yard.values() if record.label in models}
         return [name for name in self.gallery.identities if name in there]
 
-    def cameras(self, chosen: Sequence[str], known: Known, across: bool) -> list[str] | None:
-        """The cameras to search among: the chosen ones, or all; `across` leaves out the query's own. None for all."""
+    def cameras(self, chosen: Sequence[str], known: Known, across: bool) -> list[str | None] | None:
+        """The cameras to search among: the chosen ones, or all; `across` leaves out the query's own. None for all.
+
+        None among them stands for pictures whose camera nobody knows: they are left out only where some are chosen.
+        """
         if across and known.camera is not None:
-            return [camera for camera in chosen or self.gallery.cameras if camera != known.camera]
+            among: Sequence[str | None] = chosen or [*self.gallery.cameras, None]
+            return [camera for camera in among if camera != known.camera]
         return list(chosen) or None
 
     def pictures(self, camera: str = ALL, model: str = ALL) -> list[Item]:
@@ -74,6 +78,12 @@ class Catalogue:
         if index is None:
             raise DCALError(f"the gallery has no picture {path!r}")
         return self.gallery.items[index]
+
+    def own(self, other: Catalogue, path: str) -> Item | None:
+        """The picture here that is `other`'s at this path: the same path and the same file. None if there is none."""
+        index = self.gallery.index_of(path)
+        same = self.photo(path).resolve() == other.photo(path).resolve()
+        return None if index is None or not same else self.gallery.items[index]
 
 
 class Galleries:

@@ -74,6 +74,11 @@ class Records(Generic[T]):
                 self._entries.popitem(last=False)
         return key
 
+    def let_go(self, key: str) -> None:
+        """Forget the record under `key`, if it is still kept."""
+        with self._lock:
+            self._entries.pop(key, None)
+
     def get(self, key: str | None) -> T:
         """The entry kept under `key`. Raises DCALError if nothing was inspected yet, or the record has been let go."""
         if not key:

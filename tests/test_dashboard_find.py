@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ import dcal
 from app import find_words
 from app.board.choice import CHECKPOINTS
 from dcal import draw
+from dcal.gallery.build import build_folder
+from dcal.gallery.images import dataset_images
 from tests.test_dashboard import PATIENCE, parts, texts
+from tests.tiny_reid import write_yard
 from tests.tiny_yard import NAMES, cosines, write_checkpoints
 
 
@@ -125,6 +129,49 @@ def test_an_upload_is_ranked_and_a_bad_one_gets_a_message(app: AppTest) -> None:
     assert "Your own crop" in texts(app)
     assert texts(app).count("The 8 nearest of 12 pictures") == 2
     assert "✓" not in "".join(rankings(app))
+
+
+@pytest.fixture
+def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Checkpoints of which the second's gallery is of another folder: fewer pictures, one another's by its name."""
+    folder = write_checkpoints(tmp_path)
+    other, place = write_yard(tmp_path / "other", (25, 26), (1, 3)), folder / "reid-full"
+    shutil.copy(other / "images" / "0026_c3.webp", other / "images" / "0025_c1.webp")
+    build_folder(dcal.load(place), dataset_images("yard", other), place / "gallery", place.name, workers=0)
+    monkeypatch.setenv(CHECKPOINTS, str(folder))
+    st.cache_resource.clear()
+    return folder
+
+
+def test_another_gallery_is_asked_for_the_query_itself(apart: Path) -> None:
+    app = AppTest.from_function(find_page, default_timeout=PATIENCE).run()
+    assert not app.exception
+    name, query = "reid-full", apart.parent / "yard" / "images" / "0025_c1.webp"
+    seen = dcal.inspect(dcal.load(apart / name), query)
+    direct = dcal.rank(dcal.open_gallery(apart / name / "gallery"), seen)
+    mine, others = rankings(app)
+    assert "✓" in mine and "✓" not in others and "✗" not in others
+    for hit in direct.hits:
+        said = f"vehicle {hit.item.identity}, camera {hit.item.camera}, similarity {hit.similarity:.3f}"
+        assert f'alt="Rank {hit.rank}, {said}"' in others
+    assert f"The 4 nearest of 4 pictures, by the cosine of the two embeddings. {find_words.NOT_THERE}" in texts(app)
+    assert texts(app).count(find_words.NOT_THERE) == 1
+    assert "Why did it match?" not in [heading.value for heading in app.subheader]  # no file is in both galleries
+
+
+def test_what_is_wrong_with_one_checkpoint_stands_in_its_column(apart: Path) -> None:
+    app = AppTest.from_function(find_page, default_timeout=PATIENCE).run()
+    app.multiselect(key="find_cameras").set_value(["8"]).run()
+    (said,) = (error.value for error in app.error)
+    assert said.startswith("reid-full: no image has the cameras '8'; the gallery has '1', '3'")
+    assert len(rankings(app)) == 1 and "Why did it match?" in [heading.value for heading in app.subheader]
+    shutil.rmtree(apart / "reid-full" / "gallery")
+    app.multiselect(key="find_cameras").set_value([]).run()
+    (said,) = (error.value for error in app.error)
+    assert said.startswith("reid-full: reid-full has no gallery to search") and len(rankings(app)) == 1
+    app.multiselect(key="find_compared").set_value(["reid-full"]).run()
+    assert [error.value for error in app.error] == [said] and not app.exception
+    assert len(app.table) == 1  # the figures stand all the same
 
 
 def test_figures_are_read_not_computed(app: AppTest, folder: Path) -> None:

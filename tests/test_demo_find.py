@@ -125,6 +125,17 @@ class TestGalleries:
         with pytest.raises(dcal.DCALError, match="no checkpoint 'other'"):
             galleries.catalogue("other")
 
+    def test_a_picture_is_another_gallerys_own_if_it_is_the_same_file(self, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder, tmp_path / "checkpoints")
+        shutil.copytree(folder.parent / "yard", tmp_path / "yard")
+        mine, full = (Galleries(Shelf(folder)).catalogue(name) for name in ("reid-sa_only", "reid-full"))
+        copy = Galleries(Shelf(tmp_path / "checkpoints")).catalogue("reid-full")
+        assert full.own(mine, QUERY) == full.item(QUERY)
+        assert copy.own(mine, QUERY) is None and full.own(mine, "images/0999_c1.webp") is None
+        (tmp_path / "yard" / QUERY).unlink()
+        (tmp_path / "yard" / QUERY).symlink_to((folder.parent / "yard" / QUERY).resolve())
+        assert copy.own(mine, QUERY) == copy.item(QUERY)
+
     def test_a_gallery_of_other_pictures_knows_no_twins(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard" / "images", tmp_path / "yard" / "images")  # without its table
@@ -163,6 +174,22 @@ class TestRanking:
         assert {hit["camera"] for hit in found["hits"]} == {"8"}
         found, worth = finder.ranking(key, cameras=["3"])
         assert (found["hits"], worth) == ([], "No picture is left to be ranked: admit more cameras or models.")
+
+    def test_a_picture_by_nobody_knows_which_camera_is_not_by_the_querys(self, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder, tmp_path / "checkpoints")
+        shutil.copytree(folder.parent / "yard", tmp_path / "yard")
+        table, lost = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv", "images/0059_c3.webp"
+        table.write_text(table.read_text().replace(f"{lost},59,3", f"{lost},59,"))
+        finder = Finder(Explorer(Shelf(tmp_path / "checkpoints"), tmp_path))
+        key, _ = finder.choose(QUERY, "reid-full")
+        found, worth = finder.ranking(key)
+        expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
+        assert [hit["path"] for hit in found["hits"]] == [
+            path for path, _ in expected if "_c3" not in path or path == lost
+        ]
+        assert "among 9 pictures by the other cameras or by one that nobody knows." in worth
+        found, _ = finder.ranking(key, cameras=["3", "8"])
+        assert {hit["camera"] for hit in found["hits"]} == {"8"}
 
     def test_filters(self, finder: Finder, key: str) -> None:
         found, worth = finder.ranking(key, False, ["1", "3"], [], 50)
@@ -205,8 +232,6 @@ class TestRanking:
         again, _ = finder.change("reid-sa_only", key)
         quest = finder.records.get(again)
         assert (quest.checkpoint, quest.known.path) == ("reid-sa_only", QUERY)
-        with pytest.raises(gr.Error, match="no longer kept"):
-            finder.ranking(key)
         own, _ = finder.change("reid-full", finder.search(crop, "reid-sa_only")[0])
         seen = finder.records.get(own).seen
         assert seen.config.ablation == "full"
@@ -422,6 +447,8 @@ class TestTab:
         moved = tab.change("reid-sa_only", record)
         assert moved[tab.view.branch]["choices"] == [("SA", "fused")]
         assert finder.records.get(moved[tab.record]).checkpoint == "reid-sa_only"
+        with pytest.raises(gr.Error, match="no longer kept"):
+            finder.ranking(record)
 
     def test_after_a_failure_the_query_and_its_checkpoint_stay(self, tab: FindTab, key: str) -> None:
         with pytest.raises(gr.Error, match="no checkpoint 'other'"):
@@ -429,6 +456,17 @@ class TestTab:
         assert tab.back(key) == {tab.checkpoint: "reid-full"}
         assert tab.back("let go")[tab.record] is None
         assert tab.back(None)[tab.said] == find_words.EMPTY
+
+    def test_a_query_that_cannot_be_shown_again_is_not_let_go(
+        self, tab: FindTab, finder: Finder, key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lost(_: str) -> None:
+            raise dcal.DCALError("the photo is gone")
+
+        monkeypatch.setattr(finder, "query_picture", lost)
+        with pytest.raises(gr.Error, match="the photo is gone"):
+            tab.change("reid-sa_only", key)
+        assert tab.back(key) == {tab.checkpoint: "reid-full"}
 
     def test_a_gallery_without_the_query_is_asked_for_it_all_the_same(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")

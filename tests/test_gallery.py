@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,10 +29,12 @@ from tests.tiny_gallery import (
 
 ROOT = Path(__file__).resolve().parent.parent
 Q = 5
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "all": {},
     "one camera": {"cameras": ["c2"]},
     "cameras and identities": {"cameras": ["c0", "c3"], "identities": ["1", "4", "5"]},
+    "a camera and none that is known": {"cameras": ["c1", None]},
+    "nobody that is known": {"identities": [None]},
     "nothing left": {"cameras": ["c0"], "identities": []},
 }
 

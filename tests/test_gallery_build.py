@@ -145,10 +145,30 @@ def test_what_would_be_lost_is_not_replaced(photos: Path, tmp_path: Path):
     (tmp_path / "mine" / "thesis.tex").write_text("…")
     with pytest.raises(DCALError, match=r"is no gallery.*would remove what it holds .thesis\.tex"):
         build_folder(tiny_model(), folder_images(photos), tmp_path / "mine", "tiny")
+    for names in (["embeddings.safetensors", "thesis.tex"], ["embeddings.safetensors", "items.csv", "thesis.tex"]):
+        for name in names:
+            (tmp_path / "mine" / name).write_text("…")
+        with pytest.raises(DCALError, match=r"would remove what it holds .thesis\.tex\)"):
+            build_folder(tiny_model(), folder_images(photos), tmp_path / "mine", "tiny")
+        assert {path.name for path in (tmp_path / "mine").iterdir()} == set(names)
     with pytest.raises(DCALError, match="is a file"):
         build_folder(tiny_model(), folder_images(photos), tmp_path / "mine" / "thesis.tex", "tiny")
     with pytest.raises(DCALError, match="batch_size must be at least 1"):
         build_folder(tiny_model(), folder_images(photos), tmp_path / "new", "tiny", batch_size=0)
+
+
+def test_what_came_during_a_build_is_not_replaced(tmp_path: Path):
+    own, place = folder_images(write_sightings(tmp_path / "own", 3)), tmp_path / "gallery"
+    build_folder(tiny_model(), own, place, "tiny", workers=0)
+
+    def note(done: int, total: int) -> None:
+        (place / "note.txt").write_text("…")
+
+    with pytest.raises(DCALError, match=r"would remove what it holds .note\.txt\)"):
+        build_folder(tiny_model(), own, place, "tiny", workers=0, tell=note)
+    (place / "note.txt").rename(tmp_path / "note.txt")
+    assert build_folder(tiny_model(), own, place, "tiny", workers=0).count == 3  # goes on where it was
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gallery", "note.txt", "own"]
 
 
 def test_who_is_on_an_image(photos: Path, tmp_path: Path):
@@ -183,6 +203,16 @@ def test_who_is_on_an_image(photos: Path, tmp_path: Path):
     assert len(yard.items) == 320 and yard.items[0] == Item("images/0005_c1.webp", "5", "1")
     with pytest.raises(DCALError, match="unknown dataset 'cub'"):
         dataset_images("cub", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+def test_a_list_beside_another_is_the_one_that_is_read(tmp_path: Path, name: str):
+    write_sightings(tmp_path, 3)
+    head, path = "path,identity,camera,split", "half0/0000_c0.png"
+    (tmp_path / name).write_text(f"{head}\n{path},ann,north,gallery\n")
+    (tmp_path / "b.csv").write_text(f"{head}\n{path},bob,south,gallery\n")
+    images = dataset_images("reid-csv", tmp_path / name)
+    assert (images.root, images.items) == (tmp_path, (Item(path, "ann", "north"),))
 
 
 def test_build_and_search_from_a_shell(

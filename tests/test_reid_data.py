@@ -69,6 +69,14 @@ def test_market(tmp_path: Path):
     assert Market1501(root, "query").records == query.records
 
 
+def test_market_writes_each_identity_one_way(tmp_path: Path):
+    """By place in order of name, junk would be no. 0, the distractors' number."""
+    root = write_market(tmp_path)
+    write_photo(root / "bounding_box_test" / "3_c4s1_000401_01.jpg", 33, 17, seed=0)
+    with pytest.raises(DCALError, match=r"0003, 3 are one number: write each identity one way"):
+        Market1501(root, "gallery")
+
+
 def test_a_whole_market_must_have_its_counts(tmp_path: Path):
     root = write_market(tmp_path)
 
@@ -182,6 +190,8 @@ def test_numbers():
     assert numbers(["0007", "-1", "12", "0007"]) == {"-1": -1, "0007": 7, "12": 12}
     assert numbers(["car_2", "bus_1", "7"]) == {"7": 0, "bus_1": 1, "car_2": 2}
     assert numbers([]) == {}
+    for names in (["1", "01", "7"], ["0", "-0", "12"]):  # never one number for two names
+        assert numbers(names) == {name: place for place, name in enumerate(sorted(names))}
 
 
 def test_training_labels_are_apart_from_identities():
@@ -270,6 +280,14 @@ def test_a_list(tmp_path: Path):
     assert query.records == (ReIDRecord(root / "photos" / "1.jpg", 7, 1, 5),)
     assert [(record.identity, record.camera, record.track) for record in gallery.records] == [(7, 1, 5), (7, 2, None)]
     assert str(gallery) == "list set.csv, gallery split: 1 identities, 2 photos, 2 cameras"
+
+
+def test_two_names_are_two_identities_and_two_cameras(tmp_path: Path):
+    lines = (f"photos/{place}.jpg,{name}" for place, name in enumerate(("01,1,gallery", "1,01,gallery", "7,2,gallery")))
+    gallery = ReIDListing(write_list(tmp_path, COLUMNS, *lines), "gallery")
+    named = [(gallery.names[record.identity], gallery.camera_names[record.camera]) for record in gallery.records]
+    assert named == [("01", "1"), ("1", "01"), ("7", "2")]
+    assert gallery.found() == {"identities": 3, "photos": 3, "cameras": 3}
 
 
 def test_what_a_list_should_know_of_itself(tmp_path: Path):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import streamlit as st
 
 import dcal
 from app import cards, find_words, words
-from app.board.choice import KINDS, Look, checkpoints, look, look_at
+from app.board.choice import KINDS, Look, checkpoints, look, look_at, seen_by
 from app.board.inspect import patch_chooser
 from app.explanation import Explanation, yard_pair
 from app.galleries import Catalogue, Galleries
@@ -22,14 +24,20 @@ HERE = Path(__file__).resolve()
 CSS = [HERE.with_name("compare.css"), HERE.parents[1] / "cards.css", HERE.with_name("find.css")]
 SHOWN = 8  # pictures of every ranking, at first
 SIDE = 384  # pixels of either picture's side in an explanation
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Query:
-    """Whom to look for: a picture of the gallery, or an upload; its file's bytes, and what is known of it."""
+    """Whom to look for: a picture of `catalogue`, or an upload; its file's bytes, and what is known of it."""
 
     photo: bytes
     known: Known
+    catalogue: Catalogue
+
+    def among(self, catalogue: Catalogue) -> Item | None:
+        """The query as a picture of some gallery; None if it is an upload or none of these."""
+        return None if self.known.path is None else catalogue.own(self.catalogue, self.known.path)
 
 
 @dataclass(frozen=True)
@@ -64,22 +72,65 @@ def compare() -> None:
     if not compared:
         st.info("Choose at least one checkpoint.")
         return
-    opened = galleries(str(shelf.folder))
-    catalogues = {name: opened.catalogue(name) for name in compared}
-    first = catalogues[compared[0]]
+    failed: dict[str, str] = {}
+    catalogues = each(compared, galleries(str(shelf.folder)).catalogue, failed)
+    if catalogues:
+        find(compared, catalogues, failed, style)
+    else:
+        for name, why in failed.items():
+            wrong(name, why)
+    figures(shelf, names)
+
+
+def each(names: Iterable[str], make: Callable[[str], T], failed: dict[str, str]) -> dict[str, T]:
+    """{checkpoint: what `make` makes of it}; of one for which it cannot, `failed` gets why."""
+    made = {}
+    for name in names:
+        try:
+            made[name] = make(name)
+        except dcal.DCALError as error:
+            failed[name] = str(error)
+    return made
+
+
+def find(compared: list[str], catalogues: dict[str, Catalogue], failed: dict[str, str], style: Look) -> None:
+    """The query, the rankings and one explained picture, by all checkpoints but those that `failed`."""
+    first = next(iter(catalogues.values()))
     query = ask(first)
     chosen = filters(first)
-    rankings = {name: ranked(name, catalogue, query, chosen) for name, catalogue in catalogues.items()}
+    rankings = each(catalogues, lambda name: ranked(name, catalogues[name], query, chosen), failed)
     shown = {name: replace(ranking, hits=ranking.hits[: chosen.most]) for name, ranking in rankings.items()}
     with st.container(key="rankings"):
-        for place, (name, ranking) in zip(st.columns(len(shown)), shown.items(), strict=True):
+        for place, name in zip(st.columns(len(compared)), compared, strict=True):
             with place:
-                column(name, catalogues[name], ranking, chosen.across)
-    everywhere = set.intersection(*({hit.item.path for hit in ranking.hits} for ranking in rankings.values()))
-    found = {h.item.path: h.item for own in shown.values() for h in own.hits if h.item.path in everywhere}
-    if found:
+                if name in failed:
+                    wrong(name, failed[name])
+                else:
+                    column(name, catalogues[name], query, shown[name], chosen.across)
+    catalogues = {name: catalogues[name] for name in rankings}
+    if found := everywhere(catalogues, rankings, shown):
         explain(catalogues, rankings, found, query, style)
-    figures(shelf, names)
+
+
+def wrong(name: str, why: str) -> None:
+    """What stands in the place of a checkpoint's ranking."""
+    st.error(f"{name}: {why}", icon=":material/broken_image:")
+
+
+def everywhere(
+    catalogues: dict[str, Catalogue], rankings: dict[str, Ranking], shown: dict[str, Ranking]
+) -> dict[str, Item]:
+    """{path: picture} of the hits shown that are the same file in all galleries, and ranked in all."""
+    ranked = {name: {hit.item.path for hit in ranking.hits} for name, ranking in rankings.items()}
+    return {
+        hit.item.path: hit.item
+        for name, own in shown.items()
+        for hit in own.hits
+        if all(
+            hit.item.path in ranked[other] and catalogue.own(catalogues[name], hit.item.path)
+            for other, catalogue in catalogues.items()
+        )
+    }
 
 
 @st.cache_resource(show_spinner=False)
@@ -97,9 +148,9 @@ def ask(catalogue: Catalogue) -> Query:
         left, right = st.columns([1, 3])
         left.image(draw.tile(np.asarray(dcal.read_picture(photo).image), SIDE), width="stretch")
         right.markdown(find_words.query(catalogue, Known()))
-        return Query(photo, Known())
+        return Query(photo, Known(), catalogue)
     item = chosen_item(catalogue)
-    return Query(catalogue.gallery.photo(item).read_bytes(), Known(item.identity, item.camera, item.path))
+    return Query(catalogue.gallery.photo(item).read_bytes(), Known(item.identity, item.camera, item.path), catalogue)
 
 
 def chosen_item(catalogue: Catalogue) -> Item:
@@ -137,21 +188,23 @@ def filters(catalogue: Catalogue) -> Filters:
 
 
 def ranked(name: str, catalogue: Catalogue, query: Query, chosen: Filters) -> Ranking:
-    """The whole ranking by one checkpoint. The gallery's own pictures are embedded already; an upload is looked at."""
-    own = query.known.path is not None
+    """The whole ranking by one checkpoint. Its gallery's own pictures are embedded already; another is looked at."""
+    item = query.among(catalogue)
+    known = Known() if item is None else Known(item.identity, item.camera, item.path)
     return rank(
         catalogue.gallery,
-        catalogue.item(str(query.known.path)) if own else look_at(name, query.photo),
+        seen_by(name, checkpoints().version(name), query.photo) if item is None else item,
         k=len(catalogue.gallery),
-        cameras=catalogue.cameras(chosen.cameras, query.known, chosen.across),
+        cameras=catalogue.cameras(chosen.cameras, known, chosen.across),
         identities=catalogue.identities(chosen.models),
     )
 
 
-def column(name: str, catalogue: Catalogue, ranking: Ranking, across: bool) -> None:
+def column(name: str, catalogue: Catalogue, query: Query, ranking: Ranking, across: bool) -> None:
     """One checkpoint's ranking."""
     st.html(f'<div class="about">{words.about(checkpoints().config(name), name, {})}</div>')
-    st.markdown(find_words.worth(catalogue, ranking, across))
+    elsewhere = f" {find_words.NOT_THERE}" if ranking.known.path != query.known.path else ""
+    st.markdown(find_words.worth(catalogue, ranking, across) + elsewhere)
     st.html(cards.hits(catalogue, ranking, clickable=False))
 
 
@@ -205,7 +258,7 @@ def explanation(name: str, catalogue: Catalogue, query: Query, ranking: Ranking,
     """Why a picture of the gallery matches the query, by one checkpoint, at whatever rank it stands there."""
     hit = next(hit for hit in ranking.hits if hit.item.path == path)
     match = matched(name, checkpoints().version(name), query.photo, catalogue.gallery.photo(hit.item).read_bytes())
-    return Explanation(hit, match, yard_pair(catalogue, query.known, hit))
+    return Explanation(hit, match, yard_pair(catalogue, ranking.known, hit))
 
 
 @st.cache_resource(show_spinner="Looking …", max_entries=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import ClassVar, NamedTuple
 
 from dcal.data.dataset import DataSet, first
 from dcal.data.record import Photo
+from dcal.errors import DCALError
 
 SPLITS = ("train", "query", "gallery")
 
@@ -40,10 +42,12 @@ class Row(NamedTuple):
 class ReID(DataSet[ReIDRecord]):
     """One split of a Re-ID data set: train, query or gallery; people of the first are in none of the others.
 
-    Identities, cameras and tracks keep their numbers where the data set's are all whole numbers. Elsewhere they are
-    numbered from 0 in order of name, the same in every split; `.names` maps an identity to what the files call it.
+    Identities, cameras and tracks keep their numbers where the data set's are all whole numbers, and no two of them
+    the same one ("01" and "1"). Elsewhere they are numbered from 0 in order of name, the same in every split; `.names`
+    maps an identity to what the files call it, `.camera_names` a camera.
     `junk` identities are left out of the gallery, since the standard protocol counts them neither as right nor as
-    wrong; `distractors` stay in it, and no query is one of them. `.notes` says how many there are of both.
+    wrong; `distractors` stay in it, and no query is one of them. `.notes` says how many there are of both. A data set
+    with such numbers raises DCALError for two names of one number.
     """
 
     splits = SPLITS
@@ -52,13 +56,16 @@ class ReID(DataSet[ReIDRecord]):
     distractor: ClassVar[int | None] = None
     one_numbering: ClassVar[bool] = True  # whether a number means the same person in training and test
     names: dict[int, str]
+    camera_names: dict[int, str]
 
     def read(self) -> tuple[ReIDRecord, ...]:
         rows = self.rows()
         identities, cameras = numbers(row.identity for row in rows), numbers(row.camera for row in rows)
+        self._check_marks(identities)
         tracks: dict[str | None, int | None] = {None: None}
         tracks.update(numbers(row.track for row in rows if row.track is not None))
         self.names = {number: name for name, number in identities.items()}
+        self.camera_names = {number: name for name, number in cameras.items()}
         own = [
             ReIDRecord(row.path, identities[row.identity], cameras[row.camera], tracks[row.track])
             for row in rows
@@ -69,6 +76,14 @@ class ReID(DataSet[ReIDRecord]):
         if self.split == "query":
             self._compare(rows)
         return kept
+
+    def _check_marks(self, identities: dict[str, int]) -> None:
+        """`junk` and `distractor` are numbers that the files write, not places in the order of names."""
+        if (self.junk, self.distractor) == (None, None):
+            return
+        written = Counter(map(int, identities))
+        if twice := [name for name in identities if written[int(name)] > 1]:
+            raise DCALError(f"{self.title} at {self.root}: {first(twice)} are one number: write each identity one way")
 
     def _note(self, junk: int, distractors: int) -> None:
         if distractors:
@@ -98,10 +113,13 @@ class ReID(DataSet[ReIDRecord]):
 
 
 def numbers(names: Iterable[str]) -> dict[str, int]:
-    """{name: its number}: the whole number that it is, or, where one is none, its place in the order of all, from 0."""
+    """{name: its number}, another for each: the whole number that it is, or its place in the order of all, from 0,
+    where one is none or two are the same ("01" and "1")."""
     distinct = sorted(set(names))
     if all(re.fullmatch(r"-?\d+", name) for name in distinct):
-        return {name: int(name) for name in distinct}
+        whole = {name: int(name) for name in distinct}
+        if len(set(whole.values())) == len(whole):
+            return whole
     return {name: place for place, name in enumerate(distinct)}
 
 

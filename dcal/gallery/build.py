@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from dcal.checkpoint import swap
+from dcal.data.dataset import first
 from dcal.errors import DCALError, known
 from dcal.gallery.collection import Collection
 from dcal.gallery.embedding import Tell, begun, embed_missing, origin_of
 from dcal.gallery.exact import unit_rows
-from dcal.gallery.folder import DTYPES, EMBEDDINGS, FAILED, Stored, relative, write_failed, write_folder
+from dcal.gallery.folder import DTYPES, EMBEDDINGS, FAILED, ITEMS, Stored, relative, write_failed, write_folder
 from dcal.gallery.images import Images
 from dcal.gallery.parts import Parts
 from dcal.model import DCAL
@@ -63,6 +64,7 @@ def build_folder(
     whole.mkdir()
     write_folder(whole, Stored(items, rows, origin, root), dtype)
     write_failed(whole, failed := failures(images, parts))
+    check_place(folder)  # again: a build may take hours
     swap(whole, folder)
     shutil.rmtree(parts.folder)
     return Built(len(items), failed)
@@ -120,9 +122,10 @@ def check_place(folder: Path) -> None:
     """Raises DCALError if building a gallery in `folder` would lose something else."""
     if folder.exists() and not folder.is_dir():
         raise DCALError(f"{folder} is a file: a gallery is a folder, give the name of a new one")
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if names and EMBEDDINGS not in names and names != [FAILED]:
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    ours = {ITEMS, EMBEDDINGS, FAILED} if EMBEDDINGS in names else {FAILED}  # a gallery's in Milvus leaves no other
+    if foreign := sorted(names - ours):
         raise DCALError(
-            f"{folder} is no gallery, and building there would remove what it holds ({', '.join(names[:3])}, …): "
-            "give a folder of its own"
+            f"{folder} is no gallery's own folder, and building there would remove what it holds ({first(foreign)}): "
+            "give another one"
         )

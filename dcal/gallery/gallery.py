@@ -35,8 +35,8 @@ class Hits:
 class Choice:
     """What a search may find: the filters by name, and the images that they admit; None for no filter."""
 
-    cameras: tuple[str, ...] | None
-    identities: tuple[str, ...] | None
+    cameras: tuple[str | None, ...] | None
+    identities: tuple[str | None, ...] | None
     mask: Bool[np.ndarray, " n"] | None
     size: int  # how many images are admitted
 
@@ -115,14 +115,15 @@ class Gallery(ABC):
         embeddings: Float[np.ndarray, "q d"],
         k: int = 50,
         *,
-        cameras: Collection[str] | None = None,
-        identities: Collection[str] | None = None,
+        cameras: Collection[str | None] | None = None,
+        identities: Collection[str | None] | None = None,
         exclude: Sequence[Exclusion] | None = None,
     ) -> Hits:
         """The k nearest images to each query by cosine, exactly, among those of `cameras` and of `identities`.
 
-        `exclude` holds one `Exclusion` for each query. Raises DCALError for embeddings of another width or that are not
-        finite, and for cameras and identities that the gallery does not have.
+        None among these admits the images whose camera, or identity, nobody knows. `exclude` holds one `Exclusion` for
+        each query. Raises DCALError for embeddings of another width or that are not finite, and for cameras and
+        identities that the gallery does not have.
         """
         queries, choice = unit_rows("query embeddings", embeddings, self.width), self.choose(cameras, identities)
         if k < 1 or (exclude is not None and len(exclude) != len(queries)):
@@ -180,7 +181,9 @@ class Gallery(ABC):
             for i, query in enumerate(queries)
         ]
 
-    def choose(self, cameras: Collection[str] | None = None, identities: Collection[str] | None = None) -> Choice:
+    def choose(
+        self, cameras: Collection[str | None] | None = None, identities: Collection[str | None] | None = None
+    ) -> Choice:
         """Which images filters admit. Raises DCALError, listing the known ones, for a name that no image has."""
         filters = ((self.labels.cameras, cameras), (self.labels.identities, identities))
         masks = [column.are(wanted) for column, wanted in filters if wanted is not None]

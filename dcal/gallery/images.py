@@ -10,7 +10,7 @@ from pathlib import Path
 from dcal.data import REID_DATASETS
 from dcal.data.folder import files
 from dcal.data.pattern import matched
-from dcal.data.reid import ReID, numbers
+from dcal.data.reid import ReID
 from dcal.errors import DCALError, known
 from dcal.gallery.item import Item
 
@@ -72,11 +72,10 @@ def dataset_images(name: str, root: Path | None, split: str = "gallery") -> Imag
 
 def images_of(data: ReID) -> Images:
     """The images of a split that is open already."""
-    cameras = {number: name for name, number in numbers(row.camera for row in data.rows()).items()}
     items = []
     for record in data.records:
         path = Path(os.path.relpath(record.path, data.root))
         if ".." in path.parts:
             raise DCALError(f"{record.path} is not below {data.root}, from which the gallery's paths start")
-        items.append(Item(path.as_posix(), data.names[record.identity], cameras[record.camera]))
+        items.append(Item(path.as_posix(), data.names[record.identity], data.camera_names[record.camera]))
     return Images(Path(data.root), tuple(items))

@@ -45,11 +45,14 @@ class Column:
         number = {name: place for place, name in enumerate(names)}
         return cls(what, names, np.array([-1 if label is None else number[label] for label in labels], dtype=np.int64))
 
-    def are(self, wanted: Collection[str]) -> Bool[np.ndarray, " n"]:
-        """Which images have one of these labels. Raises DCALError, listing the known ones, for one that none has."""
+    def are(self, wanted: Collection[str | None]) -> Bool[np.ndarray, " n"]:
+        """Which images have one of these labels; None among them: or one that nobody knows.
+
+        Raises DCALError, listing the known ones, for a label that none has.
+        """
         if isinstance(wanted, str):
             raise DCALError(f"{self.what} are a list of names, got the text {wanted!r}")
-        number = {name: place for place, name in enumerate(self.names)}
+        number: dict[str | None, int] = {None: -1} | {name: place for place, name in enumerate(self.names)}
         if unknown := [name for name in wanted if name not in number]:
             there = first(map(repr, self.names), 20) or "none"
             raise DCALError(f"no image has the {self.what} {first(map(repr, unknown))}; the gallery has {there}")

@@ -60,7 +60,8 @@ class MilvusGallery(Gallery):
 def expressions(choice: Choice, count: int, size: int) -> list[str]:
     """A choice as Milvus reads it; as several, a range of ids each, where one could not give `count` images."""
     named = (("camera", choice.cameras), ("identity", choice.identities))
-    parts = [f"{field} in {json.dumps(list(names), ensure_ascii=False)}" for field, names in named if names is not None]
+    wanted = [(field, [name or "" for name in names]) for field, names in named if names is not None]  # "": unknown
+    parts = [f"{field} in {json.dumps(names, ensure_ascii=False)}" for field, names in wanted]
     if count <= MOST:
         return [" and ".join(parts)]
     return [" and ".join([*parts, f"id >= {start} and id < {start + MOST}"]) for start in range(0, size, MOST)]

@@ -79,8 +79,8 @@ def rank(
     *,
     k: int = 10,
     known: Known = NOTHING_KNOWN,
-    cameras: Collection[str] | None = None,
-    identities: Collection[str] | None = None,
+    cameras: Collection[str | None] | None = None,
+    identities: Collection[str | None] | None = None,
     leave_out_junk: bool = False,
     protocol: Protocol = STANDARD,
 ) -> Ranking:
@@ -89,8 +89,8 @@ def rank(
     The query is a picture (then `model` embeds it), a record of `dcal.inspect`, an embedding (d,), or an item of the
     gallery, of which all is known and which is left out itself. `known` says what is known of any other. Junk is among
     the hits, marked, unless `leave_out_junk`; it is out of `quality` in any case. `cameras` and `identities` restrict
-    both to images of these. Raises DCALError where the model or the record is of other weights than the gallery,
-    and what `Gallery.search` raises.
+    both to images of these, and of unknown ones if None is among them. Raises DCALError where the model or the record
+    is of other weights than the gallery, and what `Gallery.search` raises.
     """
     if k < 1:
         raise DCALError(f"k must be at least 1, got {k}")
