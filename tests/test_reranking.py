@@ -92,7 +92,7 @@ def test_rounding_does_not_decide_who_is_a_neighbour(distance: str):
     wrong, settings = 0, Reranking(k1=5, k2=3, distance=distance)
     for seed in range(30):
         queries, gallery, *_ = features(seed)
-        every = (np.concatenate([queries, gallery]) + 8).astype(np.float32)
+        every = (np.concatenate([queries, gallery]) + 100).astype(np.float32)
         exact = np.array(handed(every.astype(np.float64), distance))
         found, _ = neighbourhood(every, settings)
         for count in settings.counts:
