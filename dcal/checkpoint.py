@@ -25,6 +25,8 @@ from dcal.errors import CheckpointError, DCALError
 from dcal.model import DCAL, create_model
 
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
+# What a checkpoint's directory may hold: what is saved, and what was made of it later and goes with it.
+OURS = {WEIGHTS, CONFIG, METRICS, CARD, "evaluation.json", "analysis.json", "gallery"}
 METADATA = {"format": "pt"}  # of the safetensors file; Hugging Face's libraries want it
 FORMAT = 1
 
@@ -65,11 +67,11 @@ def save_checkpoint(
 
 def _check_replaceable(place: Path) -> None:
     if place.is_dir():
-        names = sorted(path.name for path in place.iterdir())
-        if names and CONFIG not in names:
+        names = {path.name for path in place.iterdir()}
+        if foreign := sorted(names - OURS if CONFIG in names else names):
             raise CheckpointError(
-                f"{place} is no checkpoint, and saving there would remove what it holds ({', '.join(names[:3])}, …): "
-                "give a directory of its own"
+                f"{place} is no checkpoint's own directory, and saving there would remove what it holds "
+                f"({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}): give another one"
             )
     elif place.exists():
         raise CheckpointError(f"{place} is a file: a checkpoint is a directory, give the name of a new one")

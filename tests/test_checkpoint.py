@@ -75,7 +75,7 @@ def test_configuration_and_metrics_can_be_read_alone(model, saved):
 
 
 def test_saving_again_replaces_all(model, saved):
-    (saved / "stale.txt").write_text("from before")
+    (saved / "evaluation.json").write_text("from before")
     other = a_model(2, ablation="sa_pwca")
     assert dcal.save(other, saved) == saved
     assert sorted(path.name for path in saved.iterdir()) == [
@@ -157,13 +157,22 @@ def test_what_a_killed_process_of_the_same_number_set_aside_is_no_obstacle(saved
 def test_only_a_checkpoint_is_ever_replaced(model, saved):
     """Saving into the folder of all checkpoints, a slip of one word, would remove them."""
     before = contents(saved.parent)
-    with pytest.raises(dcal.CheckpointError, match=r"runs.* is no checkpoint.*mine"):
+    with pytest.raises(dcal.CheckpointError, match=r"runs.* is no checkpoint's own directory.*mine"):
         dcal.save(model, saved.parent)
     with pytest.raises(dcal.CheckpointError, match="is a file"):
         dcal.save(model, saved / "README.md")
     assert contents(saved.parent) == before
     (saved.parent / "empty").mkdir()
     assert dcal.save(model, saved.parent / "empty").is_dir()
+    (saved / "thesis.tex").write_text("ten years")
+    with pytest.raises(dcal.CheckpointError, match=r"would remove what it holds \(thesis\.tex\): give another one"):
+        dcal.save(model, saved)
+    assert (saved / "thesis.tex").read_text() == "ten years"
+    (saved / "thesis.tex").unlink()
+    for name in ("evaluation.json", "analysis.json"):
+        (saved / name).write_text("{}")
+    dcal.save(model, saved)
+    assert not (saved / "analysis.json").exists()  # it was another model's
 
 
 # -- the card --
