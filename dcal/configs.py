@@ -267,12 +267,12 @@ class Vehicle2CamConfig(ReIDConfig):
 
 @dataclass(frozen=True)
 class YardConfig(ReIDConfig):
-    """`dcal train --dataset yard`: the 80 vehicles that come with this package, in half an hour or so on a CPU.
+    """`dcal train --dataset yard`: the 80 vehicles that come with this package, in an hour or so on a CPU.
 
     What the bundled Re-ID checkpoints were trained with, together with vehicle2cam (`--also vehicle2cam --also-root
     vehicle2cam`, `--amp bf16`); README.md says what came out. The rates are `cub50`'s, but the learning rate: on 16
     held-out vehicles of the yard, after four epochs of SA alone at 224 pixels, 5e-4 gave a mAP of 0.428 and a training
-    loss of 4.3, 1.5e-3 gave 0.437 and 1.2; and 5e-4 with a layer decay of 0.9 gave 0.432 and 3.0.
+    loss of 3.2, 1.5e-3 gave 0.437 and 1.2; and 5e-4 with a layer decay of 0.9 gave 0.432 and 3.0.
     """
 
     preset = "yard"

@@ -81,17 +81,20 @@ def test_the_document_s_rows_are_the_measured_ones(folder: Path):
     def mean(own: dict[str, float] | None) -> str:
         return "–" if own is None else f"{own['mean']:.2f} ({own['low']:.2f}–{own['high']:.2f})"
 
-    across, dense = evaluation["across_cameras"], analysis["density"]
+    def percent(own: dict[str, float] | None) -> str:
+        return mean(own and {name: value * 100 for name, value in own.items() if name in ("mean", "low", "high")})
+
+    across, dense, share = evaluation["across_cameras"], analysis["density"], analysis["share"]
     rankings = [shown(evaluation["mAP"], evaluation["intervals"]["mAP"]), shown(evaluation["rank5"])]
     rankings += [shown(across[name], across["intervals"][name]) for name in ("mAP", "rank1")]
     rankings += [shown(evaluation["reranked"]["mAP"])]
-    names = ("rollout", "glca", "same/sa", "same/glca", "twin/sa")
+    names = ("rollout", "glca", "same/sa", "same/glca", "twin/sa", "twin/glca")
     maps = [mean(analysis["told_apart"]["joined"]), *(mean(dense.get(name)) for name in names)]
     lines = (ROOT / "docs" / "reid.md").read_text().splitlines()
     rows = [
         [cell.strip() for cell in line.split("|")[2:-1]] for line in lines if line.startswith(f"| `{folder.name}` |")
     ]
-    assert rows == [rankings, maps]
+    assert rows == [rankings, maps, [percent(share.get(name)) for name in names]]
 
 
 def test_the_readme_s_row_is_the_measured_one(folder: Path):
