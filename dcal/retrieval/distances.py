@@ -13,6 +13,7 @@ from dcal.errors import DCALError, known
 
 Matrix = np.ndarray | Tensor
 DISTANCES = ("cosine", "euclidean")
+GROUP = 64  # columns of which the least is looked at first
 BLOCK_BYTES = 2**25  # of one block of distances: large enough for fast products, small beside any features
 
 
@@ -59,14 +60,16 @@ def squares(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
 def nearest(distances: Float[np.ndarray, "rows g"], k: int) -> Int64[np.ndarray, "rows k"]:
     """The columns of each row's k least values, least first, equals by index; all of them if there are fewer.
 
-    Which of several equals is the k-th, and which are beyond it, is left open.
+    The k-th least of the minima of groups of columns bounds the k-th least value, so that few values are left to sort.
     """
-    if k >= distances.shape[1]:
-        return np.argsort(distances, axis=1, kind="stable")
-    found = np.argpartition(distances, k - 1, axis=1)[:, :k]
-    found.sort(axis=1)  # so that equals go by index
-    order = np.argsort(np.take_along_axis(distances, found, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1)
+    rows, columns = distances.shape
+    k = min(k, columns)
+    group = GROUP if columns >= GROUP * k else 1
+    minima = distances[:, : columns // group * group].reshape(rows, -1, group).min(axis=2)
+    bounds = np.partition(minima, k - 1, axis=1)[:, k - 1, None]
+    own, found = np.nonzero(distances <= bounds)
+    order = np.lexsort((distances[own, found], own))  # stable, and columns ascend
+    return found[order[np.searchsorted(own, np.arange(rows))[:, None] + np.arange(k)]]
 
 
 def features(what: str, values: Matrix) -> Float[np.ndarray, "n d"]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64
 from scipy import sparse
 
 from dcal.errors import DCALError, known
@@ -75,16 +75,15 @@ def rerank(query_features: Matrix, gallery_features: Matrix, settings: Reranking
 
 def side_by_side(
     queries: Float[np.ndarray, "q d"], gallery: Float[np.ndarray, "g d"]
-) -> tuple[Float[np.ndarray, "n d"], Int64[np.ndarray, " q"], Int64[np.ndarray, " g"]]:
+) -> tuple[Float[np.ndarray, "n d"], slice, slice]:
     """(all images, where the queries are among them, and the gallery), for images that are each on one side only."""
-    places = np.arange(len(queries) + len(gallery))
-    return np.concatenate([queries, gallery]), places[: len(queries)], places[len(queries) :]
+    return np.concatenate([queries, gallery]), slice(0, len(queries)), slice(len(queries), None)
 
 
 def reranked_blocks(
     every: Float[np.ndarray, "n d"],
-    queries: Int64[np.ndarray, " q"],
-    gallery: Int64[np.ndarray, " g"],
+    queries: Int64[np.ndarray, " q"] | slice,
+    gallery: Int64[np.ndarray, " g"] | slice,
     settings: Reranking,
 ) -> Iterator[Float[np.ndarray, "rows g"]]:
     """Re-ranked distances of some of the images to others, a block of queries at a time.
@@ -94,25 +93,25 @@ def reranked_blocks(
     neighbours, greatest = neighbourhood(every, settings)
     encoding = encode(every, neighbours, greatest, settings)
     by_neighbour = encoding[gallery].tocsc()
-    first = 0
+    place, greatest, first = np.arange(len(every))[queries].tolist(), greatest[queries], 0
     for block in distance_blocks(every[queries], every[gallery], settings.kind):
         block = settings.squared(block)
-        block *= settings.weight / greatest[queries[first : first + len(block)], None]
+        block *= settings.weight / greatest[first : first + len(block), None]
         for row in block:
-            row += (1 - settings.weight) * jaccard_distances(encoding, by_neighbour, int(queries[first]))
+            row += (1 - settings.weight) * jaccard_distances(encoding, by_neighbour, place[first])
             first += 1
         yield block
 
 
 def neighbourhood(
     every: Float[np.ndarray, "n d"], settings: Reranking
-) -> tuple[Int64[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
+) -> tuple[Int32[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
     """(each image's max(k1 + 1, k2) nearest, itself included and nearest first; its greatest distance, squared)."""
     most, found, greatest, first = max(settings.counts), [], [], 0
     for block in distance_blocks(every, every, settings.kind):
         near = nearest(block, most + SPARE)
         settle(every, first, near, np.take_along_axis(block, near, axis=1), settings)
-        found.append(near[:, :most])
+        found.append(near[:, :most].astype(np.int32))
         greatest.append(settings.squared(block.max(axis=1)))
         first += len(block)
     return np.concatenate(found), np.concatenate(greatest)
@@ -151,7 +150,7 @@ def exact_distances(
 
 def encode(
     every: Float[np.ndarray, "n d"],
-    neighbours: Int64[np.ndarray, "n k"],
+    neighbours: Int32[np.ndarray, "n k"],
     greatest: Float[np.ndarray, " n"],
     settings: Reranking,
 ) -> sparse.csr_array:
@@ -169,14 +168,14 @@ def encode(
     return (mean @ encoding) / mean[0].sum()
 
 
-def adjacency(neighbours: Int64[np.ndarray, "n k"], kind: type) -> sparse.csr_array:
+def adjacency(neighbours: Int32[np.ndarray, "n k"], kind: type) -> sparse.csr_array:
     """Ones at (i, its neighbours)."""
     n, k = neighbours.shape
-    indices = np.sort(neighbours, axis=1).ravel().astype(np.int32)
+    indices = np.sort(neighbours, axis=1).ravel()
     return sparse.csr_array((np.ones(n * k, kind), indices, np.arange(n + 1, dtype=np.int32) * k), shape=(n, n))
 
 
-def reciprocal(neighbours: Int64[np.ndarray, "n k"]) -> sparse.csr_array:
+def reciprocal(neighbours: Int32[np.ndarray, "n k"]) -> sparse.csr_array:
     """Ones at (i, j) if each is the other's neighbour."""
     forward = adjacency(neighbours, np.int32)
     return forward.multiply(forward.T.tocsr()).tocsr()
