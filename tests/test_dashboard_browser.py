@@ -34,7 +34,7 @@ def boxes(page: Page, selector: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_four_columns_stand_in_rows_or_stack(page: Page, url: str, scheme: Any) -> None:
-    page.set_viewport_size({"width": 1400, "height": 1000})
+    page.set_viewport_size({"width": 1440, "height": 1000})
     page.emulate_media(color_scheme=scheme)
     page.goto(url)
     expect(page.locator(f"{COLUMN} .about")).to_have_count(len(NAMES))
