@@ -122,7 +122,9 @@ def test_mistakes_about_the_checkpoint(
     text = mistake(capsys, *measure, others)
     assert "knows 2 classes (Owl, Kiwi), the data set has 3 (Black footed Albatross, " in text
     reid = save_checkpoint(create_model("test_vit", 2, task="reid", img_size=32), tmp_path / "reid")
-    assert "was trained for task 'reid', not 'fgvc'" in mistake(capsys, *measure, reid)
+    assert "was trained for task 'reid', not 'fgvc': use --task reid" in mistake(
+        capsys, *measure[:1], "--task", "fgvc", *measure[1:], reid
+    )
 
 
 def test_mistakes_about_the_photo(root: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

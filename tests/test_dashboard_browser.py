@@ -40,6 +40,7 @@ def test_four_columns_stand_in_rows_or_stack(page: Page, url: str, scheme: Any) 
     expect(page.locator(f"{COLUMN} .about")).to_have_count(len(NAMES))
     expect(page.locator(f"{COLUMN} img")).to_have_count(8)  # four rollouts; two GLCA maps and two selections
     expect(page.locator(f"{COLUMN} .absent").first).to_contain_text(compare.NO_MAP)
+    expect(page.locator(f"{COLUMN} [data-testid=stElementContainer]")).to_have_count(9 * len(NAMES))  # all are there
 
     columns = boxes(page, COLUMN)
     assert (
