@@ -72,6 +72,15 @@ class Catalogue:
         """The file of the picture with this path below the gallery's image folder."""
         return self.gallery.images / path
 
+    def file(self, item: Item) -> bytes:
+        """A picture's file. Raises DCALError if it is no longer where it was when the gallery was built."""
+        try:
+            return self.gallery.photo(item).read_bytes()
+        except OSError as error:
+            raise DCALError(
+                f"{item.path} cannot be read ({error.strerror}): put it back, or build the gallery again without it"
+            ) from error
+
     def item(self, path: str) -> Item:
         """The picture with this path below the gallery's image folder. Raises DCALError if there is none."""
         index = self.gallery.index_of(path)

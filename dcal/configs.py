@@ -267,7 +267,7 @@ class Vehicle2CamConfig(ReIDConfig):
 
 @dataclass(frozen=True)
 class YardConfig(ReIDConfig):
-    """`dcal train --dataset yard`: the 80 vehicles that come with this package, in an hour or so on a CPU.
+    """`dcal train --dataset yard`: the 80 vehicles that come with this package, in half an hour or so on a CPU.
 
     What the bundled Re-ID checkpoints were trained with, together with vehicle2cam (`--also vehicle2cam --also-root
     vehicle2cam`, `--amp bf16`); README.md says what came out. The rates are `cub50`'s, but the learning rate: on 16

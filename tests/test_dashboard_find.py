@@ -174,6 +174,16 @@ def test_what_is_wrong_with_one_checkpoint_stands_in_its_column(apart: Path) -> 
     assert len(app.table) == 1  # the figures stand all the same
 
 
+def test_a_picture_that_was_deleted_is_named(apart: Path) -> None:
+    (apart.parent / "yard" / "images" / "0025_c1.webp").unlink()
+    app = AppTest.from_function(find_page, default_timeout=PATIENCE).run()
+    assert not app.exception
+    assert [error.value for error in app.error] == [
+        "images/0025_c1.webp cannot be read (No such file or directory): put it back, or build the gallery again "
+        "without it"
+    ]
+
+
 def test_figures_are_read_not_computed(app: AppTest, folder: Path) -> None:
     def rows(index: int = 0) -> list[dict[str, str]]:
         return app.table[index].value.to_dict("records")

@@ -150,7 +150,7 @@ def ask(catalogue: Catalogue) -> Query:
         right.markdown(find_words.query(catalogue, Known()))
         return Query(photo, Known(), catalogue)
     item = chosen_item(catalogue)
-    return Query(catalogue.gallery.photo(item).read_bytes(), Known(item.identity, item.camera, item.path), catalogue)
+    return Query(catalogue.file(item), Known(item.identity, item.camera, item.path), catalogue)
 
 
 def chosen_item(catalogue: Catalogue) -> Item:
@@ -257,7 +257,7 @@ def asked_patch(why: Explanation, style: Look) -> int | None:
 def explanation(name: str, catalogue: Catalogue, query: Query, ranking: Ranking, path: str) -> Explanation:
     """Why a picture of the gallery matches the query, by one checkpoint, at whatever rank it stands there."""
     hit = next(hit for hit in ranking.hits if hit.item.path == path)
-    match = matched(name, checkpoints().version(name), query.photo, catalogue.gallery.photo(hit.item).read_bytes())
+    match = matched(name, checkpoints().version(name), query.photo, catalogue.file(hit.item))
     return Explanation(hit, match, yard_pair(catalogue, ranking.known, hit))
 
 
