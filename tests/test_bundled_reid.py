@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,22 @@ def test_the_readme_s_row_is_the_measured_one(folder: Path):
         f"{told['mean']:.2f} ({told['low']:.2f}–{told['high']:.2f})",
         f"{metrics['seconds'] / 60:.0f} min",
     ]
+
+
+def test_the_document_says_how_often_a_wrong_picture_is_the_twin(folder: Path, found: Embeddings):
+    """Of the queries whose nearest picture by another camera shows another vehicle: whose twin it is, in per cent."""
+    photos, similarities = SIDES.photos, found.joined @ found.joined.T
+    wrong = twins = 0
+    for row, query in enumerate(photos):
+        others = [column for column, photo in enumerate(photos) if photo.camera != query.camera]
+        nearest = photos[max(others, key=similarities[row].__getitem__)]
+        wrong += nearest.identity != query.identity
+        twins += nearest.identity == YARD.records[row].twin
+    text = " ".join((ROOT / "docs" / "reid.md").read_text().split())
+    sentence = text.split("that is the twin for ")[1].split(". ")[0]  # "91 % (`sa_only`), 84 % (`sa_glca` and …"
+    (said,) = (
+        int(share)
+        for share, names in re.findall(r"(\d+) % \(([^)]*)\)", sentence)
+        if f"`{CHECKPOINTS[folder.name]}`" in names
+    )
+    assert twins / wrong == pytest.approx(said / 100, abs=0.012)  # a picture or two that rounding turns

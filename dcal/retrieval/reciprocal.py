@@ -108,9 +108,11 @@ def neighbourhood(
 ) -> tuple[Int32[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
     """(each image's max(k1 + 1, k2) nearest, itself included and nearest first; its greatest distance, squared)."""
     most, found, greatest, first = max(settings.counts), [], [], 0
+    longest = 1.0 if settings.kind == "cosine" else float(squares(every).max())
+    slack = ROUNDING * float(np.finfo(every.dtype).eps) * longest
     for block in distance_blocks(every, every, settings.kind):
         near = nearest(block, most + SPARE)
-        settle(every, first, near, np.take_along_axis(block, near, axis=1), settings)
+        settle(every, first, near, np.take_along_axis(block, near, axis=1), slack, settings)
         found.append(near[:, :most].astype(np.int32))
         greatest.append(settings.squared(block.max(axis=1)))
         first += len(block)
@@ -122,18 +124,19 @@ def settle(
     first: int,
     near: Int64[np.ndarray, "rows k"],
     distances: Float[np.ndarray, "rows k"],
+    slack: float,
     settings: Reranking,
 ) -> None:
     """Put the neighbours of images `first`, `first` + 1, … in exact order where rounding may decide who is among them.
 
+    Two distances may have changed places in rounding if they are no more than `slack` apart.
     A set of neighbours is all or nothing: one that rounding lets in changes distances by far more than itself.
     """
     borders = [count for count in settings.counts if count < near.shape[1]]
     if not borders:
         return
     gaps = np.min([distances[:, count] - distances[:, count - 1] for count in borders], axis=0)
-    scale = 1.0 if settings.kind == "cosine" else float(squares(every).max())
-    for row in np.flatnonzero(gaps <= ROUNDING * np.finfo(every.dtype).eps * scale):
+    for row in np.flatnonzero(gaps <= slack):
         exact = exact_distances(every[first + row], every[near[row]], settings.kind)
         near[row] = near[row][np.lexsort((near[row], exact))]
 
