@@ -14,10 +14,10 @@ help: ## this list
 setup: $(VENV)/.development ## install everything, development tools included, into .venv
 
 demo: $(VENV)/.runtime ## open the demo: upload a photo and see what the model looks at
-	$(BIN)/python -m app.demo
+	$(BIN)/python -m dcal_explorer.demo
 
 dashboard: $(VENV)/.runtime ## open the dashboard
-	$(BIN)/streamlit run app/dashboard.py
+	$(BIN)/streamlit run app/dcal_explorer/dashboard/main.py
 
 check: format-check lint types test ## all that CI runs: format, lint, types, tests
 
@@ -31,15 +31,15 @@ types: $(VENV)/.development ## mypy
 	$(BIN)/mypy
 
 test: $(VENV)/.development ## the tests; gets a Chromium for those in the browser if there is none
-	CHROME="$$($(BIN)/python tests/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest
+	CHROME="$$($(BIN)/python tests/fixtures/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest
 
-# TORCHREID=PATH FASTREID=PATH, checkouts with their Cython code built, are ranked against as well (tests/benchmarks).
+# TORCHREID=PATH FASTREID=PATH, checkouts with their Cython code built, are ranked against as well (benchmarks).
 bench: $(VENV)/.development ## time and memory of an inspection, a training step, a ranking, a gallery (many minutes)
-	$(BIN)/python -m tests.benchmarks.inspection
-	$(BIN)/python -m tests.benchmarks.training
-	$(BIN)/python -m tests.benchmarks.training --options --quick
-	$(BIN)/python -m tests.benchmarks.retrieval $(TORCHREID:%=--torchreid %) $(FASTREID:%=--fastreid %)
-	$(BIN)/python -m tests.benchmarks.gallery
+	$(BIN)/python -m benchmarks.inspection
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.training --options --quick
+	$(BIN)/python -m benchmarks.retrieval $(TORCHREID:%=--torchreid %) $(FASTREID:%=--fastreid %)
+	$(BIN)/python -m benchmarks.gallery
 
 format: $(VENV)/.development ## format everything and apply the lint rules' safe fixes
 	$(BIN)/ruff check --fix-only .

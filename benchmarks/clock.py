@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from statistics import median
 
-from tests.benchmarks.worker import Worker
+from benchmarks.worker import Worker
 
 DISTURBED = 1.03  # wall time over processor time from which on somebody else had the processor
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 
-from tests.benchmarks.crowd import Crowd
+from benchmarks.crowd import Crowd
 
 MAX_RANK = 50
 

@@ -1,6 +1,6 @@
 """A search of a gallery against the plain ways with numpy: 50,000 images of width 768, the 50 best, a camera filter.
 
-    python -m tests.benchmarks.gallery [--quick] [--json PATH]
+    python -m benchmarks.gallery [--quick] [--json PATH]
 
 One thread, random embeddings. Not a test: nothing fails for being slow, only for an answer that is not exact.
 """
@@ -19,10 +19,10 @@ import faiss
 import numpy as np
 import torch
 
+from benchmarks.clock import Ratio, interleaved, ratio
+from benchmarks.inspection import machine
+from benchmarks.worker import Worker
 from dcal.gallery import EmbeddedGallery, Item, Origin
-from tests.benchmarks.clock import Ratio, interleaved, ratio
-from tests.benchmarks.inspection import machine
-from tests.benchmarks.worker import Worker
 
 IMAGES, WIDTH, CAMERAS, K = 50_000, 768, 8, 50
 

@@ -1,6 +1,6 @@
 """Inspection against a plain forward and against the usual way, in time and memory, and which goals are met.
 
-    python -m tests.benchmarks.inspection [--quick] [--json PATH]
+    python -m benchmarks.inspection [--quick] [--json PATH]
 
 One picture, one thread, float32, random weights. Not a test: nothing fails for being slow, only for being wrong.
 """
@@ -19,10 +19,10 @@ from pathlib import Path
 import timm
 import torch
 
-from tests.benchmarks.clock import Ratio, interleaved, ratio
-from tests.benchmarks.memory import peaks
-from tests.benchmarks.variants import MODELS, SIZES, variants
-from tests.benchmarks.worker import Worker
+from benchmarks.clock import Ratio, interleaved, ratio
+from benchmarks.memory import peaks
+from benchmarks.variants import MODELS, SIZES, variants
+from benchmarks.worker import Worker
 
 TIME_GOAL = {224: 1.08, 448: 1.15}  # `rollouts` over `plain`
 MEMORY_GOAL = 1 / 3  # extra bytes of `rollouts` over those of `usual`

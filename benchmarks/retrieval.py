@@ -1,6 +1,6 @@
 """Ranking and re-ranking against the usual way and against public code, in time and memory, and which goals are met.
 
-    python -m tests.benchmarks.retrieval [--quick] [--torchreid PATH] [--fastreid PATH] [--json PATH]
+    python -m benchmarks.retrieval [--quick] [--torchreid PATH] [--fastreid PATH] [--json PATH]
 
 PATH is a checkout of the project with its Cython code built. One thread, float32, random features. Not a test: nothing
 fails for being slow, only for being wrong.
@@ -23,13 +23,13 @@ import scipy
 import torch
 from threadpoolctl import threadpool_limits
 
-from tests.benchmarks import rivals
-from tests.benchmarks.clock import Ratio, interleaved, ratio
-from tests.benchmarks.crowd import MARKET, MSMT17, Size, crowd
-from tests.benchmarks.inspection import machine, met
-from tests.benchmarks.memory import EXACT
-from tests.benchmarks.rivals import Calls, Figures, Peers
-from tests.benchmarks.worker import Kept, Worker
+from benchmarks import rivals
+from benchmarks.clock import Ratio, interleaved, ratio
+from benchmarks.crowd import MARKET, MSMT17, Size, crowd
+from benchmarks.inspection import machine, met
+from benchmarks.memory import EXACT
+from benchmarks.rivals import Calls, Figures, Peers
+from benchmarks.worker import Kept, Worker
 
 SAME = 1e-6  # the most that two ways may differ
 # In re-ranking, the share of the distances that may differ by more: sets of neighbours in which single precision puts
@@ -151,9 +151,9 @@ def beyond(theirs: Figures, ours: Figures) -> float:
 
 
 def peaks(case: Case, peers: Peers) -> dict[str, int]:
-    """Bytes at each call's peak above the resting process, which holds its input; see tests.benchmarks.memory."""
+    """Bytes at each call's peak above the resting process, which holds its input; see benchmarks.memory."""
     given = json.dumps({"case": asdict(case), "peers": asdict(peers)})
-    command = [sys.executable, "-m", "tests.benchmarks.retrieval", "--peaks", given]
+    command = [sys.executable, "-m", "benchmarks.retrieval", "--peaks", given]
     done = subprocess.run(command, env=os.environ | EXACT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed")

@@ -12,9 +12,9 @@ from types import ModuleType
 import numpy as np
 import torch
 
+from benchmarks import dense
+from benchmarks.crowd import Crowd
 from dcal.retrieval import Quality, Reranking, evaluate, evaluate_features, rerank
-from tests.benchmarks import dense
-from tests.benchmarks.crowd import Crowd
 
 Figures = dict[str, np.ndarray]
 Calls = dict[str, Callable[[], Figures]]

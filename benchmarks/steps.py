@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import dcal
-from dcal.attention import finish_block, project
-from dcal.glca import select_patches
-from dcal.model import Output
-from dcal.step import forward_backward
-from dcal.train import compile_branches
+from dcal.model.attention import finish_block, project
+from dcal.model.dcal import Output
+from dcal.model.glca import select_patches
+from dcal.training.step import forward_backward
+from dcal.training.train import compile_branches
 
 CLASSES = 50
 WAYS = ("plain", *dcal.ABLATIONS, "joint", "naive")
@@ -33,7 +33,7 @@ def steps(
 ) -> dict[str, Callable[[], float]]:
     """Calls that do one optimizer step each and return its loss, on random weights, pictures and labels.
 
-    `plain`: timm's own model, fused attention. The ablations: `dcal.step`. `joint`: `full` with one backward for all
+    `plain`: timm's own model, fused attention. The ablations: `dcal.training.step`. `joint`: `full`, one backward for all
     branches. `naive`: `full` as it is usually written, a forward for each branch, every N×N map made and kept. `plain`
     and the ablations can be `compiled` (torch.compile, the ablations as `dcal train --compile` does it).
     """

@@ -1,6 +1,6 @@
 """A training step of every ablation against a plain step of the same backbone, in time and memory.
 
-    python -m tests.benchmarks.training [--quick] [--options] [--device cuda] [--peak-tflops 989] [--json PATH]
+    python -m benchmarks.training [--quick] [--options] [--device cuda] [--peak-tflops 989] [--json PATH]
 
 On a CPU one thread; each variant has a process of its own. Random weights and pictures, AdamW, stochastic depth 0.1.
 `--options` asks whether channels-last and torch.compile pay: plain and full steps with each, against the plain one.
@@ -25,11 +25,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import dcal
-from tests.benchmarks.clock import interleaved, ratio
-from tests.benchmarks.inspection import machine, met
-from tests.benchmarks.memory import EXACT, MEASURED, WARM_UP
-from tests.benchmarks.steps import CLASSES, same_losses, steps
-from tests.benchmarks.worker import Worker
+from benchmarks.clock import interleaved, ratio
+from benchmarks.inspection import machine, met
+from benchmarks.memory import EXACT, MEASURED, WARM_UP
+from benchmarks.steps import CLASSES, same_losses, steps
+from benchmarks.worker import Worker
 
 TIME_GOAL, MEMORY_GOAL = 2.4, 1.4  # `full` over `plain`
 SAME = 1e-3  # the most that the naive way's logits may differ from ours, float32
@@ -127,8 +127,8 @@ def over_plain(values: dict[str, Any]) -> dict[str, float]:
 
 
 def peaks(case: Case) -> dict[str, int]:
-    """Bytes at each variant's peak above the resting process, in a fresh interpreter; see tests.benchmarks.memory."""
-    command = [sys.executable, "-m", "tests.benchmarks.training", "--peaks", json.dumps(asdict(case))]
+    """Bytes at each variant's peak above the resting process, in a fresh interpreter; see benchmarks.memory."""
+    command = [sys.executable, "-m", "benchmarks.training", "--peaks", json.dumps(asdict(case))]
     done = subprocess.run(command, env=os.environ | EXACT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")

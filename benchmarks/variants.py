@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import dcal
-from tests.benchmarks.usual import usual_rollouts
+from benchmarks.usual import usual_rollouts
 
 MODELS = ("deit_tiny_patch16_224", "deit_small_patch16_224", "vit_base_patch16_224")
 SIZES = (224, 448)

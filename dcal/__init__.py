@@ -1,21 +1,30 @@
-"""DCAL Explorer: Dual Cross-Attention Learning (Zhu et al., CVPR 2022), and a way to see what a model looks at."""
+"""DCAL Explorer: Dual Cross-Attention Learning (Zhu et al., CVPR 2022), and a way to see what a model attends to.
 
-from dcal import retrieval
-from dcal.checkpoint import fingerprint, read_config, read_metrics
-from dcal.checkpoint import load_checkpoint as load
-from dcal.checkpoint import save_checkpoint as save
-from dcal.config import ABLATIONS, ModelConfig, branches
-from dcal.errors import CheckpointError, DCALError, PictureError
-from dcal.gallery import Gallery, Item, Known, Ranking, open_gallery, rank
-from dcal.inspection import inspect, reselect
-from dcal.loss import DCALLoss
-from dcal.match import Evidence, Match, explain_match
-from dcal.model import DCAL, Output, create_model
-from dcal.pairing import random_matching
-from dcal.picture import Picture, read_picture
-from dcal.preprocess import Preprocess
-from dcal.record import Inspection
-from dcal.relevance import class_relevance
+Names are imported when they are first used, so that `import dcal` costs nothing by itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dcal import retrieval
+    from dcal.errors import CheckpointError, DCALError, PictureError
+    from dcal.explain.inspect import inspect, reselect
+    from dcal.explain.inspection import Inspection
+    from dcal.explain.match import Evidence, Match, explain_match
+    from dcal.explain.relevance import class_relevance
+    from dcal.gallery import Gallery, Item, Known, Ranking, open_gallery, rank
+    from dcal.image import Picture, read_picture
+    from dcal.model.checkpoint import fingerprint, read_config, read_metrics
+    from dcal.model.checkpoint import load_checkpoint as load
+    from dcal.model.checkpoint import save_checkpoint as save
+    from dcal.model.config import ABLATIONS, ModelConfig, branches
+    from dcal.model.dcal import DCAL, Output, create_model
+    from dcal.model.loss import DCALLoss
+    from dcal.model.pwca import random_matching
+    from dcal.preprocess import Preprocess
 
 __all__ = [
     "ABLATIONS",
@@ -52,3 +61,38 @@ __all__ = [
     "retrieval",
     "save",
 ]
+
+# Public name → the module that defines it, and its name there if that is another.
+_PLACES = {
+    "dcal.errors": ("CheckpointError", "DCALError", "PictureError"),
+    "dcal.explain.inspect": ("inspect", "reselect"),
+    "dcal.explain.inspection": ("Inspection",),
+    "dcal.explain.match": ("Evidence", "Match", "explain_match"),
+    "dcal.explain.relevance": ("class_relevance",),
+    "dcal.gallery": ("Gallery", "Item", "Known", "Ranking", "open_gallery", "rank"),
+    "dcal.image": ("Picture", "read_picture"),
+    "dcal.model.checkpoint": ("fingerprint", "read_config", "read_metrics", "load", "save"),
+    "dcal.model.config": ("ABLATIONS", "ModelConfig", "branches"),
+    "dcal.model.dcal": ("DCAL", "Output", "create_model"),
+    "dcal.model.loss": ("DCALLoss",),
+    "dcal.model.pwca": ("random_matching",),
+    "dcal.preprocess": ("Preprocess",),
+}
+_MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
+_NAME_THERE = {"load": "load_checkpoint", "save": "save_checkpoint"}
+_SUBPACKAGES = {"analysis", "configs", "data", "draw", "gallery", "model", "retrieval", "train"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), _NAME_THERE.get(name, name))
+    elif name in _SUBPACKAGES:
+        return importlib.import_module(f"dcal.{name}")
+    else:
+        raise AttributeError(f"module 'dcal' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBPACKAGES})

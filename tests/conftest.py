@@ -23,7 +23,7 @@ import torch
 from hypothesis import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.find_browser import NONE_FOUND, find
+from tests.fixtures.find_browser import NONE_FOUND, find
 
 ROOT = Path(__file__).resolve().parent.parent
 OFFLINE = {"HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
@@ -90,7 +90,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
-    """`serve("-m", "app.demo")` runs this Python with these arguments and gives the app's address once it answers.
+    """`serve("-m", "dcal_explorer.demo")` runs this Python with these arguments and gives the app's address.
 
     Names given with a value are its environment. The app finds its free port in GRADIO_SERVER_PORT and
     STREAMLIT_SERVER_PORT, or in an argument as "{port}". The same call gives the same running app; all of them end with

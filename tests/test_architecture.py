@@ -19,17 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A room is a module or a package of dcal/, and may import only from those before it; inside a package anything goes.
 ORDER = (
-    *("errors", "preprocess", "config", "intervals"),
-    "retrieval",
-    *("attention", "rollout", "pairing", "backbone", "glca", "model", "embedding"),
-    *("triplet", "loss", "step", "distraction"),
-    *("card", "checkpoint", "picture", "record", "relevance", "inspection", "match", "draw"),
-    *("data", "configs", "recipe", "run", "states", "evaluate", "reid", "distributed", "task", "journal", "train"),
-    "gallery",
-    *("study", "figures", "analysis", "measure", "tables", "index"),
-    *("", "cli", "__main__"),  # "" is dcal/__init__.py, the public names: for the outside, not for modules of the core
+    *("errors", "intervals", "preprocess", "image"),
+    *("model", "retrieval", "data", "explain"),
+    *("draw", "analysis", "gallery", "evaluation", "training"),
+    *("configs", "train", "", "__main__"),  # public names: for the outside, not for modules of the core
 )
-RENDER = ROOT / "dcal" / "data" / "render"  # the yard's generator: a program of its own, which needs the `yard` extra
+RENDER = ROOT / "tools" / "yard"  # the yard's generator: a program of its own, which needs the `yard` extra
 RENDER_ONLY = {"bpy": "bpy", "mathutils": "bpy", "skimage": "scikit-image"}  # what it alone may import, and whence
 MILVUS_ONLY = {"pymilvus"}  # what the gallery's other engine alone may import, from the `milvus` extra
 FACES = {"gradio", "streamlit", "plotly"}
@@ -43,7 +38,8 @@ def sources(*packages: str) -> list[Path]:
 
 
 def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[1:] if parts[0] == "app" else parts).removesuffix(".__init__")  # app/ is a source root
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -64,7 +60,7 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def room(name: str) -> str:
-    """dcal.data.cub.Record → "data"; dcal.create_model → "", because it is no module."""
+    """dcal.data.fgvc.cub.Record → "data"; dcal.create_model → "", because it is no module."""
     first = name.split(".")[1] if "." in name else ""
     return first if (ROOT / "dcal" / first).is_dir() or (ROOT / "dcal" / f"{first}.py").is_file() else ""
 
@@ -82,7 +78,7 @@ def test_imports_flow_one_way():
 
 
 def test_the_core_does_not_know_the_apps_or_the_tests():
-    roots = {"app", "tests", *FACES}
+    roots = {"app", "benchmarks", "dcal_explorer", "tests", "tools", *FACES}
     wrong = [
         f"{place} imports {name}"
         for path in sources("dcal")
@@ -99,11 +95,11 @@ def test_every_import_is_in_requirements():
     for path in sources("dcal", "app"):
         for place, name in imports(path):
             package = name.split(".")[0]
-            if package in {"dcal", "app"} or package in sys.stdlib_module_names:
+            if package in {"dcal", "dcal_explorer"} or package in sys.stdlib_module_names:
                 continue
             if path.is_relative_to(RENDER) and package in RENDER_ONLY:
                 continue
-            if path == ROOT / "dcal" / "gallery" / "collection.py" and package in MILVUS_ONLY:
+            if path == ROOT / "dcal" / "gallery" / "milvus_collection.py" and package in MILVUS_ONLY:
                 continue
             if listed.isdisjoint(map(_plain, distributions.get(package, ()))):
                 wrong.append(f"{place} imports {package}, which is not in requirements.txt")
@@ -121,7 +117,7 @@ def test_only_the_generator_needs_its_extra():
         for path in sources("dcal", "app")
         if not path.is_relative_to(RENDER)
         for place, name in imports(path)
-        if name.split(".")[0] in RENDER_ONLY or name.startswith("dcal.data.render")
+        if name.split(".")[0] in RENDER_ONLY or name.startswith("tools.yard")
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -158,7 +154,7 @@ for name in core:
     importlib.import_module(name)
 after = state()
 effects += [f"changes {key}" for key in before if before[key] != after[key]]
-effects += [f"imports {face}" for face in ("gradio", "streamlit", "plotly", "app") if face in sys.modules]
+effects += [f"imports {face}" for face in ("gradio", "streamlit", "plotly", "dcal_explorer") if face in sys.modules]
 print("\\n".join(effects))
 """
 

@@ -15,15 +15,17 @@ import pytest
 from torch.utils.data import DataLoader
 
 import dcal
-from dcal.data.cub import CUB
-from dcal.data.photos import Photos
-from dcal.data.record import Record
-from dcal.evaluate import evaluate
+from dcal.data.fgvc.cub import CUB
+from dcal.data.records import Record
+from dcal.data.samples import Photos
+from dcal.evaluation.classification import evaluate
+from dcal_explorer.content.places import SAMPLES as SAMPLE_FOLDER
+from dcal_explorer.content.places import sample_images
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKPOINTS = {f"cub50-{ablation}": ablation for ablation in dcal.ABLATIONS}
-SAMPLES = sorted((ROOT / "app" / "samples").glob("*.webp"))
-ANSWERS = Path(__file__).parent / "bundled_answers.json"
+SAMPLES = sample_images()
+ANSWERS = Path(__file__).parent / "fixtures" / "bundled_answers.json"
 
 
 def answers(folder: Path) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def test_it_is_what_its_name_says(folder):
     assert model.config.ablation == CHECKPOINTS[folder.name]
     assert len(model.config.classes) == 50
     assert (model.glca is None) == ("glca" not in dcal.branches(CHECKPOINTS[folder.name]))
-    assert dcal.fingerprint(model) == dcal.checkpoint.file_hash(folder / "model.safetensors")
+    assert dcal.fingerprint(model) == dcal.model.checkpoint.file_hash(folder / "model.safetensors")
 
 
 def test_its_card_gives_its_measured_figures_and_terms(folder):
@@ -63,7 +65,7 @@ def test_its_card_gives_its_measured_figures_and_terms(folder):
 
 def test_its_evaluation_is_of_these_weights_and_says_the_same(folder):
     metrics, found = dcal.read_metrics(folder), json.loads((folder / "evaluation.json").read_text())
-    assert found["fingerprint"] == dcal.checkpoint.file_hash(folder / "model.safetensors")
+    assert found["fingerprint"] == dcal.model.checkpoint.file_hash(folder / "model.safetensors")
     for figure in ("n", "top1", "top5", "sa_top1", "sa_top5", *(name for name in metrics if name.startswith("glca"))):
         assert found[figure] == pytest.approx(metrics[figure], abs=1.5 / 1389), figure  # a photo more or less
 
@@ -87,7 +89,7 @@ def test_the_readme_s_table_is_the_measured_one(folder):
 
 def test_the_readme_s_maps_are_the_analysed_ones(folder):
     found, cells = json.loads((folder / "analysis.json").read_text()), readme_row(folder)
-    assert found["fingerprint"] == dcal.checkpoint.file_hash(folder / "model.safetensors")
+    assert found["fingerprint"] == dcal.model.checkpoint.file_hash(folder / "model.safetensors")
     assert found["photos"]["pointing"] == 500
     for cell, name in zip(cells[4:6], ("rollout", "glca"), strict=True):
         own = found["maps"].get(name)
@@ -127,7 +129,7 @@ def test_there_are_samples_enough():
 
 @pytest.mark.parametrize(("sample", "name"), [("cardinal", "Cardinal"), ("indigo-bunting", "Indigo Bunting")])
 def test_a_drawn_bird_is_recognised(folder, sample, name):
-    seen = dcal.inspect(dcal.load(folder), ROOT / "app" / "samples" / f"{sample}.webp")
+    seen = dcal.inspect(dcal.load(folder), SAMPLE_FOLDER / f"{sample}.webp")
     assert seen.top(1)[0][0] == name
 
 

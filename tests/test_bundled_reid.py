@@ -11,10 +11,10 @@ import pytest
 from torch.utils.data import DataLoader
 
 import dcal
-from dcal.data.sightings import Sightings
-from dcal.data.yard import Yard
-from dcal.embedding import Embeddings, embed
-from dcal.reid import Sides
+from dcal.data.reid.samples import Sightings
+from dcal.data.reid.yard import Yard
+from dcal.evaluation.reid import Sides
+from dcal.model.embeddings import Embeddings, embed
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKPOINTS = {f"reid-{ablation}": ablation for ablation in dcal.ABLATIONS}
@@ -45,7 +45,7 @@ def test_measured_again_it_gives_its_card_s_figures(folder: Path, found: Embeddi
 
 def test_its_gallery_holds_these_embeddings(folder: Path, found: Embeddings):
     gallery = dcal.open_gallery(folder / "gallery")
-    gallery.check_model(dcal.checkpoint.file_hash(folder / "model.safetensors"))
+    gallery.check_model(dcal.model.checkpoint.file_hash(folder / "model.safetensors"))
     assert [(item.identity, item.camera) for item in gallery.items] == [
         (str(record.identity), str(record.camera)) for record in SIDES.gallery
     ]
@@ -60,7 +60,7 @@ def test_it_is_what_its_name_says(folder: Path):
     assert (config.ablation, config.task) == (CHECKPOINTS[folder.name], "reid")
     assert config.num_classes == 80 + 507  # the yard's and vehicle2cam's training identities
     evaluation, weights = json.loads((folder / "evaluation.json").read_text()), folder / "model.safetensors"
-    assert evaluation["fingerprint"] == dcal.checkpoint.file_hash(weights) and weights.stat().st_size < 16_000_000
+    assert evaluation["fingerprint"] == dcal.model.checkpoint.file_hash(weights) and weights.stat().st_size < 16_000_000
     analysis = json.loads((folder / "analysis.json").read_text())
     assert analysis["fingerprint"] == evaluation["fingerprint"] and analysis["pairs"] == 20
 

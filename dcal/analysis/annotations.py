@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dcal.backbone import TokenLayout
-from dcal.data.record import Part, Record
+from dcal.data.records import Part, Record
+from dcal.model.backbone import TokenLayout
 from dcal.preprocess import Box, Preprocess
 
 ObjectBox = tuple[float, float, float, float]  # left, top, width, height, in the photo's pixels, as data sets have it

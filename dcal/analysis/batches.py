@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dcal.analysis.maps import centre_map, model_maps, random_map
-from dcal.data.record import Record
-from dcal.model import DCAL
+from dcal.data.records import Record
+from dcal.model.dcal import DCAL
 from dcal.preprocess import Preprocess
 
 

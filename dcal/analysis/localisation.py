@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dcal.analysis.places import Places
+from dcal.analysis.annotations import Places
 from dcal.errors import DCALError
-from dcal.glca import selected_count
+from dcal.model.glca import selected_count
 
 PART_SHARE = 0.10  # a part is hit if its patch is among this share of the map's largest: as many as the paper's R takes
 

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dcal.backbone import TokenLayout, encode
-from dcal.model import DCAL
-from dcal.relevance import class_relevance
-from dcal.rollout import carry_down, class_rollout
+from dcal.explain.relevance import class_relevance
+from dcal.model.backbone import TokenLayout, encode
+from dcal.model.dcal import DCAL
+from dcal.model.rollout import carry_down, class_rollout
 
 # What a reader is told of each map; `dcal.inspect` gives the same ones of a single photo.
 TITLES = {

@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from dcal.backbone import TokenLayout
 from dcal.errors import DCALError, known
+from dcal.model.backbone import TokenLayout
 
 Images = Float[Tensor, "b 3 img_h img_w"]
 Answer = Callable[[Tensor], Float[Tensor, " b"]]  # pictures → the probability of each one's own class

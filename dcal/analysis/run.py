@@ -10,16 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dcal.analysis.annotations import places_of
 from dcal.analysis.batches import Batch, draw, map_batches
-from dcal.analysis.erasure import area, deletion_insertion, filled, patch_order, step_counts
 from dcal.analysis.localisation import localisation
 from dcal.analysis.maps import model_maps
-from dcal.analysis.places import places_of
+from dcal.analysis.perturbation import area, deletion_insertion, filled, patch_order, step_counts
 from dcal.analysis.sanity import cascade, rank_correlation
-from dcal.data.record import Record
+from dcal.data.records import Record
 from dcal.errors import DCALError
-from dcal.model import DCAL
-from dcal.study import Study
+from dcal.evaluation.config import Study
+from dcal.model.dcal import DCAL
 
 Values = dict[str, Float[np.ndarray, "..."]]  # photos come first
 Scores = dict[str, Values]  # of each map under each measure

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from scipy.stats import rankdata
 
-from dcal.model import DCAL
+from dcal.model.dcal import DCAL
 
 READOUT = ("backbone.norm.", "backbone.fc_norm.", "backbone.head", "sa_classifier.", "glca_classifier.")
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dcal.analysis.maps import CONTROLS, TITLES
-from dcal.analysis.results import Analysis, Values
+from dcal.analysis.run import Analysis, Values
 from dcal.intervals import mean_interval
 
 MORE_IS_BETTER = {"pointing": True, "energy": True, "parts": True, "deletion": False, "insertion": True}

@@ -15,15 +15,15 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from dcal.analysis.maps import centre_map
-from dcal.analysis.results import Watch
+from dcal.analysis.run import Watch
 from dcal.analysis.summary import mean_of
-from dcal.data.yard import YardRecord
-from dcal.embedding import Embeddings
+from dcal.data.reid.yard import YardRecord
 from dcal.errors import DCALError
-from dcal.inspection import inspect
-from dcal.match import explain_match
-from dcal.model import DCAL
-from dcal.record import Inspection
+from dcal.explain.inspect import inspect
+from dcal.explain.inspection import Inspection
+from dcal.explain.match import explain_match
+from dcal.model.dcal import DCAL
+from dcal.model.embeddings import Embeddings
 
 Values = Float[np.ndarray, " pairs"]
 MAPS = ("rollout", "glca", "centre", "even")

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from dcal.data.aircraft import Aircraft
-from dcal.data.cars import Cars
-from dcal.data.cub import CUB
-from dcal.data.folder import FlatFolder, Folder
-from dcal.data.labelled import Labelled
-from dcal.data.listing import Listing, ReIDListing
-from dcal.data.pattern import PatternFolder
-from dcal.data.persons import MSMT17, DukeMTMC, Market1501
-from dcal.data.reid import ReID
-from dcal.data.vehicles import Vehicle2Cam, VeRi776
-from dcal.data.yard import Yard, YardModels
+from dcal.data.csv_reader import Listing, ReIDListing
+from dcal.data.fgvc.aircraft import Aircraft
+from dcal.data.fgvc.base import Labelled
+from dcal.data.fgvc.cars import Cars
+from dcal.data.fgvc.cub import CUB
+from dcal.data.fgvc.folder import FlatFolder, Folder
+from dcal.data.reid.base import ReID
+from dcal.data.reid.folder import PatternFolder
+from dcal.data.reid.persons import MSMT17, DukeMTMC, Market1501
+from dcal.data.reid.vehicles import Vehicle2Cam, VeRi776
+from dcal.data.reid.yard import Yard, YardModels
 from dcal.errors import DCALError, known
 
 DATASETS: dict[str, type[Labelled]] = {

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
-from dcal.data.record import Photo
+from dcal.data.records import Photo
 from dcal.errors import DCALError, known
 
 PhotoT = TypeVar("PhotoT", bound=Photo)

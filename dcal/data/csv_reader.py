@@ -6,10 +6,10 @@ import csv
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from dcal.data.dataset import first
-from dcal.data.labelled import Labelled
-from dcal.data.record import Record
-from dcal.data.reid import SPLITS, ReID, Row
+from dcal.data.base import first
+from dcal.data.fgvc.base import Labelled
+from dcal.data.records import Record
+from dcal.data.reid.base import SPLITS, ReID, Row
 from dcal.errors import DCALError
 
 BOX = ("left", "top", "width", "height")

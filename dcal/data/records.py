@@ -9,7 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from dcal.errors import PictureError
-from dcal.picture import read_picture
+from dcal.image import read_picture
 
 
 class Part(NamedTuple):

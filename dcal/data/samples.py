@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dcal.data.record import Photo, Record
+from dcal.data.records import Photo, Record
 from dcal.preprocess import Box, Preprocess
 
 

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.data import DataLoader, Dataset
 
-from dcal.data.dataset import DataSet, first
-from dcal.data.record import Photo
+from dcal.data.base import DataSet, first
+from dcal.data.records import Photo
 from dcal.errors import DCALError, PictureError
 
 CHUNK = 16  # photos that a process decodes between two messages

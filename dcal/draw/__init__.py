@@ -1,11 +1,11 @@
 """Pictures of maps: numpy in, RGB uint8 out. The only place where maps become pictures."""
 
 from dcal.draw.colour import COLORMAPS, DIVERGING, colour, difference, shared_scale
+from dcal.draw.layout import MAX_SIDE, drawn_size, patch_at, patch_centre
 from dcal.draw.legend import bar, decimal, label, percent, under
+from dcal.draw.montage import beside, columns_for, figure, grid, png, strip, tile, tile_at, webp
 from dcal.draw.overlay import mark, overlay, photo, selection, surround
 from dcal.draw.pair import LINKS, PAIR_SIDE, PARTNERS, pair, partners, patch_on_pair
-from dcal.draw.placement import MAX_SIDE, drawn_size, patch_at, patch_centre
-from dcal.draw.sheet import beside, columns_for, figure, grid, png, strip, tile, tile_at, webp
 
 __all__ = [
     "COLORMAPS",

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dcal.errors import DCALError
-from dcal.record import Inspection
+from dcal.explain.inspection import Inspection
 
 MAX_SIDE = 1024  # pixels of a drawn picture's longer side, for speed
 MIN_SIDE = 512  # smaller photos are enlarged to this: browsers show them as they come

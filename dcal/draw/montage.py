@@ -13,11 +13,11 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from dcal.draw.colour import shared_scale
+from dcal.draw.layout import MAX_SIDE, drawn_size
 from dcal.draw.legend import bar, label, under
 from dcal.draw.overlay import mark, overlay
-from dcal.draw.placement import MAX_SIDE, drawn_size
 from dcal.errors import DCALError
-from dcal.record import Inspection
+from dcal.explain.inspection import Inspection
 
 RGB = UInt8[np.ndarray, "height width 3"]
 AnyRGB = UInt8[np.ndarray, "_ _ 3"]  # where several sizes meet in one signature

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from dcal.draw.colour import colour, shared_scale
-from dcal.draw.placement import MAX_SIDE, drawn_size, spreads
+from dcal.draw.layout import MAX_SIDE, drawn_size, spreads
 from dcal.errors import DCALError
-from dcal.record import Inspection
+from dcal.explain.inspection import Inspection
 
 RGB = UInt8[np.ndarray, "height width 3"]
 UNSEEN = 0.3  # brightness of what the model did not see

@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from dcal.draw.colour import shared_scale
+from dcal.draw.layout import drawn_size, patch_at, patch_centre
 from dcal.draw.legend import bar, decimal, label, under
+from dcal.draw.montage import GROUND
 from dcal.draw.overlay import ACCENT, mark, overlay, photo, surround
-from dcal.draw.placement import drawn_size, patch_at, patch_centre
-from dcal.draw.sheet import GROUND
-from dcal.match import Evidence, Match
-from dcal.record import Inspection
+from dcal.explain.inspection import Inspection
+from dcal.explain.match import Evidence, Match
 
 RGB = UInt8[np.ndarray, "height width 3"]
 Region = Bool[np.ndarray, "photo_height photo_width"]

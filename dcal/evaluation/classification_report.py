@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from sklearn.metrics import confusion_matrix
 
 from dcal.errors import DCALError
-from dcal.evaluate import Evaluation
+from dcal.evaluation.classification import Evaluation
 from dcal.intervals import wilson
 
 BINS = 15  # of confidence, Guo et al. 2017

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from dcal.data.reid import ReIDRecord
-from dcal.embedding import Embeddings
+from dcal.data.reid.base import ReIDRecord
 from dcal.errors import DCALError
-from dcal.evaluate import interleaved
+from dcal.evaluation.classification import interleaved
 from dcal.intervals import mean_interval
+from dcal.model.embeddings import Embeddings
 from dcal.retrieval import STANDARD, Protocol, Quality, Reranking, evaluate_rows
 
 PREFIXES = {"joined": "", "sa": "sa_", "glca": "glca_"}  # of the figures' names

@@ -18,22 +18,22 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dcal.analysis import analyse, summary, twin_summary, twins
-from dcal.analysis.results import Watch
-from dcal.checkpoint import fingerprint, load_checkpoint
+from dcal.analysis.run import Watch
 from dcal.data import DATASETS, REID_DATASETS
-from dcal.data.photos import Photos, Samples
-from dcal.data.sightings import Sightings
-from dcal.data.yard import YardRecord
-from dcal.embedding import embed
+from dcal.data.reid.samples import Sightings
+from dcal.data.reid.yard import YardRecord
+from dcal.data.samples import Photos, Samples
 from dcal.errors import DCALError
-from dcal.evaluate import evaluate
-from dcal.figures import figures
-from dcal.model import DCAL
-from dcal.recipe import find_device
-from dcal.reid import Sides, intervals, ranked_figures
+from dcal.evaluation.classification import evaluate
+from dcal.evaluation.classification_report import figures
+from dcal.evaluation.config import EvalConfig
+from dcal.evaluation.reid import Sides, intervals, ranked_figures
+from dcal.model.checkpoint import fingerprint, load_checkpoint
+from dcal.model.dcal import DCAL
+from dcal.model.embeddings import embed
 from dcal.retrieval import Reranking
-from dcal.run import command, hardware
-from dcal.study import EvalConfig
+from dcal.training.optimizer import find_device
+from dcal.training.run import command, hardware
 
 FIGURES, ANALYSIS = "evaluation.json", "analysis.json"
 

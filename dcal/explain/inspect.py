@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from dcal.backbone import encode
-from dcal.checkpoint import fingerprint
-from dcal.config import ModelConfig
 from dcal.errors import DCALError
-from dcal.model import DCAL, Output
-from dcal.picture import Source, read_picture
-from dcal.record import Inspection, patch_part, within
-from dcal.relevance import class_relevance
-from dcal.rollout import Layer, QueriesKeys, carry_down, layer_rollouts
+from dcal.explain.inspection import Inspection, patch_part, within
+from dcal.explain.relevance import class_relevance
+from dcal.image import Source, read_picture
+from dcal.model.backbone import encode
+from dcal.model.checkpoint import fingerprint
+from dcal.model.config import ModelConfig
+from dcal.model.dcal import DCAL, Output
+from dcal.model.rollout import Layer, QueriesKeys, carry_down, layer_rollouts
 
 
 def inspect(model: DCAL, image: Source, target: int | str | None = None, top_ratio: float | None = None) -> Inspection:

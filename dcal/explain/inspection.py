@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
 
-from dcal.attention import attention_rows
-from dcal.backbone import TokenLayout
-from dcal.config import ModelConfig
 from dcal.errors import DCALError, known
+from dcal.model.attention import attention_rows
+from dcal.model.backbone import TokenLayout
+from dcal.model.config import ModelConfig
+from dcal.model.rollout import QueriesKeys, layer_rollouts
 from dcal.preprocess import Box
-from dcal.rollout import QueriesKeys, layer_rollouts
 
 Map = Float32[np.ndarray, "rows cols"]
 BRANCHES = ("fused", "sa", "glca")
@@ -59,7 +59,7 @@ class Inspection:
     )
     glca_input_map: Map | None = None  # the class query's attention, carried down to the input through the rollout
     target: int | None = None
-    gradient_rollout: Map | None = None  # for class `target`; see dcal.relevance
+    gradient_rollout: Map | None = None  # for class `target`; see dcal.explain.relevance
     relevance: Map | None = None
     timings: dict[str, float] = field(default_factory=dict)  # seconds, by step
 
@@ -137,7 +137,7 @@ class Inspection:
         return float(self.embedding @ other.embedding / lengths)
 
     def layers(self) -> list[QueriesKeys]:
-        """The recorded layers, ready for the functions of `dcal.rollout`."""
+        """The recorded layers, ready for the functions of `dcal.model.rollout`."""
         pairs = zip(self.queries, self.keys, strict=True)
         return [QueriesKeys(torch.from_numpy(q)[None], torch.from_numpy(k)[None]) for q, k in pairs]
 

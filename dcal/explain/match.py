@@ -15,13 +15,13 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from dcal.checkpoint import fingerprint
 from dcal.errors import DCALError, known
-from dcal.inspection import inspect
-from dcal.model import DCAL
-from dcal.picture import Source
-from dcal.record import Inspection
-from dcal.rollout import carry_down
+from dcal.explain.inspect import inspect
+from dcal.explain.inspection import Inspection
+from dcal.image import Source
+from dcal.model.checkpoint import fingerprint
+from dcal.model.dcal import DCAL
+from dcal.model.rollout import carry_down
 
 Map = Float32[np.ndarray, "rows cols"]
 

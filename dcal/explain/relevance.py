@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dcal.attention import attend, attention_rows, finish_block, project
 from dcal.errors import DCALError
-from dcal.model import DCAL
-from dcal.rollout import HeadMean, normalise_rows
+from dcal.model.attention import attend, attention_rows, finish_block, project
+from dcal.model.dcal import DCAL
+from dcal.model.rollout import HeadMean, normalise_rows
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
 
-from dcal.checkpoint import fingerprint
 from dcal.errors import DCALError
 from dcal.gallery.exact import Ranked, in_order, rounding, unit_rows
+from dcal.gallery.filters import Exclusion, Labels
 from dcal.gallery.item import Item, Origin
-from dcal.gallery.labels import Exclusion, Labels
-from dcal.model import DCAL
+from dcal.model.checkpoint import fingerprint
+from dcal.model.dcal import DCAL
 
 SPARE = 8  # candidates beyond those asked for, so that one look at the engine mostly settles the order
 BLOCK = 2**6  # queries that are looked up at a time

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dcal.checkpoint import swap
-from dcal.data.dataset import first
+from dcal.data.base import first
 from dcal.errors import DCALError, known
-from dcal.gallery.collection import Collection
-from dcal.gallery.embedding import Tell, begun, embed_missing, origin_of
+from dcal.gallery.embed import Tell, begun, embed_missing, origin_of
 from dcal.gallery.exact import unit_rows
-from dcal.gallery.folder import DTYPES, EMBEDDINGS, FAILED, ITEMS, Stored, relative, write_failed, write_folder
-from dcal.gallery.images import Images
-from dcal.gallery.parts import Parts
-from dcal.model import DCAL
+from dcal.gallery.milvus_collection import Collection
+from dcal.gallery.shards import Parts
+from dcal.gallery.sources import Images
+from dcal.gallery.storage import DTYPES, EMBEDDINGS, FAILED, ITEMS, Stored, relative, write_failed, write_folder
+from dcal.model.checkpoint import swap
+from dcal.model.dcal import DCAL
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from dcal.checkpoint import fingerprint
-from dcal.embedding import embed
 from dcal.errors import DCALError
-from dcal.gallery.images import Images
 from dcal.gallery.item import Origin
-from dcal.gallery.parts import Part, Parts, Plan
 from dcal.gallery.reading import Batch, reader
-from dcal.model import DCAL
+from dcal.gallery.shards import Part, Parts, Plan
+from dcal.gallery.sources import Images
+from dcal.model.checkpoint import fingerprint
+from dcal.model.dcal import DCAL
+from dcal.model.embeddings import embed
 
 BATCHES = 4  # in a part: what a kill costs at most
 Tell = Callable[[int, int], None]  # images done, images in all

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
 
 from dcal.errors import DCALError
+from dcal.gallery.base import Choice, Gallery
 from dcal.gallery.exact import unit_rows
-from dcal.gallery.gallery import Choice, Gallery
 from dcal.gallery.item import Item, Origin
 
 FEW = 3  # queries that FAISS looks up faster than matrix products do

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from dcal.data.dataset import first
-from dcal.data.listing import ordered
+from dcal.data.base import first
+from dcal.data.csv_reader import ordered
 from dcal.errors import DCALError
 from dcal.gallery.item import Item
 

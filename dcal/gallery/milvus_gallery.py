@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from dcal.errors import DCALError
-from dcal.gallery.collection import MOST, Collection
-from dcal.gallery.gallery import Choice, Gallery
+from dcal.gallery.base import Choice, Gallery
 from dcal.gallery.item import Item, Origin
+from dcal.gallery.milvus_collection import MOST, Collection
 
 
 class MilvusGallery(Gallery):

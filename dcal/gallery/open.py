@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcal.gallery.embedded import EmbeddedGallery
-from dcal.gallery.folder import read_folder
-from dcal.gallery.gallery import Gallery
-from dcal.gallery.milvus import MilvusGallery
+from dcal.gallery.base import Gallery
+from dcal.gallery.faiss_gallery import EmbeddedGallery
+from dcal.gallery.milvus_gallery import MilvusGallery
+from dcal.gallery.storage import read_folder
 
 
 def open_gallery(source: str | Path, *, collection: str = "dcal", images: str | Path | None = None) -> Gallery:

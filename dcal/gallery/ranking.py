@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from dcal.embedding import embed
 from dcal.errors import DCALError
+from dcal.explain.inspection import Inspection
+from dcal.gallery.base import Gallery
 from dcal.gallery.exact import unit_rows
-from dcal.gallery.gallery import Gallery
 from dcal.gallery.item import Item
 from dcal.gallery.verdicts import Known, Verdict, Verdicts
-from dcal.model import DCAL
-from dcal.picture import Source, read_picture
-from dcal.record import Inspection
+from dcal.image import Source, read_picture
+from dcal.model.dcal import DCAL
+from dcal.model.embeddings import embed
 from dcal.retrieval import STANDARD, Protocol, Quality
 
 NOTHING_KNOWN = Known()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dcal.errors import PictureError
-from dcal.picture import read_picture
+from dcal.image import read_picture
 from dcal.preprocess import Preprocess
 
 Sample = tuple[int, Tensor | str]

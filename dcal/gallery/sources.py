@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcal.data import REID_DATASETS
-from dcal.data.folder import files
-from dcal.data.pattern import matched
-from dcal.data.reid import ReID
+from dcal.data.fgvc.folder import files
+from dcal.data.reid.base import ReID
+from dcal.data.reid.folder import matched
 from dcal.errors import DCALError, known
 from dcal.gallery.item import Item
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped
 
+from dcal.gallery.base import Gallery
 from dcal.gallery.exact import Ranked, cosines
-from dcal.gallery.gallery import Gallery
 from dcal.retrieval import Protocol, Quality, evaluate
 from dcal.retrieval.protocol import relevance
 

@@ -18,7 +18,8 @@ from timm.models import VisionTransformer
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from dcal.attention import (
+from dcal.errors import CheckpointError, DCALError
+from dcal.model.attention import (
     add_attention,
     add_mlp,
     attend,
@@ -27,10 +28,9 @@ from dcal.attention import (
     finish_block,
     project,
 )
-from dcal.errors import CheckpointError, DCALError
-from dcal.pairing import is_matching, pair_order
+from dcal.model.pwca import is_matching, pair_order
+from dcal.model.rollout import HeadMean, Layer, QueriesKeys
 from dcal.preprocess import Preprocess
-from dcal.rollout import HeadMean, Layer, QueriesKeys
 
 SUPPORTED = (
     "a timm VisionTransformer with a class token and standard pre-norm blocks "

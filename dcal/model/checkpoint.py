@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save, save_file
 
-from dcal.backbone import check_safetensors
-from dcal.card import model_card
-from dcal.config import ModelConfig
 from dcal.errors import CheckpointError, DCALError
-from dcal.model import DCAL, create_model
+from dcal.model.backbone import check_safetensors
+from dcal.model.config import ModelConfig
+from dcal.model.dcal import DCAL, create_model
+from dcal.model.model_card import model_card
 
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
 # What a checkpoint's directory may hold: what is saved, and what was made of it later and goes with it.

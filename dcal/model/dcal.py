@@ -12,12 +12,12 @@ from jaxtyping import Float, Int
 from timm.models import VisionTransformer
 from torch import Tensor, nn
 
-from dcal.backbone import KeysValues, create_backbone, embed, encode, encode_pairs, layout_of, preprocess_of
-from dcal.config import ModelConfig
 from dcal.errors import DCALError
-from dcal.glca import GLCA, read_out, select_patches
+from dcal.model.backbone import KeysValues, create_backbone, embed, encode, encode_pairs, layout_of, preprocess_of
+from dcal.model.config import ModelConfig
+from dcal.model.glca import GLCA, read_out, select_patches
+from dcal.model.rollout import class_rollout, layer_rollouts
 from dcal.preprocess import Preprocess
-from dcal.rollout import class_rollout, layer_rollouts
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dcal.attention import attend, attention_rows, finish_block, project
-from dcal.backbone import KeysValues, encode
-from dcal.model import DCAL, check_distractor
+from dcal.model.attention import attend, attention_rows, finish_block, project
+from dcal.model.backbone import KeysValues, encode
+from dcal.model.dcal import DCAL, check_distractor
 
 
 @torch.no_grad()

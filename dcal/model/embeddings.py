@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dcal.errors import DCALError
-from dcal.model import DCAL
+from dcal.model.dcal import DCAL
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,9 @@ from jaxtyping import Float, Int
 from timm.models import VisionTransformer
 from torch import Tensor, nn
 
-from dcal.attention import attend, attention_rows, dropout_of, finish_block, project_keys_values, project_queries
-from dcal.config import check_ratio
 from dcal.errors import known
+from dcal.model.attention import attend, attention_rows, dropout_of, finish_block, project_keys_values, project_queries
+from dcal.model.config import check_ratio
 
 
 def selected_count(patches: int, ratio: float) -> int:

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dcal.config import ABLATIONS
 from dcal.errors import DCALError, known
-from dcal.model import Output
-from dcal.triplet import triplet_loss
+from dcal.model.config import ABLATIONS
+from dcal.model.dcal import Output
+from dcal.model.triplet import triplet_loss
 
 
 class DCALLoss(nn.Module):

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dcal.config import ModelConfig
-from dcal.model import DCAL
+from dcal.model.config import ModelConfig
+from dcal.model.dcal import DCAL
 
 ABOUT = {
     "sa_only": "self-attention alone (the baseline: a plainly fine-tuned vision transformer)",

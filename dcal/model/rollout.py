@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dcal.attention import attention_rows
 from dcal.errors import DCALError, known
+from dcal.model.attention import attention_rows
 
 _FUSE: dict[str, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
 FUSIONS = tuple(_FUSE)

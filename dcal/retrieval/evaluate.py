@@ -10,10 +10,10 @@ from jaxtyping import Float, Int64
 
 from dcal.errors import DCALError
 from dcal.retrieval.distances import Matrix, check_pair, distance_blocks, features, given_blocks
+from dcal.retrieval.metrics import Quality, quality
 from dcal.retrieval.protocol import STANDARD, Labels, Protocol, Relevance, labels, relevance
-from dcal.retrieval.quality import Quality, quality
 from dcal.retrieval.ranks import ranks_of_matches
-from dcal.retrieval.reciprocal import Reranking, reranked_blocks, side_by_side
+from dcal.retrieval.reranking import Reranking, reranked_blocks, side_by_side
 from dcal.retrieval.single_shot import single_shot_hits
 
 

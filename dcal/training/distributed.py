@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from dcal.errors import DCALError
-from dcal.recipe import find_device
+from dcal.training.optimizer import find_device
 
 Value = TypeVar("Value")
 

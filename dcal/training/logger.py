@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from dcal.configs import TrainConfig
-from dcal.distributed import Ranks
 from dcal.errors import DCALError
-from dcal.step import Step
+from dcal.training.distributed import Ranks
+from dcal.training.presets import TrainConfig
+from dcal.training.step import Step
 
 
 class Journal:

@@ -11,12 +11,12 @@ import torch
 from timm.models import VisionTransformer
 from torch import nn
 
-from dcal.configs import TrainConfig
-from dcal.data.record import Record
-from dcal.data.reid import ReIDRecord
+from dcal.data.records import Record
+from dcal.data.reid.base import ReIDRecord
 from dcal.errors import DCALError, known
-from dcal.model import DCAL
+from dcal.model.dcal import DCAL
 from dcal.preprocess import Preprocess
+from dcal.training.presets import TrainConfig
 
 
 def find_device(name: str) -> torch.device:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from dcal.config import branches
 from dcal.data import data_sets, place_of
 from dcal.errors import DCALError, known
+from dcal.model.config import branches
 
 POSITIVE = ("learning_rate", "head_rate", "layer_decay", "loss_weight_rate", "img_width")
 AT_LEAST_ONE = ("epochs", "batch_size", "accumulate", "img_size", "instances", "log_every")
@@ -43,7 +43,7 @@ class TrainConfig:
     img_width: int | None = None  # pixels; None: as the height
     crop_fraction: float = 448 / 550  # side of the crop over the resized photo's; paper: resize 550, crop 448
     top_ratio: float = 0.10  # R; paper, FGVC
-    readout: str = "mean"  # what GLCA's embedding is read from; see dcal.glca
+    readout: str = "mean"  # what GLCA's embedding is read from; see dcal.model.glca
     selection: str = "rollout"  # GLCA's queries; "random" is the paper's control
     distractor_stream: str = "own"  # whose keys and values distract in PWCA; "sa" is an ablation
     epochs: int = 100  # paper
@@ -212,7 +212,7 @@ class ReIDConfig(TrainConfig):
     dataset: str = "market1501"
     img_size: int = 256  # paper
     img_width: int | None = 128  # paper
-    crop_fraction: float = 1.0  # the whole photo; training pads it and crops back (dcal.data.sightings)
+    crop_fraction: float = 1.0  # the whole photo; training pads it and crops back (dcal.data.reid.samples)
     top_ratio: float = 0.30  # R; paper, Re-ID
     epochs: int = 120  # paper
     batch_size: int = 64  # paper: 16 identities × 4

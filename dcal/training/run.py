@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dcal.configs import TrainConfig, preset_for
+from dcal.training.presets import TrainConfig, preset_for
 
 # Fields that a resumed run may have otherwise: they change no number, or (accumulate) are judged as shards.
 FREE = {

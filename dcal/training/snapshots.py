@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from dcal.configs import TrainConfig
 from dcal.errors import DCALError
+from dcal.training.presets import TrainConfig
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dcal.errors import DCALError, LossError
-from dcal.loss import DCALLoss
-from dcal.model import DCAL, Output
+from dcal.model.dcal import DCAL, Output
+from dcal.model.loss import DCALLoss
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,19 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from dcal.configs import TrainConfig
 from dcal.data import DATASETS, REID_DATASETS
-from dcal.data.photos import Photos, Samples
-from dcal.data.pk import PKSampler
-from dcal.data.reid import ReIDRecord, training_labels
-from dcal.data.sightings import Sightings
-from dcal.distributed import Ranks
-from dcal.embedding import embed
+from dcal.data.pk_sampler import PKSampler
+from dcal.data.reid.base import ReIDRecord, training_labels
+from dcal.data.reid.samples import Sightings
+from dcal.data.samples import Photos, Samples
 from dcal.errors import DCALError
-from dcal.evaluate import Evaluation, evaluate
-from dcal.model import DCAL
-from dcal.recipe import draw_seed, hold_out, hold_out_identities, preprocess_for
-from dcal.reid import Sides, joined_embeddings
+from dcal.evaluation.classification import Evaluation, evaluate
+from dcal.evaluation.reid import Sides, joined_embeddings
+from dcal.model.dcal import DCAL
+from dcal.model.embeddings import embed
+from dcal.training.distributed import Ranks
+from dcal.training.optimizer import draw_seed, hold_out, hold_out_identities, preprocess_for
+from dcal.training.presets import TrainConfig
 
 BATCH = 32  # photos of an evaluation's forward pass; its figures do not depend on it
 

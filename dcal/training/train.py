@@ -19,7 +19,6 @@ several GPUs do the same. To keep the paper's mining on k shards, make the batch
 from __future__ import annotations
 
 import json
-import sys
 import time
 from typing import Any
 
@@ -28,22 +27,22 @@ from timm.utils import ModelEmaV3
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from dcal.checkpoint import fingerprint, save_checkpoint
-from dcal.config import branches
-from dcal.configs import TrainConfig
-from dcal.data.photos import Samples
-from dcal.distraction import distractor_shares
-from dcal.distributed import Ranks, device_of, joined, sum_gradients
+from dcal.data.samples import Samples
 from dcal.errors import DCALError, LossError
-from dcal.journal import Journal, Window
-from dcal.loss import DCALLoss
-from dcal.model import DCAL, create_model
-from dcal.pairing import random_matching
-from dcal.recipe import draw_seed, learning_rate, make_optimizer, parameter_groups, precision
-from dcal.run import comparable, describe, hardware, memory_mib, percent, progress_bar, train_command
-from dcal.states import load_newest, load_state, prepare_out, save_best, save_state
-from dcal.step import forward_backward
-from dcal.task import open_task
+from dcal.model.checkpoint import fingerprint, save_checkpoint
+from dcal.model.config import branches
+from dcal.model.dcal import DCAL, create_model
+from dcal.model.distraction import distractor_shares
+from dcal.model.loss import DCALLoss
+from dcal.model.pwca import random_matching
+from dcal.training.distributed import Ranks, device_of, joined, sum_gradients
+from dcal.training.logger import Journal, Window
+from dcal.training.optimizer import draw_seed, learning_rate, make_optimizer, parameter_groups, precision
+from dcal.training.presets import TrainConfig
+from dcal.training.run import comparable, describe, hardware, memory_mib, percent, progress_bar, train_command
+from dcal.training.snapshots import load_newest, load_state, prepare_out, save_best, save_state
+from dcal.training.step import forward_backward
+from dcal.training.task import open_task
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
@@ -267,9 +266,3 @@ def where(epoch: int, step: int, photos: Samples, indices: Tensor) -> str:
 def say(ranks: Ranks, text: str) -> None:
     if ranks.first:
         print(text, flush=True)
-
-
-if __name__ == "__main__":
-    from dcal.cli import main
-
-    sys.exit(main(["train", *sys.argv[1:]]))

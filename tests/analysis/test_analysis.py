@@ -25,11 +25,11 @@ from dcal.analysis import (
 from dcal.analysis.batches import draw, map_batches
 from dcal.analysis.sanity import stage_of, stages
 from dcal.analysis.summary import beats
-from dcal.backbone import TokenLayout
-from dcal.data.cub import CUB
-from dcal.draw.placement import patch_at
-from tests.small import CLASSES, DEPTH, VARIANTS, pictures, small_model
-from tests.tiny_cub import write_cub
+from dcal.data.fgvc.cub import CUB
+from dcal.draw.layout import patch_at
+from dcal.model.backbone import TokenLayout
+from tests.fixtures.small import CLASSES, DEPTH, VARIANTS, pictures, small_model
+from tests.fixtures.tiny_cub import write_cub
 
 STUDY = Study(photos=7, photos_erased=5, photos_randomised=3, steps=3)
 MAPS = {"raw", "rollout", "glca", "glca_input", "gradient_rollout", "relevance"}

@@ -22,11 +22,11 @@ from dcal.analysis import (
     pointing_game,
 )
 from dcal.analysis.localisation import top_weights
-from dcal.backbone import TokenLayout
-from dcal.data.record import Part, Record
-from dcal.draw.placement import patch_at
+from dcal.data.records import Part, Record
+from dcal.draw.layout import patch_at
+from dcal.model.backbone import TokenLayout
 from dcal.preprocess import Preprocess
-from tests.small import COLS, ROWS, SIZE, small_model
+from tests.fixtures.small import COLS, ROWS, SIZE, small_model
 
 LAYOUT = TokenLayout(prefix=1, rows=4, cols=6)
 PHOTO = (311, 517)  # height, width

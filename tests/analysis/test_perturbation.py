@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from dcal.analysis import area, deletion_insertion, filled, patch_order
-from dcal.analysis.erasure import step_counts
-from dcal.backbone import TokenLayout
+from dcal.analysis.perturbation import step_counts
 from dcal.errors import DCALError
+from dcal.model.backbone import TokenLayout
 
 LAYOUT = TokenLayout(prefix=1, rows=2, cols=5)
 HEIGHT, WIDTH = 2 * 6, 5 * 4  # patches of 6 × 4 pixels

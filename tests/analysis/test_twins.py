@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from dcal.analysis.twins import density, on_part, pairs_of, part_shares, told_apart, twin_summary, twins
-from dcal.data.sightings import Sightings
-from dcal.data.yard import Yard, YardRecord
-from dcal.embedding import Embeddings, embed
+from dcal.data.reid.samples import Sightings
+from dcal.data.reid.yard import Yard, YardRecord
 from dcal.errors import DCALError
-from dcal.inspection import inspect
-from dcal.model import create_model
+from dcal.explain.inspect import inspect
+from dcal.model.dcal import create_model
+from dcal.model.embeddings import Embeddings, embed
 from dcal.preprocess import Preprocess
-from tests.tiny_reid import write_yard
+from tests.fixtures.tiny_reid import write_yard
 
 RECORDS = Yard(split="query").records
 

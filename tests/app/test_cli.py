@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from dcal.checkpoint import fingerprint, load_checkpoint, save_checkpoint
-from dcal.cli import main
-from dcal.data.cub import CUB
-from dcal.model import create_model
+from dcal.data.fgvc.cub import CUB
+from dcal.explain.inspection import Inspection
+from dcal.model.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from dcal.model.dcal import create_model
 from dcal.preprocess import Preprocess
-from dcal.record import Inspection
-from tests.tiny_cub import write_cub
+from dcal_explorer.cli.main import main
+from tests.fixtures.tiny_cub import write_cub
 
 TINY = ["--backbone", "test_vit", "--pretrained", "false", "--img-size", "32", "--workers", "0", "--device", "cpu"]
 
@@ -84,7 +84,7 @@ def test_demo_starts_the_app(monkeypatch: pytest.MonkeyPatch):
     started: list[tuple[str, str]] = []
     monkeypatch.setattr(runpy, "run_module", lambda name, run_name: started.append((name, run_name)))
     assert main(["demo"]) == 0
-    assert started == [("app.demo", "__main__")]
+    assert started == [("dcal_explorer.demo.program", "__main__")]
 
 
 def test_mistakes_about_the_data(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

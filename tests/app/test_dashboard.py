@@ -12,13 +12,14 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import dcal
-from app.board import choice, compare
-from app.board.choice import CHECKPOINTS
 from dcal import draw
-from dcal.card import ABOUT
-from tests.ablations import NAMES, write_ablations
+from dcal.model.model_card import ABOUT
+from dcal_explorer.dashboard import sidebar
+from dcal_explorer.dashboard.sidebar import CHECKPOINTS
+from dcal_explorer.dashboard.views import compare
+from tests.fixtures.ablations import NAMES, write_ablations
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120  # seconds
 
 
@@ -28,7 +29,7 @@ def inspect_page() -> AppTest:
 
 
 def compare_page() -> None:
-    from app.board import compare
+    from dcal_explorer.dashboard.views import compare
 
     compare.page()
 
@@ -125,7 +126,7 @@ class TestCompare:
         app.run()
         app.slider(key="compared_layer").set_value(2).run()
         assert not app.exception
-        photo = next(iter(choice.samples().values()))
+        photo = next(iter(sidebar.samples().values()))
         seen = [dcal.inspect(dcal.load(folder / name), photo) for name in NAMES]
         rollouts, carried = [record.rollout[1] for record in seen], [seen[1].glca_input_map, seen[3].glca_input_map]
         wanted = [rollouts[0], rollouts[1], carried[0], rollouts[2], rollouts[3], carried[1]]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.board import compare
-from tests.ablations import LAYERS, NAMES, write_ablations
-from tests.contrast import contrast
+from dcal_explorer.dashboard.views import compare
+from tests.fixtures.ablations import LAYERS, NAMES, write_ablations
+from tests.fixtures.contrast import contrast
 
 PATIENCE = 60_000  # ms
 COLUMN = ".st-key-columns [data-testid=stColumn]"
@@ -21,7 +21,10 @@ expect.set_options(timeout=PATIENCE)
 @pytest.fixture(scope="module")
 def url(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = write_ablations(tmp_path_factory.mktemp("four"))
-    return serve("-m", "streamlit", "run", "app/dashboard.py", DCAL_CHECKPOINTS=str(folder)) + "/compare"
+    return (
+        serve("-m", "streamlit", "run", "app/dcal_explorer/dashboard/main.py", DCAL_CHECKPOINTS=str(folder))
+        + "/compare"
+    )
 
 
 def boxes(page: Page, selector: str) -> list[dict[str, Any]]:

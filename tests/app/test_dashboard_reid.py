@@ -16,20 +16,20 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import dcal
-from app import find_words
-from app.board.choice import CHECKPOINTS
 from dcal import draw
 from dcal.gallery.build import build_folder
-from dcal.gallery.images import dataset_images
-from tests.test_dashboard import PATIENCE, parts, texts
-from tests.tiny_reid import write_yard
-from tests.tiny_yard import NAMES, cosines, write_checkpoints
+from dcal.gallery.sources import dataset_images
+from dcal_explorer.content import reid_captions
+from dcal_explorer.dashboard.sidebar import CHECKPOINTS
+from tests.app.test_dashboard import PATIENCE, parts, texts
+from tests.fixtures.tiny_reid import write_yard
+from tests.fixtures.tiny_yard import NAMES, cosines, write_checkpoints
 
 
 def find_page() -> None:
-    from app.board import find
+    from dcal_explorer.dashboard.views import reidentify
 
-    find.page()
+    reidentify.page()
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +154,8 @@ def test_another_gallery_is_asked_for_the_query_itself(apart: Path) -> None:
     for hit in direct.hits:
         said = f"vehicle {hit.item.identity}, camera {hit.item.camera}, similarity {hit.similarity:.3f}"
         assert f'alt="Rank {hit.rank}, {said}"' in others
-    assert f"The 4 nearest of 4 pictures, by the cosine of the two embeddings. {find_words.NOT_THERE}" in texts(app)
-    assert texts(app).count(find_words.NOT_THERE) == 1
+    assert f"The 4 nearest of 4 pictures, by the cosine of the two embeddings. {reid_captions.NOT_THERE}" in texts(app)
+    assert texts(app).count(reid_captions.NOT_THERE) == 1
     assert "Why did it match?" not in [heading.value for heading in app.subheader]  # no file is in both galleries
 
 
@@ -223,20 +223,20 @@ def test_without_anything_to_compare_it_says_so(
     dcal.save(dcal.create_model("test_vit", 3, img_size=(32, 32)), tmp_path / "birds")
     monkeypatch.setenv(CHECKPOINTS, str(tmp_path))
     empty = AppTest.from_function(find_page, default_timeout=PATIENCE).run()
-    assert find_words.NO_CHECKPOINT in texts(empty)
+    assert reid_captions.NO_CHECKPOINT in texts(empty)
 
 
 Page = Callable[[], None]
 
 
 def inspect_page() -> None:
-    from app.board import inspect
+    from dcal_explorer.dashboard.views import inspect
 
     inspect.page()
 
 
 def compare_page() -> None:
-    from app.board import compare
+    from dcal_explorer.dashboard.views import compare
 
     compare.page()
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.contrast import contrast
-from tests.test_dashboard_browser import PATIENCE, boxes
-from tests.tiny_yard import write_checkpoints
+from tests.app.test_dashboard_browser import PATIENCE, boxes
+from tests.fixtures.contrast import contrast
+from tests.fixtures.tiny_yard import write_checkpoints
 
 COLUMN = ".st-key-rankings [data-testid=stColumn]"
 expect.set_options(timeout=PATIENCE)
@@ -19,7 +19,10 @@ expect.set_options(timeout=PATIENCE)
 @pytest.fixture(scope="module")
 def url(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = write_checkpoints(tmp_path_factory.mktemp("reid"))
-    return serve("-m", "streamlit", "run", "app/dashboard.py", DCAL_CHECKPOINTS=str(folder)) + "/reidentify"
+    return (
+        serve("-m", "streamlit", "run", "app/dcal_explorer/dashboard/main.py", DCAL_CHECKPOINTS=str(folder))
+        + "/reidentify"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -17,13 +17,14 @@ from gradio import processing_utils
 from PIL import Image
 
 import dcal
-from app import demo, page, words
-from app.explorer import Explorer
-from app.gestures import PAUSE, PLAY, Gestures
-from app.records import Entry, Records, size
-from app.shelf import Shelf
-from app.visit import NOT_UPLOADED
 from dcal import draw
+from dcal_explorer.content import captions
+from dcal_explorer.content.checkpoints import Shelf
+from dcal_explorer.demo import program, server
+from dcal_explorer.demo.events import PAUSE, PLAY, Gestures
+from dcal_explorer.demo.inputs import NOT_UPLOADED
+from dcal_explorer.demo.inspect_callbacks import Explorer
+from dcal_explorer.demo.sessions import Entry, Records, size
 
 SIZE = (96, 64)  # 6 × 4 patches
 CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "Crested <Auklet>", "Parakeet|Auklet", "e", "f", "g")
@@ -53,7 +54,7 @@ def shelf(checkpoints: Path) -> Shelf:
 @pytest.fixture(scope="module")
 def blocks(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
     async def build() -> gr.Blocks:  # outside a running loop gradio makes loops of its own and leaves them open
-        return page.page(Explorer(shelf, tmp_path_factory.mktemp("page")), [])
+        return server.page(Explorer(shelf, tmp_path_factory.mktemp("page")), [])
 
     return asyncio.run(build())
 
@@ -108,7 +109,7 @@ class TestInspect:
         assert list(explorer.inspect(photo, "other")[1]) == ["SA"]
 
     def test_no_picture_is_no_error(self, explorer: Explorer) -> None:
-        assert explorer.inspect(None, "cub50-full") == (None, {}, words.EMPTY)
+        assert explorer.inspect(None, "cub50-full") == (None, {}, captions.EMPTY)
 
     def test_a_new_picture_takes_the_place_of_the_old(self, explorer: Explorer, photo: dict[str, Any]) -> None:
         first, _, _ = explorer.inspect(photo, "cub50-full")
@@ -131,7 +132,7 @@ class TestInspect:
     @pytest.mark.parametrize(
         "image",
         [
-            {"path": str(Path(__file__).parent.parent / "README.md")},
+            {"path": str(Path(__file__).parents[2] / "README.md")},
             {"path": "https://example.org/a.png"},
             {"path": None, "url": "data:image/png;base64,iVBORw0KGgo="},
             "https://example.org/a.png",
@@ -245,11 +246,11 @@ class TestMaps:
 class TestWithoutGLCA:
     def test_every_view_says_so(self, explorer: Explorer, photo: dict[str, Any]) -> None:
         key, _, _ = explorer.inspect(photo, "other")
-        assert explorer.select(key, 0.5) == (None, words.NO_GLCA)
+        assert explorer.select(key, 0.5) == (None, captions.NO_GLCA)
         sa, glca, difference, *said = explorer.compare(key)
         assert sa is not None
         assert (glca, difference) == (None, None)
-        assert said[1] == words.NO_GLCA
+        assert said[1] == captions.NO_GLCA
 
 
 class TestEvidence:
@@ -465,7 +466,7 @@ class TestShelf:
 
 class TestWords:
     def test_bars_are_safe_html_with_percent(self) -> None:
-        bars = words.bars({"SA": {"<b>x</b>_y": 0.1234}})
+        bars = captions.bars({"SA": {"<b>x</b>_y": 0.1234}})
         assert "&lt;b&gt;x&lt;/b&gt; y" in bars
         assert "<b>x" not in bars
         assert "12.3%" in bars
@@ -481,10 +482,10 @@ class TestWords:
         ],
     )
     def test_readable_class_names(self, name: str, shown: str) -> None:
-        assert words.readable(name) == shown
+        assert captions.readable(name) == shown
 
     def test_markdown_is_shown_as_it_is(self) -> None:
-        assert words.plain("a*b_c|[d]") == r"a\*b\_c\|\[d\]"
+        assert captions.plain("a*b_c|[d]") == r"a\*b\_c\|\[d\]"
 
 
 class TestPage:
@@ -508,21 +509,21 @@ class TestPage:
     def test_gradio_fetches_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         original = processing_utils.async_ssrf_protected_download
         monkeypatch.setattr(processing_utils, "async_ssrf_protected_download", original)
-        page.fetch_nothing()
+        server.fetch_nothing()
         with pytest.raises(gr.Error, match=NOT_UPLOADED):
             asyncio.run(processing_utils.async_ssrf_protected_download("https://example.org/a.png", "/nowhere"))
 
 
 class TestCommand:
     def test_arguments(self) -> None:
-        options = demo.parse(["--port", "7000", "--checkpoints", "mine", "--no-browser"])
+        options = program.parse(["--port", "7000", "--checkpoints", "mine", "--no-browser"])
         assert (options.port, options.checkpoints, options.browser) == (7000, Path("mine"), False)
-        assert demo.parse([]).checkpoints.name == "checkpoints"
-        assert demo.parse([]).browser
+        assert program.parse([]).checkpoints.name == "checkpoints"
+        assert program.parse([]).browser
 
     def test_without_checkpoints_it_says_what_to_do(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("GRADIO_TEMP_DIR", "unchanged")
-        assert demo.main(["--checkpoints", str(tmp_path), "--no-browser"]) == 2
+        assert program.main(["--checkpoints", str(tmp_path), "--no-browser"]) == 2
         assert "dcal train" in capsys.readouterr().err

@@ -17,19 +17,19 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 import dcal
-from app.visit import NOT_UPLOADED
 from dcal import draw
-from tests.contrast import contrast
+from dcal_explorer.content.places import SAMPLES
+from dcal_explorer.demo.inputs import NOT_UPLOADED
+from tests.fixtures.contrast import contrast
 
-ROOT = Path(__file__).parent.parent
-SAMPLES = ROOT / "app" / "samples"
+ROOT = Path(__file__).parents[2]
 PATIENCE = 60_000  # ms, as everywhere: the machine may be busy
 expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture
 def url(serve: Callable[..., str]) -> str:
-    return serve("-m", "app.demo", "--no-browser")
+    return serve("-m", "dcal_explorer.demo", "--no-browser")
 
 
 @pytest.fixture

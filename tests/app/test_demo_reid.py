@@ -17,21 +17,22 @@ import pytest
 from PIL import Image
 
 import dcal
-from app import cards, find_words, page, words
-from app.explorer import Explorer
-from app.find_tab import FindTab
-from app.finder import Finder
-from app.galleries import Galleries
-from app.shelf import Shelf
-from app.visit import NOT_UPLOADED
 from dcal import draw
 from dcal.analysis import on_part
-from dcal.data.render.detail import DETAILS
-from dcal.data.yard import Yard
+from dcal.data.reid.yard import Yard
 from dcal.gallery.build import build_folder
-from dcal.gallery.images import dataset_images
-from tests.test_demo import ENDPOINTS
-from tests.tiny_yard import COLS, ROWS, cosines, write_checkpoints
+from dcal.gallery.sources import dataset_images
+from dcal_explorer.content import captions, cards, reid_captions
+from dcal_explorer.content.checkpoints import Shelf
+from dcal_explorer.content.galleries import Galleries
+from dcal_explorer.demo import server
+from dcal_explorer.demo.inputs import NOT_UPLOADED
+from dcal_explorer.demo.inspect_callbacks import Explorer
+from dcal_explorer.demo.reid_callbacks import Finder
+from dcal_explorer.demo.reid_tab import FindTab
+from tests.app.test_demo import ENDPOINTS
+from tests.fixtures.tiny_yard import COLS, ROWS, cosines, write_checkpoints
+from tools.yard.detail import DETAILS
 
 QUERY = "images/0025_c3.webp"  # of vehicle 25, whose twin is 26
 FOUND = {"search", "choose", "ranking", "match", "branches"}
@@ -282,7 +283,7 @@ class TestWhy:
             np.testing.assert_array_equal(picture, draw.pair(match, evidence, regions=(query_region, region)))
             assert ("These two are twins" in said) == ("0026" in path)
             owner, without = (25, 26) if pair[0].present else (26, 25)
-            assert f"Vehicle {owner} has {find_words.PARTS[pair[0].differs]}; vehicle {without} has not." in said
+            assert f"Vehicle {owner} has {reid_captions.PARTS[pair[0].differs]}; vehicle {without} has not." in said
             sides = zip(pair, (match.query, match.match), (evidence.query_map, evidence.match_map), strict=True)
             for record, seen, map in sides:
                 on = on_part(record, seen, map)
@@ -296,7 +297,7 @@ class TestWhy:
         assert "(SA)" in said
         sa, glca, _, said_glca = finder.branches(key, 1)
         assert sa is not None
-        assert (glca, said_glca) == (None, find_words.ONE_BRANCH)
+        assert (glca, said_glca) == (None, reid_captions.ONE_BRANCH)
         with pytest.raises(gr.Error, match="'glca': choose one of 'sa'"):
             finder.match(key, 1, "glca")
 
@@ -363,7 +364,7 @@ class TestCards:
 
 class TestWords:
     def test_every_part_of_the_yard_has_its_words(self) -> None:
-        assert find_words.PARTS.keys() == DETAILS.keys()
+        assert reid_captions.PARTS.keys() == DETAILS.keys()
 
     def test_what_is_left_out_is_marked_and_explained(self, finder: Finder, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
@@ -388,7 +389,7 @@ class TestWords:
 @pytest.fixture(scope="module")
 def blocks(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
     async def build() -> gr.Blocks:  # outside a running loop gradio makes loops of its own and leaves them open
-        return page.page(Explorer(Shelf(folder), tmp_path_factory.mktemp("page")), [])
+        return server.page(Explorer(Shelf(folder), tmp_path_factory.mktemp("page")), [])
 
     return asyncio.run(build())
 
@@ -409,17 +410,17 @@ class TestPage:
         monkeypatch.setattr(Galleries, "catalogue", lambda *_: pytest.fail("a gallery was opened"))
 
         async def build() -> gr.Blocks:
-            return page.page(Explorer(Shelf(folder), tmp_path), [])
+            return server.page(Explorer(Shelf(folder), tmp_path), [])
 
         asyncio.run(build())
 
     def test_without_a_checkpoint_the_tab_says_how_to_get_one(self, folder: Path, tmp_path: Path) -> None:
         async def build() -> gr.Blocks:
-            return page.page(Explorer(Shelf(tmp_path), tmp_path), [])
+            return server.page(Explorer(Shelf(tmp_path), tmp_path), [])
 
         dcal.save(dcal.create_model("test_vit", 3, img_size=(32, 32)), tmp_path / "birds")
         shown = [b.value for b in asyncio.run(build()).blocks.values() if isinstance(b, gr.Markdown)]
-        assert find_words.NO_CHECKPOINT in shown
+        assert reid_captions.NO_CHECKPOINT in shown
 
 
 class TestTab:
@@ -455,7 +456,7 @@ class TestTab:
             tab.change("other", key)
         assert tab.back(key) == {tab.checkpoint: "reid-full"}
         assert tab.back("let go")[tab.record] is None
-        assert tab.back(None)[tab.said] == find_words.EMPTY
+        assert tab.back(None)[tab.said] == reid_captions.EMPTY
 
     def test_a_query_that_cannot_be_shown_again_is_not_let_go(
         self, tab: FindTab, finder: Finder, key: str, monkeypatch: pytest.MonkeyPatch
@@ -485,7 +486,7 @@ class TestTab:
     def test_pictures_to_choose_from_come_in_pages(
         self, tab: FindTab, finder: Finder, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("app.find_tab.PAGE", 5)
+        monkeypatch.setattr("dcal_explorer.demo.reid_tab.PAGE", 5)
         last = tab.choices("reid-full", "", "", 9, key)
         assert last[tab.page]["value"] == last[tab.page]["maximum"] == 3
         assert last[tab.page]["visible"]
@@ -532,9 +533,9 @@ class TestInspecting:
         key, predictions, summary = explorer.inspect(crop, "reid-full")
         assert predictions == {}
         assert "mAP 35.0% on its test photos, standard protocol" in summary
-        assert re.sub(r"<[^>]+>", "", words.bars(predictions)) == words.NO_CLASSES
+        assert re.sub(r"<[^>]+>", "", captions.bars(predictions)) == captions.NO_CLASSES
         gradient, relevance, said, other = explorer.evidence(key, "class 3")
-        assert (gradient, relevance, said, other) == (None, None, words.NO_CLASSES, "")
+        assert (gradient, relevance, said, other) == (None, None, captions.NO_CLASSES, "")
         picture, _ = explorer.layer(key, 2)
         assert picture.ndim == 3
 
@@ -551,5 +552,5 @@ class TestInspecting:
     def test_bars_and_verdicts_pass_it_over(self, explorer: Explorer, crop: dict[str, Any]) -> None:
         key, _, _ = explorer.inspect(crop, "reid-full")
         seen = explorer.records.get(key).seen
-        assert words.verdict([seen]) == ""
-        assert words.choices(seen) == [] and words.first_choice(seen) is None
+        assert captions.verdict([seen]) == ""
+        assert captions.choices(seen) == [] and captions.first_choice(seen) is None

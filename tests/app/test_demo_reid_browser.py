@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.contrast import contrast
-from tests.test_demo_browser import PATIENCE
-from tests.tiny_yard import COLS, ROWS, write_checkpoints
+from tests.app.test_demo_browser import PATIENCE
+from tests.fixtures.contrast import contrast
+from tests.fixtures.tiny_yard import COLS, ROWS, write_checkpoints
 
 expect.set_options(timeout=PATIENCE)
 
@@ -23,7 +23,7 @@ expect.set_options(timeout=PATIENCE)
 def url(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = write_checkpoints(tmp_path_factory.mktemp("reid"))
     shutil.copytree(folder / "reid-full", folder / "reid-lost", ignore=shutil.ignore_patterns("gallery"))
-    return serve("-m", "app.demo", "--no-browser", "--checkpoints", str(folder))
+    return serve("-m", "dcal_explorer.demo", "--no-browser", "--checkpoints", str(folder))
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {  # what starts each of them, given its arguments
-    "dcal": "import app.command; app.command.main()",
-    "demo": "import runpy; runpy.run_module('app.demo', run_name='__main__')",
-    "dashboard": "import runpy; runpy.run_path('app/dashboard.py', run_name='__main__')",
+    "dcal": "import dcal_explorer.cli.program; dcal_explorer.cli.program.main()",
+    "demo": "import runpy; runpy.run_module('dcal_explorer.demo', run_name='__main__')",
+    "dashboard": "import runpy; runpy.run_path('app/dcal_explorer/dashboard/main.py', run_name='__main__')",
 }
 # Says what the variable is when torch is looked for, and stops there.
 WATCH = """
@@ -34,7 +34,7 @@ def policy(program: str, arguments: list[str], **environment: str) -> str:
     run = subprocess.run(
         [sys.executable, "-c", WATCH + program, *arguments],
         cwd=ROOT,
-        env={**clean, **environment, "PYTHONPATH": str(ROOT)},
+        env={**clean, **environment, "PYTHONPATH": f"{ROOT}:{ROOT / 'app'}"},
         capture_output=True,
         text=True,
         check=False,
@@ -62,4 +62,4 @@ def test_importing_dcal_chooses_nothing() -> None:
 
 def test_the_shell_starts_the_program_that_chooses() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert scripts == {"dcal": "app.command:main"}
+    assert scripts == {"dcal": "dcal_explorer.cli.program:main"}

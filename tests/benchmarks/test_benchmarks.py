@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benchmarks import rivals
-from tests.benchmarks.crowd import MARKET, MSMT17, Crowd, crowd
-from tests.benchmarks.retrieval import SAME, Case, difference
-from tests.benchmarks.rivals import Peers
+from benchmarks import rivals
+from benchmarks.crowd import MARKET, MSMT17, Crowd, crowd
+from benchmarks.retrieval import SAME, Case, difference
+from benchmarks.rivals import Peers
 
 SIZE = MARKET.divided(16)  # 210 × 994
 

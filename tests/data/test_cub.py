@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from dcal.data.cub import CUB, human
-from dcal.data.photos import Photos, random_box
+from dcal.data.fgvc.cub import CUB, human
+from dcal.data.samples import Photos, random_box
 from dcal.errors import DCALError, PictureError
 from dcal.preprocess import Preprocess
-from tests.tiny_cub import write_cub
+from tests.fixtures.tiny_cub import write_cub
 
 SMALL = Preprocess(size=(21, 28), crop_fraction=0.875)
 

@@ -11,15 +11,15 @@ from PIL import Image
 from scipy.io import savemat
 
 from dcal.data import DATASETS
-from dcal.data.aircraft import Aircraft
-from dcal.data.cars import Cars
-from dcal.data.cub import CUB
-from dcal.data.folder import FlatFolder, Folder
-from dcal.data.labelled import corners_to_box, whole_splits
-from dcal.data.listing import Listing, ordered
+from dcal.data.csv_reader import Listing, ordered
+from dcal.data.fgvc.aircraft import Aircraft
+from dcal.data.fgvc.base import corners_to_box, whole_splits
+from dcal.data.fgvc.cars import Cars
+from dcal.data.fgvc.cub import CUB
+from dcal.data.fgvc.folder import FlatFolder, Folder
 from dcal.errors import DCALError
-from tests.tiny_cub import write_cub
-from tests.tiny_sets import CARS, VARIANTS, write_aircraft, write_cars, write_folders, write_photo
+from tests.fixtures.tiny_cub import write_cub
+from tests.fixtures.tiny_sets import CARS, VARIANTS, write_aircraft, write_cars, write_folders, write_photo
 
 # --- counts -------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcal.data.pk import PKSampler
+from dcal.data.pk_sampler import PKSampler
 from dcal.errors import DCALError
 
 LABELS = [4] * 9 + [0] * 2 + [7] * 5 + [1] * 4 + [3] * 11  # in this order: labels are no places

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dcal.cli import main
 from dcal.data import DATASETS, REID_DATASETS
-from dcal.data.listing import ReIDListing
-from dcal.data.pattern import PatternFolder
-from dcal.data.persons import MSMT17, DukeMTMC, Market1501
-from dcal.data.reid import ReIDRecord, numbers, training_labels, whole_splits
-from dcal.data.vehicles import Vehicle2Cam, VeRi776
+from dcal.data.csv_reader import ReIDListing
+from dcal.data.reid.base import ReIDRecord, numbers, training_labels, whole_splits
+from dcal.data.reid.folder import PatternFolder
+from dcal.data.reid.persons import MSMT17, DukeMTMC, Market1501
+from dcal.data.reid.vehicles import Vehicle2Cam, VeRi776
 from dcal.errors import DCALError
-from tests.tiny_reid import write_duke, write_files, write_market, write_msmt, write_vehicles, write_veri
-from tests.tiny_sets import write_photo
+from dcal_explorer.cli.main import main
+from tests.fixtures.tiny_reid import write_duke, write_files, write_market, write_msmt, write_vehicles, write_veri
+from tests.fixtures.tiny_sets import write_photo
 
 WRITERS = {
     "market1501": write_market,

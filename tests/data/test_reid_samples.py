@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from dcal.data.reid import ReIDRecord
-from dcal.data.sightings import Augmentation, Sightings
+from dcal.data.reid.base import ReIDRecord
+from dcal.data.reid.samples import Augmentation, Sightings
 from dcal.errors import DCALError
 from dcal.preprocess import Preprocess
-from tests.tiny_sets import write_photo
+from tests.fixtures.tiny_sets import write_photo
 
 WHOLE = Preprocess(size=(40, 24), crop_fraction=1.0, interpolation="bilinear")
 STILL = Augmentation(flip=0.0, pad=0, erase=0.0)

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from dcal.cli import main
-from dcal.data.aircraft import Aircraft
-from dcal.data.cars import Cars
-from dcal.data.check import SplitReport, check, describe
-from dcal.data.cub import CUB
-from dcal.data.folder import Folder
-from dcal.data.labelled import whole_splits
+from dcal.data.fgvc.aircraft import Aircraft
+from dcal.data.fgvc.base import whole_splits
+from dcal.data.fgvc.cars import Cars
+from dcal.data.fgvc.cub import CUB
+from dcal.data.fgvc.folder import Folder
+from dcal.data.validate import SplitReport, check, describe
 from dcal.errors import DCALError
-from tests.tiny_cub import write_cub
-from tests.tiny_sets import write_aircraft, write_cars, write_folders
+from dcal_explorer.cli.main import main
+from tests.fixtures.tiny_cub import write_cub
+from tests.fixtures.tiny_sets import write_aircraft, write_cars, write_folders
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcal.data.render.twins import fleet
-from dcal.data.yard import HOME, SIZE, Yard, YardModels
-from dcal.data.yard.parts import PARTS
+from dcal.data.reid.yard import HOME, SIZE, Yard, YardModels
+from dcal.data.yard_parts import PARTS
 from dcal.errors import PictureError
+from tools.yard.twins import fleet
 
 TRAIN, QUERY, GALLERY = (Yard(split=split) for split in ("train", "query", "gallery"))
 ALL = TRAIN.records + QUERY.records

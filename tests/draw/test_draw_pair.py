@@ -11,7 +11,7 @@ from PIL import Image
 
 import dcal
 from dcal import draw
-from tests.test_draw import record
+from tests.draw.test_draw import record
 
 ROWS, COLS = 3, 5
 SIDE = 256

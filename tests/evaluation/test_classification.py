@@ -8,8 +8,8 @@ import torch
 from sklearn.metrics import top_k_accuracy_score
 
 from dcal.errors import DCALError
-from dcal.evaluate import accuracy, evaluate
-from dcal.model import create_model
+from dcal.evaluation.classification import accuracy, evaluate
+from dcal.model.dcal import create_model
 
 N, CLASSES = 57, 11
 

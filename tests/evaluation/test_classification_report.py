@@ -12,8 +12,14 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, recall_score, top_k_accuracy_score
 
 from dcal.errors import DCALError
-from dcal.evaluate import Evaluation
-from dcal.figures import calibration_error, class_accuracies, confused_pairs, confusions, figures
+from dcal.evaluation.classification import Evaluation
+from dcal.evaluation.classification_report import (
+    calibration_error,
+    class_accuracies,
+    confused_pairs,
+    confusions,
+    figures,
+)
 from dcal.intervals import mean_interval, wilson
 
 N, CLASSES = 97, 7

@@ -12,17 +12,17 @@ import torch
 from sklearn.metrics import top_k_accuracy_score
 from torch.utils.data import DataLoader
 
-from dcal.checkpoint import file_hash, load_checkpoint, save_checkpoint
-from dcal.cli import main
-from dcal.data.cub import CUB
-from dcal.data.photos import Photos
+from dcal.data.fgvc.cub import CUB
+from dcal.data.samples import Photos
 from dcal.errors import DCALError
-from dcal.evaluate import evaluate
-from dcal.measure import keep, measure
-from dcal.model import create_model
+from dcal.evaluation.classification import evaluate
+from dcal.evaluation.config import EvalConfig, Study
+from dcal.evaluation.run import keep, measure
+from dcal.model.checkpoint import file_hash, load_checkpoint, save_checkpoint
+from dcal.model.dcal import create_model
 from dcal.preprocess import Preprocess
-from dcal.study import EvalConfig, Study
-from tests.tiny_cub import write_cub
+from dcal_explorer.cli.main import main
+from tests.fixtures.tiny_cub import write_cub
 
 SIZE = (48, 80)  # of patches of 16 pixels
 
@@ -114,7 +114,7 @@ def test_another_place(root: Path, checkpoint: Path, tmp_path: Path):
 def test_where_nothing_can_be_written_it_is_said(
     root: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("dcal.measure.load_checkpoint", lambda source: load_checkpoint(checkpoint))
+    monkeypatch.setattr("dcal.evaluation.run.load_checkpoint", lambda source: load_checkpoint(checkpoint))
     _, said = measure(config(root, "owner/name"))  # a repository of the hub
     assert said == ["evaluation.json was not written: the checkpoint is not a directory. Choose a folder with --out"]
     assert "cannot be written to (No such file or directory)" in keep({}, tmp_path / "gone", "evaluation.json")

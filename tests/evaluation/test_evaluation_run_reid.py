@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-from dcal.checkpoint import file_hash, load_checkpoint, save_checkpoint
-from dcal.cli import main
-from dcal.data.reid import ReIDRecord
-from dcal.data.sightings import Sightings
-from dcal.data.yard import Yard, YardModels
-from dcal.embedding import Embeddings, embed
+from dcal.data.reid.base import ReIDRecord
+from dcal.data.reid.samples import Sightings
+from dcal.data.reid.yard import Yard, YardModels
 from dcal.errors import DCALError
-from dcal.measure import measure
-from dcal.model import create_model
+from dcal.evaluation.config import EvalConfig
+from dcal.evaluation.reid import Sides
+from dcal.evaluation.run import measure
+from dcal.model.checkpoint import file_hash, load_checkpoint, save_checkpoint
+from dcal.model.dcal import create_model
+from dcal.model.embeddings import Embeddings, embed
 from dcal.preprocess import Preprocess
-from dcal.reid import Sides
 from dcal.retrieval import Reranking, evaluate, evaluate_features
-from dcal.study import EvalConfig
-from tests.test_reranking import by_the_paper
-from tests.tiny_reid import write_coloured, write_yard
+from dcal_explorer.cli.main import main
+from tests.fixtures.tiny_reid import write_coloured, write_yard
+from tests.retrieval.test_reranking import by_the_paper
 
 SIZE = (48, 80)
 

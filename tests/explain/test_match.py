@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 import dcal
-from dcal.match import laid_out, patch_cosines, patch_shares
-from tests.explicit import attention_maps, rollout_by_products
+from dcal.explain.match import laid_out, patch_cosines, patch_shares
+from tests.fixtures.explicit import attention_maps, rollout_by_products
 
 ROWS, COLS, PATCH = 3, 5, 16
 SIZE = (ROWS * PATCH, COLS * PATCH)

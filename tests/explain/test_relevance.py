@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import dcal
-from tests.explicit import written_out
+from tests.fixtures.explicit import written_out
 
 
 @pytest.fixture(scope="module")

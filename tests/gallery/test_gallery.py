@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dcal.checkpoint import fingerprint
 from dcal.errors import DCALError
 from dcal.gallery import EmbeddedGallery, Exclusion, Gallery, Item
-from dcal.gallery import gallery as search_module
-from tests.tiny_gallery import (
+from dcal.gallery import base as search_module
+from dcal.model.checkpoint import fingerprint
+from tests.fixtures.tiny_gallery import (
     CAMERAS,
     IDENTITIES,
     ORIGIN,
@@ -27,7 +27,7 @@ from tests.tiny_gallery import (
     tiny_model,
 )
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 Q = 5
 CASES: dict[str, dict[str, Any]] = {
     "all": {},
@@ -183,7 +183,7 @@ def test_a_model_of_other_weights_is_refused():
 
 BOTH = """
 import sys
-import dcal, dcal.cli, dcal.train, dcal.evaluate, dcal.gallery.build
+import dcal, dcal_explorer.cli.main, dcal.training.train, dcal.evaluation.classification, dcal.gallery.build
 assert not {"faiss", "pymilvus"} & sys.modules.keys()  # machines that only train may lack both
 import numpy as np, torch
 from dcal.gallery import EmbeddedGallery, Item, Origin

@@ -13,17 +13,17 @@ import pytest
 import torch
 
 import dcal
-from dcal.checkpoint import save_checkpoint
-from dcal.cli import main
 from dcal.errors import DCALError
 from dcal.gallery import Item, Known, open_gallery, rank
-from dcal.gallery import embedding as embedding_module
+from dcal.gallery import embed as embedding_module
 from dcal.gallery.build import build_folder
-from dcal.gallery.images import dataset_images, folder_images
-from tests.tiny_gallery import PATTERN, tiny_model, write_sightings
-from tests.tiny_reid import write_market, write_vehicles
+from dcal.gallery.sources import dataset_images, folder_images
+from dcal.model.checkpoint import save_checkpoint
+from dcal_explorer.cli.main import main
+from tests.fixtures.tiny_gallery import PATTERN, tiny_model, write_sightings
+from tests.fixtures.tiny_reid import write_market, write_vehicles
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BROKEN = {"empty.png": b"", "half0/0009_c9.png": b"\x89PNG\r\n\x1a\nnothing", "notes.txt": b"no picture"}
 
 
@@ -80,8 +80,8 @@ from pathlib import Path
 import torch
 from dcal.gallery import embedding, parts
 from dcal.gallery.build import build_folder
-from dcal.gallery.images import folder_images
-from tests.tiny_gallery import tiny_model
+from dcal.gallery.sources import folder_images
+from tests.fixtures.tiny_gallery import tiny_model
 torch.set_num_threads(2)
 embedding.BATCHES, replace, written = 1, os.replace, []
 def replace_or_die(source, target):

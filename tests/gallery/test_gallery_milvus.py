@@ -14,13 +14,13 @@ import pytest
 
 from dcal.errors import DCALError
 from dcal.gallery import Item, MilvusGallery, open_gallery, rank
-from dcal.gallery import collection as collection_module
-from dcal.gallery import milvus as milvus_module
-from dcal.gallery.collection import Collection
-from dcal.gallery.gallery import Choice
-from dcal.gallery.milvus import expressions
-from tests.test_gallery import CASES, own_exclusions
-from tests.tiny_gallery import ORIGIN, N, random_gallery, random_items, random_rows
+from dcal.gallery import milvus_collection as collection_module
+from dcal.gallery import milvus_gallery as milvus_module
+from dcal.gallery.base import Choice
+from dcal.gallery.milvus_collection import Collection
+from dcal.gallery.milvus_gallery import expressions
+from tests.fixtures.tiny_gallery import ORIGIN, N, random_gallery, random_items, random_rows
+from tests.gallery.test_gallery import CASES, own_exclusions
 
 ODD = ("a\"b'c", "back\\slash", "東京", "line\nbreak")
 

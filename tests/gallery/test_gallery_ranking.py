@@ -12,11 +12,19 @@ import pytest
 import dcal
 from dcal.errors import DCALError
 from dcal.gallery import EmbeddedGallery, Exclusion, Item, Known, Origin, Ranking, rank
-from dcal.gallery.embedding import origin_of
+from dcal.gallery.embed import origin_of
 from dcal.retrieval import Protocol
-from tests.test_retrieval import average_precision
-from tests.tiny_gallery import IDENTITIES, N, naive_search, random_gallery, random_items, random_rows, tiny_model
-from tests.tiny_sets import write_photo
+from tests.fixtures.tiny_gallery import (
+    IDENTITIES,
+    N,
+    naive_search,
+    random_gallery,
+    random_items,
+    random_rows,
+    tiny_model,
+)
+from tests.fixtures.tiny_sets import write_photo
+from tests.retrieval.test_retrieval import average_precision
 
 
 def line(*similarities: float) -> np.ndarray:

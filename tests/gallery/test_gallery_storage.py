@@ -12,8 +12,8 @@ from safetensors.numpy import save_file
 
 from dcal.errors import DCALError
 from dcal.gallery import Item, open_gallery
-from dcal.gallery.folder import Stored, relative, write_folder
-from tests.tiny_gallery import ORIGIN, D, N, random_gallery, random_items, random_rows
+from dcal.gallery.storage import Stored, relative, write_folder
+from tests.fixtures.tiny_gallery import ORIGIN, D, N, random_gallery, random_items, random_rows
 
 ODD = ["a,b.jpg", 'say "hi".jpg', "line\nbreak.jpg", "東京/é.jpg", " space .jpg"]
 

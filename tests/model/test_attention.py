@@ -9,10 +9,10 @@ import torch
 from timm.layers import Attention, LayerNorm
 from timm.models.vision_transformer import Block
 
-from dcal import attention as fast
-from tests.oracles import attend as naive_attend
-from tests.oracles import attention_map, block_output, heads, randomise
-from tests.small import HEADS, VARIANTS, WIDTH, small_backbone
+from dcal.model import attention as fast
+from tests.fixtures.oracles import attend as naive_attend
+from tests.fixtures.oracles import attention_map, block_output, heads, randomise
+from tests.fixtures.small import HEADS, VARIANTS, WIDTH, small_backbone
 
 NEAR = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 

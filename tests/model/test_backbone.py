@@ -12,9 +12,9 @@ from timm.models import VisionTransformer
 from torch import Tensor
 
 import dcal
-from dcal.backbone import TokenLayout, create_backbone, layout_of, preprocess_of
-from tests.oracles import randomise
-from tests.small import pictures
+from dcal.model.backbone import TokenLayout, create_backbone, layout_of, preprocess_of
+from tests.fixtures.oracles import randomise
+from tests.fixtures.small import pictures
 
 SMALL = "test_vit"  # timm's own for tests: 6 layers, 2 heads, width 64, patch 16
 SIZE = (32, 48)

@@ -11,8 +11,8 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
 import dcal
-from dcal import checkpoint
-from tests.oracles import randomise
+from dcal.model import checkpoint
+from tests.fixtures.oracles import randomise
 
 NAMES = ("Zaunkönig", "鷦鷯", "wren | robin")
 SIZE = (32, 48)

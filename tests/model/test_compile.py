@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dcal.train import train
-from tests.tiny_cub import write_cub
-from tests.tiny_run import log_of, state_in, tiny_run, words
+from dcal.training.train import train
+from tests.fixtures.tiny_cub import write_cub
+from tests.fixtures.tiny_run import log_of, state_in, tiny_run, words
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 # `dcal train` with the graphs that torch.compile finds, run by PyTorch as they are: what it makes of them is its own
 # matter, and takes a compiler and a minute. The last line printed is how many graphs there were.
@@ -22,8 +22,8 @@ GRAPHS = """
 import functools, sys
 import torch
 torch.compile = functools.partial(torch.compile, backend="aot_eager")
-import dcal.cli
-status = dcal.cli.main(["train", *sys.argv[1:], "--compile"])
+import dcal_explorer.cli.main
+status = dcal_explorer.cli.main.main(["train", *sys.argv[1:], "--compile"])
 print(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 sys.exit(status)
 """
@@ -33,7 +33,12 @@ def test_a_compiled_run_ends_with_the_same_numbers_to_rounding(tmp_path: Path):
     write_cub(tmp_path, train=6, test=3)
     plain, compiled = (tiny_run(tmp_path, tmp_path / name, epochs=1, drop_path=0.0) for name in ("plain", "compiled"))
     threads = str(torch.get_num_threads())
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'app'}",
+    }
     command = [sys.executable, "-c", GRAPHS, *words(compiled, "drop_path")]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

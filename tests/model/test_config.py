@@ -6,7 +6,7 @@ import json
 import pytest
 
 import dcal
-from dcal.config import ModelConfig
+from dcal.model.config import ModelConfig
 
 ODD = ModelConfig(
     backbone="vit_small_patch14_dinov2",

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import dcal
-from dcal import attention
-from dcal.distraction import distractor_shares
-from tests.oracles import attention_map, block_output, heads
-from tests.small import DEPTH, pictures, small_model
+from dcal.model import attention
+from dcal.model.distraction import distractor_shares
+from tests.fixtures.oracles import attention_map, block_output, heads
+from tests.fixtures.small import DEPTH, pictures, small_model
 
 
 def naive_shares(model: dcal.DCAL, images: torch.Tensor, partner: list[int]) -> list[float]:

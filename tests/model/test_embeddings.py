@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dcal.config import ABLATIONS
-from dcal.embedding import embed
 from dcal.errors import DCALError
-from dcal.model import create_model
+from dcal.model.config import ABLATIONS
+from dcal.model.dcal import create_model
+from dcal.model.embeddings import embed
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS)

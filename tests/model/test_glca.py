@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import dcal
-from dcal.glca import read_out, select_patches, selected_count
-from tests.oracles import attention_map, block_output, head_means, heads, rollouts
-from tests.small import CLASSES, VARIANTS, WIDTH, pictures, small_model
+from dcal.model.glca import read_out, select_patches, selected_count
+from tests.fixtures.oracles import attention_map, block_output, head_means, heads, rollouts
+from tests.fixtures.small import CLASSES, VARIANTS, WIDTH, pictures, small_model
 
 NEAR = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 

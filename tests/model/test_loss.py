@@ -7,7 +7,7 @@ import torch
 
 import dcal
 from dcal import DCALLoss, Output, random_matching
-from tests.small import CLASSES, pictures, small_model
+from tests.fixtures.small import CLASSES, pictures, small_model
 
 TARGETS = torch.tensor([3, 0, 4])
 

@@ -9,8 +9,8 @@ import torch
 from timm.models import VisionTransformer
 
 import dcal
-from tests.oracles import randomise
-from tests.small import CLASSES, SIZE, VARIANTS, pictures, small_model
+from tests.fixtures.oracles import randomise
+from tests.fixtures.small import CLASSES, SIZE, VARIANTS, pictures, small_model
 
 NEAR = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dcal
-from dcal import backbone as walk
-from dcal.model import check_distractor
-from dcal.pairing import is_matching, pair_order
-from tests.oracles import block_output
-from tests.small import VARIANTS, pictures, small_model
+from dcal.model import backbone as walk
+from dcal.model.dcal import check_distractor
+from dcal.model.pwca import is_matching, pair_order
+from tests.fixtures.oracles import block_output
+from tests.fixtures.small import VARIANTS, pictures, small_model
 
 NEAR = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 

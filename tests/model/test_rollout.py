@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import dcal
-from dcal import attention
-from dcal import backbone as walk
-from dcal.attention import WHOLE_BELOW
-from dcal.rollout import HeadMean, Layer, QueriesKeys, carry_down, class_rollout, layer_rollouts, normalise_rows
-from tests.oracles import head_means, rollouts
-from tests.small import DEPTH, VARIANTS, pictures, small_model
+from dcal.model import attention
+from dcal.model import backbone as walk
+from dcal.model.attention import WHOLE_BELOW
+from dcal.model.rollout import HeadMean, Layer, QueriesKeys, carry_down, class_rollout, layer_rollouts, normalise_rows
+from tests.fixtures.oracles import head_means, rollouts
+from tests.fixtures.small import DEPTH, VARIANTS, pictures, small_model
 
 NEAR = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-12)
 

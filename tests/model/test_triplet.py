@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
-from dcal.config import branches
 from dcal.errors import DCALError
-from dcal.loss import DCALLoss
-from dcal.model import Output
-from dcal.triplet import triplet_loss
+from dcal.model.config import branches
+from dcal.model.dcal import Output
+from dcal.model.loss import DCALLoss
+from dcal.model.triplet import triplet_loss
 
 IDENTITIES = torch.tensor([4, 4, 9, 4, 7, 9, 7])
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dcal.errors import DCALError
 from dcal.retrieval import Reranking, distances, evaluate, evaluate_features, evaluate_rows, expand_queries, rerank
-from dcal.retrieval.reciprocal import neighbourhood
+from dcal.retrieval.reranking import neighbourhood
 
 Q, G, D = 11, 47, 6
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dcal.data.render.assemble import build, whole
-from dcal.data.render.detail import DETAILS
-from dcal.data.render.fleet import COLOURS, MODELS
-from dcal.data.render.outline import distance, fillet, rounded_box, tabulate
-from dcal.data.render.primitive import box, grid_faces, join, lathe, one_label, sheet, tube
-from dcal.data.render.sign import SIGNS, sign
-from dcal.data.render.surface import Surface, from_solid, smooth_union
-from dcal.data.render.twins import NEEDS, fleet
-from dcal.data.yard.parts import PARTS
+from dcal.data.yard_parts import PARTS
+from tools.yard.assemble import build, whole
+from tools.yard.detail import DETAILS
+from tools.yard.fleet import COLOURS, MODELS
+from tools.yard.outline import distance, fillet, rounded_box, tabulate
+from tools.yard.primitive import box, grid_faces, join, lathe, one_label, sheet, tube
+from tools.yard.sign import SIGNS, sign
+from tools.yard.surface import Surface, from_solid, smooth_union
+from tools.yard.twins import NEEDS, fleet
 
 FLEET = fleet()
 

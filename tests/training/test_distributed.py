@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from dcal.configs import TrainConfig
-from dcal.distributed import Ranks, device_of, joined
 from dcal.errors import DCALError
-from dcal.evaluate import Evaluation
-from dcal.journal import flat
-from dcal.train import train
-from tests.tiny_cub import write_cub
-from tests.tiny_run import log_of, state_in, tiny_run, words
+from dcal.evaluation.classification import Evaluation
+from dcal.training.distributed import Ranks, device_of, joined
+from dcal.training.logger import flat
+from dcal.training.presets import TrainConfig
+from dcal.training.train import train
+from tests.fixtures.tiny_cub import write_cub
+from tests.fixtures.tiny_run import log_of, state_in, tiny_run, words
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -40,7 +40,12 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     threads = str(torch.get_num_threads())
     environment = {
         **{name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"},
-        **{"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"},
+        **{
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'app'}",
+            "WANDB_MODE": "offline",
+        },
     }
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=550, check=False)
@@ -75,15 +80,15 @@ def test_two_processes_do_what_one_does_that_accumulates(config: Callable[..., T
 
 FAILING = """
 import os, sys
-import dcal.cli, dcal.train
-forward_backward, calls = dcal.train.forward_backward, []
+import dcal_explorer.cli.main, dcal.training.train
+forward_backward, calls = dcal.training.train.forward_backward, []
 def failing(model, loss_function, images, labels, partner, **options):
     calls.append(1)
     if os.environ["RANK"] == "1" and len(calls) == 2:
         images = images * float("nan")
     return forward_backward(model, loss_function, images, labels, partner, **options)
-dcal.train.forward_backward = failing
-sys.exit(dcal.cli.main(["train", *sys.argv[1:]]))
+dcal.training.train.forward_backward = failing
+sys.exit(dcal_explorer.cli.main.main(["train", *sys.argv[1:]]))
 """
 
 

@@ -9,8 +9,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dcal.errors import DCALError
-from dcal.journal import Journal, flat
-from tests.tiny_run import log_of, tiny_run
+from dcal.training.logger import Journal, flat
+from tests.fixtures.tiny_run import log_of, tiny_run
 
 
 def test_the_board_shows_the_log_also_after_a_resumed_run(tmp_path: Path):

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
-from dcal.cli import main
-from dcal.configs import (
+from dcal.data import DATASETS, REID_DATASETS
+from dcal.data.reid.vehicles import Vehicle2Cam
+from dcal.data.reid.yard import Yard, YardModels
+from dcal.errors import DCALError
+from dcal.training.optimizer import preprocess_for
+from dcal.training.presets import (
     PRESETS,
     AircraftConfig,
     CarsConfig,
@@ -26,21 +30,17 @@ from dcal.configs import (
     VeRiConfig,
     YardConfig,
 )
-from dcal.data import DATASETS, REID_DATASETS
-from dcal.data.vehicles import Vehicle2Cam
-from dcal.data.yard import Yard, YardModels
-from dcal.errors import DCALError
-from dcal.recipe import preprocess_for
-from dcal.run import train_command
+from dcal.training.run import train_command
+from dcal_explorer.cli.main import main
 
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     """What `dcal train` was told, in a list; nothing is trained."""
     runs: list[TrainConfig] = []
-    import dcal.train
+    import dcal.training.train
 
-    monkeypatch.setattr(sys.modules[dcal.train.__name__], "train", runs.append)
+    monkeypatch.setattr(sys.modules[dcal.training.train.__name__], "train", runs.append)
     return runs
 
 

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 import torch
 
-from dcal.configs import TrainConfig
 from dcal.errors import DCALError
-from dcal.journal import kept_lines
-from dcal.run import comparable
-from dcal.states import load_newest, save_state
-from dcal.train import train
-from tests.tiny_cub import write_cub
-from tests.tiny_run import assert_same, log_of, state_in, tiny_run, words
+from dcal.training.logger import kept_lines
+from dcal.training.presets import TrainConfig
+from dcal.training.run import comparable
+from dcal.training.snapshots import load_newest, save_state
+from dcal.training.train import train
+from tests.fixtures.tiny_cub import write_cub
+from tests.fixtures.tiny_run import assert_same, log_of, state_in, tiny_run, words
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def config(tmp_path: Path) -> Callable[..., TrainConfig]:
 # 18, when last.pt has become previous.pt and nothing is last.pt.
 DYING = """
 import os, pathlib, signal, sys
-import dcal.cli, dcal.journal, dcal.train
+import dcal_explorer.cli.main, dcal.training.logger, dcal.training.train
 moment, words = sys.argv[1], sys.argv[2:]
-write, replace, save = dcal.journal.Journal.write, pathlib.Path.replace, dcal.train.save_state
+write, replace, save = dcal.training.logger.Journal.write, pathlib.Path.replace, dcal.training.train.save_state
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 def dying_write(journal, line):
@@ -55,10 +55,10 @@ def dying_save(state, out):
         pathlib.Path.replace = dying_replace
     save(state, out)
 if moment == "logging":
-    dcal.journal.Journal.write = dying_write
+    dcal.training.logger.Journal.write = dying_write
 else:
-    dcal.train.save_state = dying_save
-sys.exit(dcal.cli.main(["train", *words]))
+    dcal.training.train.save_state = dying_save
+sys.exit(dcal_explorer.cli.main.main(["train", *words]))
 """
 
 
@@ -70,7 +70,12 @@ def kill(run: TrainConfig, moment: str, changed: Sequence[str] = CHANGED) -> Non
     arguments = words(dataclasses.replace(run, workers=1), *changed)
     command = [sys.executable, "-W", "error", "-c", DYING, moment, *arguments, *(["--resume"] if run.resume else [])]
     threads = str(torch.get_num_threads())  # another number sums in another order
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'app'}",
+    }
     process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert process.returncode == -signal.SIGKILL, process.stdout + process.stderr
 

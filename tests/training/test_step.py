@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import dcal
-from dcal.loss import DCALLoss
-from dcal.step import forward_backward
-from tests.small import CLASSES, pictures, small_model
+from dcal.model.loss import DCALLoss
+from dcal.training.step import forward_backward
+from tests.fixtures.small import CLASSES, pictures, small_model
 
 NEAR = partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
 TARGETS = torch.tensor([3, 0, 4, 1, 1])

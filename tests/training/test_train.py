@@ -15,21 +15,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from dcal.checkpoint import load_checkpoint, read_metrics
-from dcal.config import ABLATIONS, branches
-from dcal.configs import TrainConfig
-from dcal.data.cub import CUB
-from dcal.data.photos import Photos
+from dcal.data.fgvc.cub import CUB
+from dcal.data.samples import Photos
 from dcal.errors import DCALError
-from dcal.evaluate import Evaluation, evaluate
-from dcal.loss import DCALLoss
-from dcal.model import DCAL, create_model
-from dcal.pairing import random_matching
-from dcal.recipe import draw_seed, hold_out, learning_rate, parameter_groups, preprocess_for
-from dcal.step import Step, forward_backward
-from dcal.train import train
-from tests.tiny_cub import write_cub
-from tests.tiny_run import assert_same, log_of, state_in, tiny_run
+from dcal.evaluation.classification import Evaluation, evaluate
+from dcal.model.checkpoint import load_checkpoint, read_metrics
+from dcal.model.config import ABLATIONS, branches
+from dcal.model.dcal import DCAL, create_model
+from dcal.model.loss import DCALLoss
+from dcal.model.pwca import random_matching
+from dcal.training.optimizer import draw_seed, hold_out, learning_rate, parameter_groups, preprocess_for
+from dcal.training.presets import TrainConfig
+from dcal.training.step import Step, forward_backward
+from dcal.training.train import train
+from tests.fixtures.tiny_cub import write_cub
+from tests.fixtures.tiny_run import assert_same, log_of, state_in, tiny_run
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_with_held_out_photos_the_best_epoch_is_exported(
         measured.append(copy.deepcopy(model.state_dict()))
         return evaluate(model, loader)
 
-    monkeypatch.setattr(sys.modules["dcal.task"], "evaluate", spy)
+    monkeypatch.setattr(sys.modules["dcal.training.task"], "evaluate", spy)
     metrics = train(run)
     lines = log_of(run.out)
     accuracies = [line["top1"] for line in lines if line.get("split") == "val"]
@@ -247,7 +247,7 @@ def test_shards_are_paired_by_themselves(config: Callable[..., TrainConfig], mon
         seen.append((len(images), partner.tolist()))
         return forward_backward(model, loss, images, labels, partner, **options)
 
-    monkeypatch.setattr(sys.modules["dcal.train"], "forward_backward", spy)
+    monkeypatch.setattr(sys.modules["dcal.training.train"], "forward_backward", spy)
     train(config(epochs=1, batch_size=18, accumulate=3))
     assert [count for count, _ in seen] == [6, 6, 6]
     assert len({tuple(partner) for _, partner in seen}) > 1  # not the same matching for all
@@ -262,7 +262,9 @@ def test_the_moving_average_is_what_it_says_and_is_exported(
 ):
     run = config(epochs=1, ablation="sa_only", ema=0.6, save_every=1)
     saved: list[dict[str, Any]] = []
-    monkeypatch.setattr(sys.modules["dcal.train"], "save_state", lambda state, out: saved.append(copy.deepcopy(state)))
+    monkeypatch.setattr(
+        sys.modules["dcal.training.train"], "save_state", lambda state, out: saved.append(copy.deepcopy(state))
+    )
     with pytest.raises(DCALError, match=r"last\.pt"):  # nothing was written to export from
         train(run)
     assert [state["step"] for state in saved] == [1, 2, 3, 4]
@@ -295,7 +297,7 @@ def test_a_gradient_that_is_not_finite_names_all_photos_of_its_step(
         model.backbone.norm.bias.grad[0] = math.inf
         return step
 
-    monkeypatch.setattr(sys.modules["dcal.train"], "forward_backward", spoil)
+    monkeypatch.setattr(sys.modules["dcal.training.train"], "forward_backward", spoil)
     with pytest.raises(
         DCALError, match="losses are finite, but the gradient's norm is inf, at epoch 0, step 0"
     ) as told:

@@ -12,28 +12,28 @@ from typing import Any
 import pytest
 import torch
 
-from dcal.checkpoint import load_checkpoint, read_metrics
-from dcal.config import ABLATIONS, branches
-from dcal.configs import ReIDConfig
 from dcal.data import REID_DATASETS
-from dcal.data.pk import PKSampler
-from dcal.data.reid import training_labels
-from dcal.data.sightings import Sightings
-from dcal.embedding import embed
+from dcal.data.pk_sampler import PKSampler
+from dcal.data.reid.base import training_labels
+from dcal.data.reid.samples import Sightings
 from dcal.errors import DCALError
-from dcal.loss import DCALLoss
-from dcal.model import create_model
-from dcal.pairing import random_matching
-from dcal.recipe import hold_out_identities, make_optimizer, parameter_groups
-from dcal.reid import Sides
+from dcal.evaluation.reid import Sides
+from dcal.model.checkpoint import load_checkpoint, read_metrics
+from dcal.model.config import ABLATIONS, branches
+from dcal.model.dcal import create_model
+from dcal.model.embeddings import embed
+from dcal.model.loss import DCALLoss
+from dcal.model.pwca import random_matching
 from dcal.retrieval import evaluate_features
-from dcal.step import forward_backward
-from dcal.task import ReIdentification
-from dcal.train import train
-from tests.test_distributed import torchrun
-from tests.test_resume import kill
-from tests.tiny_reid import write_coloured, write_vehicles
-from tests.tiny_run import TINY, assert_same, log_of, state_in, words
+from dcal.training.optimizer import hold_out_identities, make_optimizer, parameter_groups
+from dcal.training.presets import ReIDConfig
+from dcal.training.step import forward_backward
+from dcal.training.task import ReIdentification
+from dcal.training.train import train
+from tests.fixtures.tiny_reid import write_coloured, write_vehicles
+from tests.fixtures.tiny_run import TINY, assert_same, log_of, state_in, words
+from tests.training.test_distributed import torchrun
+from tests.training.test_resume import kill
 
 CHANGED = (
     "task",
@@ -183,7 +183,7 @@ def test_a_photo_on_both_sides_is_embedded_once(config: Callable[..., ReIDConfig
 
 
 def embed_of(values: Any) -> Any:
-    from dcal.embedding import Embeddings
+    from dcal.model.embeddings import Embeddings
 
     return Embeddings(values, None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.samples.plumage import Guides
+from tools.samples.plumage import Guides
 
 Outline = Sequence[tuple[float, float]]
 Patch = tuple[Outline, str, float]  # outline, colour, softness in units

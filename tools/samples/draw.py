@@ -1,4 +1,4 @@
-"""Draws every sample picture anew: `python -m app.samples.draw --out DIR` (scikit-image is needed for the cat).
+"""Draws every sample picture anew: `python -m tools.samples.draw --out DIR` (scikit-image is needed for the cat).
 
 The same bytes come out with the same versions of NumPy, OpenCV and Pillow: each picture has its own fixed seed.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 from PIL import Image as Pillow
 
-from app.samples import perches, waterbirds
-from app.samples.lens import write
+from tools.samples import perches, waterbirds
+from tools.samples.lens import write
 
 
 def cat() -> Pillow.Image:
@@ -40,7 +40,9 @@ PICTURES: dict[str, Callable[[], Pillow.Image]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes NAME.webp for each picture, or for those named, and prints its size."""
-    parser = argparse.ArgumentParser(prog="python -m app.samples.draw", description="Draw the demo's sample pictures.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.samples.draw", description="Draw the demo's sample pictures."
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write to (default: here)")
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"pictures to draw (default: all): {', '.join(PICTURES)}"

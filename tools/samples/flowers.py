@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.samples.curve import Frame, Image, lay, layer, mask, merge, rgb, smooth
-from app.samples.plumage import Vane, feather
-from app.samples.relief import Light, inflate, normals, shade
+from tools.samples.curve import Frame, Image, lay, layer, mask, merge, rgb, smooth
+from tools.samples.plumage import Vane, feather
+from tools.samples.relief import Light, inflate, normals, shade
 
 
 def blossom(canvas: Image, centre: Sequence[float], radius: float, rng: np.random.Generator) -> None:

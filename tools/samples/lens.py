@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image as Pillow
 
-from app.samples.curve import Image, blur
+from tools.samples.curve import Image, blur
 
 FINE = 2  # pixels drawn per pixel kept, each way
 QUALITY = 88  # of the WebP files

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image as Pillow
 
-from app.samples import perching
-from app.samples.anatomy import Songbird
-from app.samples.curve import Frame, Image
-from app.samples.flowers import blossom, thistle
-from app.samples.lens import FINE, develop
-from app.samples.relief import Light
-from app.samples.scenery import backdrop, bokeh, branch, leaf, leaves_afar, post, snow_cap
-from app.samples.songbirds import (
+from tools.samples import perching
+from tools.samples.anatomy import Songbird
+from tools.samples.curve import Frame, Image
+from tools.samples.flowers import blossom, thistle
+from tools.samples.lens import FINE, develop
+from tools.samples.relief import Light
+from tools.samples.scenery import backdrop, bokeh, branch, leaf, leaves_afar, post, snow_cap
+from tools.samples.songbirds import (
     AMERICAN_GOLDFINCH,
     CARDINAL,
     EUROPEAN_GOLDFINCH,

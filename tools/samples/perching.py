@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.samples.anatomy import BACK, FRONT, HEAD_REGION, Bill, Outline, Songbird
-from app.samples.curve import Frame, Image, Points, blur, lay, layer, mask, merge, noise, rgb, smooth
-from app.samples.plumage import Vane, coat, flow, patch, row
-from app.samples.relief import Light, inflate, normals, rim, shade
+from tools.samples.anatomy import BACK, FRONT, HEAD_REGION, Bill, Outline, Songbird
+from tools.samples.curve import Frame, Image, Points, blur, lay, layer, mask, merge, noise, rgb, smooth
+from tools.samples.plumage import Vane, coat, flow, patch, row
+from tools.samples.relief import Light, inflate, normals, rim, shade
 
 
 def _vane(colours: tuple[str, str, str], **options: float) -> Vane:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.samples.curve import Frame, Image, Points, along, blur, lay, mask, noise, smooth
+from tools.samples.curve import Frame, Image, Points, along, blur, lay, mask, noise, smooth
 
 Guides = Sequence[
     tuple[float, float, float]

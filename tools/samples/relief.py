@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.samples.curve import Image, blur
+from tools.samples.curve import Image, blur
 
 
 @dataclass(frozen=True)

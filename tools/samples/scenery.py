@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.samples.curve import Image, Points, blur, lay, noise, rgb, smooth
-from app.samples.plumage import Vane, feather
-from app.samples.relief import Light, shade
+from tools.samples.curve import Image, Points, blur, lay, noise, rgb, smooth
+from tools.samples.plumage import Vane, feather
+from tools.samples.relief import Light, shade
 
 
 def backdrop(shape: tuple[int, int], stops: Sequence[str], rng: np.random.Generator, mix: float = 0.12) -> Image:

@@ -5,7 +5,7 @@ Outlines are in the units of `anatomy`: a 100-unit box, the bird faces right, th
 
 from __future__ import annotations
 
-from app.samples.anatomy import CREST_GUIDES, CRESTED, GUIDES, Bill, Songbird, Wing
+from tools.samples.anatomy import CREST_GUIDES, CRESTED, GUIDES, Bill, Songbird, Wing
 
 FINCH_BILL = Bill(
     ((74, 20.0), (79, 21.0), (83, 23.6), (85.4, 27.2), (82, 26.4), (78, 26.2), (74, 27.0)),

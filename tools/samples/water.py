@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from app.samples.curve import Image, blur, noise, rgb
+from tools.samples.curve import Image, blur, noise, rgb
 
 
 def surface(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image as Pillow
 
-from app.samples import water
-from app.samples.curve import Frame, Image, blur, lay, layer, mask, merge, rgb, smooth
-from app.samples.lens import FINE, develop
-from app.samples.perching import bill, eye
-from app.samples.plumage import Vane, coat, feather, flow, patch
-from app.samples.relief import Light, inflate, normals, rim, shade
-from app.samples.scenery import backdrop, leaves_afar
-from app.samples.songbirds import GREBE_BILL
+from tools.samples import water
+from tools.samples.curve import Frame, Image, blur, lay, layer, mask, merge, rgb, smooth
+from tools.samples.lens import FINE, develop
+from tools.samples.perching import bill, eye
+from tools.samples.plumage import Vane, coat, feather, flow, patch
+from tools.samples.relief import Light, inflate, normals, rim, shade
+from tools.samples.scenery import backdrop, leaves_afar
+from tools.samples.songbirds import GREBE_BILL
 
 # a 100-unit box, facing right; the waterline is y = 71
 GREBE = (

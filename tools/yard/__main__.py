@@ -1,4 +1,4 @@
-"""Render the yard: python -m dcal.data.render OUT (needs the `yard` extra). What OUT holds already is kept."""
+"""Render the yard: python -m tools.yard OUT (needs the `yard` extra). What OUT holds already is kept."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dcal.data.render.station import STATIONS
-from dcal.data.render.twins import Vehicle, fleet
-from dcal.data.yard.parts import MARK, PARTS
+from dcal.data.yard_parts import MARK, PARTS
+from tools.yard.station import STATIONS
+from tools.yard.twins import Vehicle, fleet
 
 COLUMNS = ("path", "mask", "identity", "camera", "split", "label", "twin", "differs", "present", "visible", "colour")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m dcal.data.render", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.yard", description=__doc__)
     parser.add_argument("out", type=Path, help="folder for images/, masks/ and yard.csv")
     parser.add_argument("--identities", type=int, nargs="*", help="only these (from 1); all by default")
     parser.add_argument("--samples", type=int, default=8, help="light paths a pixel, before denoising")
@@ -43,7 +43,7 @@ def mask_path(out: Path, vehicle: Vehicle, camera: int) -> Path:
 
 def render(vehicles: list[Vehicle], out: Path, samples: int, threads: int) -> None:
     """Every picture that is not there yet."""
-    from dcal.data.render.photograph import Studio
+    from tools.yard.photograph import Studio
 
     for folder in ("images", "masks"):
         (out / folder).mkdir(parents=True, exist_ok=True)

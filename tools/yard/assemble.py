@@ -6,19 +6,19 @@ from functools import lru_cache
 
 import numpy as np
 
-from dcal.data.render import fitting
-from dcal.data.render.build import Build
-from dcal.data.render.car import PAINT, Body
-from dcal.data.render.coach import Coach
-from dcal.data.render.detail import DETAILS
-from dcal.data.render.fleet import MODELS
-from dcal.data.render.load import load
-from dcal.data.render.panels import label
-from dcal.data.render.primitive import blob, join, tube
-from dcal.data.render.surface import Array, Surface, from_solid
-from dcal.data.render.trim import dress
-from dcal.data.render.twins import SEED, Vehicle
-from dcal.data.render.wheel import wheel
+from tools.yard import fitting
+from tools.yard.build import Build
+from tools.yard.car import PAINT, Body
+from tools.yard.coach import Coach
+from tools.yard.detail import DETAILS
+from tools.yard.fleet import MODELS
+from tools.yard.load import load
+from tools.yard.panels import label
+from tools.yard.primitive import blob, join, tube
+from tools.yard.surface import Array, Surface, from_solid
+from tools.yard.trim import dress
+from tools.yard.twins import SEED, Vehicle
+from tools.yard.wheel import wheel
 
 
 @lru_cache(maxsize=2)

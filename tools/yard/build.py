@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dcal.data.render.car import Body
-from dcal.data.render.fitting import Shape
-from dcal.data.render.fleet import Model
-from dcal.data.render.surface import Array, Surface
-from dcal.data.render.trim import PANELS
+from tools.yard.car import Body
+from tools.yard.fitting import Shape
+from tools.yard.fleet import Model
+from tools.yard.surface import Array, Surface
+from tools.yard.trim import PANELS
 
 FLANK = (
     *PANELS,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcal.data.render.outline import rounded_box, tabulate
-from dcal.data.render.surface import Array, Surface, from_solid, smooth_intersection, smooth_union
+from tools.yard.outline import rounded_box, tabulate
+from tools.yard.surface import Array, Surface, from_solid, smooth_intersection, smooth_union
 
 PAINT = "body/paint"
 

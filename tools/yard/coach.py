@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from dcal.data.render.car import PAINT, Body, Car
-from dcal.data.render.outline import distance, fillet, rounded_box, tabulate
-from dcal.data.render.surface import Array, Surface, smooth_intersection
+from tools.yard.car import PAINT, Body, Car
+from tools.yard.outline import distance, fillet, rounded_box, tabulate
+from tools.yard.surface import Array, Surface, smooth_intersection
 
 
 class Coach(Body):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dcal.data.render import drawn, mounted
-from dcal.data.render.build import Build
+from tools.yard import drawn, mounted
+from tools.yard.build import Build
 
 Detail = Callable[[Build, bool, bool], None]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcal.data.render.build import FLANK, Build
-from dcal.data.render.outline import rounded_box
-from dcal.data.render.panels import doors
-from dcal.data.render.sign import SIGNS, sign
-from dcal.data.render.surface import Array, Surface, unit
+from tools.yard.build import FLANK, Build
+from tools.yard.outline import rounded_box
+from tools.yard.panels import doors
+from tools.yard.sign import SIGNS, sign
+from tools.yard.surface import Array, Surface, unit
 
 DARK = ("black", "grey", "navy", "wine", "brown")
 PALE = ("white", "silver", "sand", "yellow", "sky")

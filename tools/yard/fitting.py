@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcal.data.render.car import Body
-from dcal.data.render.panels import doors
-from dcal.data.render.primitive import blob, box, join, lathe, tube
-from dcal.data.render.surface import Surface
+from tools.yard.car import Body
+from tools.yard.panels import doors
+from tools.yard.primitive import blob, box, join, lathe, tube
+from tools.yard.surface import Surface
 
 
 class Shape:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dcal.data.render.car import Car
-from dcal.data.render.proportion import (
+from tools.yard.car import Car
+from tools.yard.proportion import (
     BUS,
     ESTATE,
     HATCH,
@@ -22,7 +22,7 @@ from dcal.data.render.proportion import (
     WAGON,
     WORK,
 )
-from dcal.data.render.trim import Trim
+from tools.yard.trim import Trim
 
 
 @dataclass(frozen=True)

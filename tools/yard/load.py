@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcal.data.render.car import Car
-from dcal.data.render.primitive import blob, box, join, sheet, tube
-from dcal.data.render.surface import Surface
+from tools.yard.car import Car
+from tools.yard.primitive import blob, box, join, sheet, tube
+from tools.yard.surface import Surface
 
 
 def load(c: Car, cab: float, kind: str) -> Surface:

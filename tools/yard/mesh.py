@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from dcal.data.render.surface import Surface
+from tools.yard.surface import Surface
 
 
 def to_object(name: str, surface: Surface, material: Callable[[str], Any], collection: Any) -> Any:

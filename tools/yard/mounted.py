@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from dcal.data.render import fitting
-from dcal.data.render.build import Build, star
-from dcal.data.render.primitive import blob, box, join, tube
+from tools.yard import fitting
+from tools.yard.build import Build, star
+from tools.yard.primitive import blob, box, join, tube
 
 
 def mirror(build: Build, present: bool, marked: bool) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcal.data.render.car import PAINT, Body, Car
-from dcal.data.render.outline import distance, fillet, rounded_box
-from dcal.data.render.surface import Array, Surface, smooth_intersection
+from tools.yard.car import PAINT, Body, Car
+from tools.yard.outline import distance, fillet, rounded_box
+from tools.yard.surface import Array, Surface, smooth_intersection
 
 
 def label(body: Body, surface: Surface) -> Surface:

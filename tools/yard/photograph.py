@@ -14,13 +14,13 @@ import numpy as np
 from mathutils import Matrix
 from PIL import Image, ImageFilter
 
-from dcal.data.render import country, material, mesh, town
-from dcal.data.render.assemble import build, coarse, whole
-from dcal.data.render.fleet import COLOURS
-from dcal.data.render.station import STATIONS, Station
-from dcal.data.render.surface import Array
-from dcal.data.render.twins import SEED, Vehicle
-from dcal.data.yard.parts import MARK, PARTS
+from dcal.data.yard_parts import MARK, PARTS
+from tools.yard import country, material, mesh, town
+from tools.yard.assemble import build, coarse, whole
+from tools.yard.fleet import COLOURS
+from tools.yard.station import STATIONS, Station
+from tools.yard.surface import Array
+from tools.yard.twins import SEED, Vehicle
 
 SIZE = 256
 SCENES = {scene.__name__: scene for scene in (town.street, town.gate, town.dusk, town.harbour)}

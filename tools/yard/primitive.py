@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dcal.data.render.outline import Numbers
-from dcal.data.render.surface import Array, Surface, from_solid, unit, vertex_normals
+from tools.yard.outline import Numbers
+from tools.yard.surface import Array, Surface, from_solid, unit, vertex_normals
 
 
 def one_label(points: Array, faces: Array, label: str, normals: Array | None = None) -> Surface:

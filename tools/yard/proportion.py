@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dcal.data.render.car import Car
+from tools.yard.car import Car
 
 HATCH = Car(3.98, 1.73, 1.49, 2.50, 0.78, cowl=0.34, header=0.66, tail=0.44, base=0.10, deck=0.97, belt=0.93)
 SMALL = Car(

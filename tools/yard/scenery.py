@@ -8,9 +8,9 @@ from typing import Any
 import bpy
 import numpy as np
 
-from dcal.data.render.material import Colour, node, principled
-from dcal.data.render.outline import Numbers
-from dcal.data.render.surface import Array
+from tools.yard.material import Colour, node, principled
+from tools.yard.outline import Numbers
+from tools.yard.surface import Array
 
 
 def polygons(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcal.data.render.outline import distance, fillet, rounded_box
-from dcal.data.render.surface import Array
+from tools.yard.outline import distance, fillet, rounded_box
+from tools.yard.surface import Array
 
 SIGNS = ("disc", "ring", "star", "chevron", "square", "bolt", "cross", "drop")
 BOLT = np.array([(-0.1, 1.1), (0.55, 1.1), (0.2, 0.2), (0.65, 0.2), (-0.35, -1.2), (-0.05, -0.15), (-0.55, -0.15)])

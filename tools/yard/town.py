@@ -7,8 +7,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from dcal.data.render import scenery as put
-from dcal.data.render.material import principled
+from tools.yard import scenery as put
+from tools.yard.material import principled
 
 
 def street(scene: Any, random: np.random.Generator) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcal.data.render.car import Body
-from dcal.data.render.outline import rounded_box
-from dcal.data.render.surface import Array, Surface
+from tools.yard.car import Body
+from tools.yard.outline import rounded_box
+from tools.yard.surface import Array, Surface
 
 PANELS = tuple(
     f"{part}/paint"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcal.data.render.detail import DETAILS
-from dcal.data.render.fleet import COLOURS, MODELS, Model
+from tools.yard.detail import DETAILS
+from tools.yard.fleet import COLOURS, MODELS, Model
 
 SEED = 20221
 PAIRS_OF_A_MODEL = 3  # two of them to train, one to test

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcal.data.render.primitive import disc, join, lathe
-from dcal.data.render.surface import Array, Surface
+from tools.yard.primitive import disc, join, lathe
+from tools.yard.surface import Array, Surface
 
 FACES = ("five", "twin", "ten", "mesh", "turbine", "dish", "steel", "lorry")
 

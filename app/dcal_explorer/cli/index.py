@@ -16,8 +16,8 @@ from dcal.errors import DCALError
 
 if TYPE_CHECKING:
     from dcal.gallery import Ranking
-    from dcal.gallery.embedding import Tell
-    from dcal.gallery.images import Images
+    from dcal.gallery.embed import Tell
+    from dcal.gallery.sources import Images
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Build:
     collection: str = "dcal"  # the gallery's name there
 
     def run(self) -> int:
-        from dcal.checkpoint import load_checkpoint
         from dcal.gallery.build import build_collection, build_folder
-        from dcal.gallery.collection import Collection
-        from dcal.recipe import find_device
+        from dcal.gallery.milvus_collection import Collection
+        from dcal.model.checkpoint import load_checkpoint
+        from dcal.training.optimizer import find_device
 
         device, images = find_device(self.device), self.found()
         model, name = load_checkpoint(self.checkpoint).to(device), Path(self.checkpoint).name
@@ -62,7 +62,7 @@ class Build:
         return 0
 
     def found(self) -> Images:
-        from dcal.gallery.images import dataset_images, folder_images
+        from dcal.gallery.sources import dataset_images, folder_images
 
         if self.dataset is not None and self.pattern is not None:
             raise DCALError("a data set knows its identities and cameras: give --pattern or --dataset, not both")
@@ -90,9 +90,9 @@ class Search:
     json: bool = False  # print one JSON object instead of lines
 
     def run(self) -> int:
-        from dcal.checkpoint import load_checkpoint
         from dcal.gallery import Known, open_gallery, rank
-        from dcal.recipe import find_device
+        from dcal.model.checkpoint import load_checkpoint
+        from dcal.training.optimizer import find_device
 
         device = find_device(self.device)
         gallery = open_gallery(self.gallery, collection=self.collection)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from dcal.configs import TrainConfig, preset_for
 from dcal.errors import DCALError
-from dcal.index import Build, Search
-from dcal.study import EvalConfig
+from dcal.evaluation.config import EvalConfig
+from dcal.training.presets import TrainConfig, preset_for
+from dcal_explorer.cli.index import Build, Search
 
 if TYPE_CHECKING:
-    from dcal.record import Inspection
+    from dcal.explain.inspection import Inspection
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,9 +63,9 @@ def train_from(preset_config: TrainConfig) -> Callable[..., None]:
 
         Args:
             config: the run
-            preset: whose numbers hold where none are given (dcal.configs); by itself, the data set's
+            preset: whose numbers hold where none are given (dcal.training.presets); by itself, the data set's
         """
-        from dcal.train import train
+        from dcal.training.train import train
 
         train(config)
 
@@ -76,8 +76,8 @@ def evaluate(config: Annotated[EvalConfig, tyro.conf.arg(name="")]) -> None:
     """Measure a checkpoint on the official test split; prints tables and writes evaluation.json beside it."""
     from rich.console import Console
 
-    from dcal.measure import measure
-    from dcal.tables import evaluation_tables
+    from dcal.evaluation.run import measure
+    from dcal_explorer.cli.tables import evaluation_tables
 
     record, said = measure(config)
     if config.json:
@@ -104,8 +104,8 @@ def inspect(
         target: a class by name, for the gradient-weighted rollout and the relevance
         top_ratio: another R than the checkpoint's, in (0, 1]
     """
-    from dcal.checkpoint import load_checkpoint
-    from dcal.inspection import inspect
+    from dcal.explain.inspect import inspect
+    from dcal.model.checkpoint import load_checkpoint
 
     seen = inspect(load_checkpoint(checkpoint), photo, target=target, top_ratio=top_ratio)
     out.mkdir(parents=True, exist_ok=True)
@@ -154,8 +154,8 @@ def data(
         json: print one JSON object instead of lines
     """
     from dcal.data import DATASETS, REID_DATASETS, place_of
-    from dcal.data.check import check
-    from dcal.data.dataset import DataSet
+    from dcal.data.base import DataSet
+    from dcal.data.validate import check
     from dcal.errors import known
 
     kinds: dict[str, type[DataSet[Any]]] = {**DATASETS, **REID_DATASETS}
@@ -181,7 +181,7 @@ def index(
 
 def demo() -> None:
     """Open the demo in the browser: upload a photo and see what the model looks at."""
-    runpy.run_module("app.demo", run_name="__main__")  # by name: the core does not import the apps
+    runpy.run_module("dcal_explorer.demo.program", run_name="__main__")  # by name: the core does not import the apps
 
 
 def show_json(values: dict[str, Any]) -> None:

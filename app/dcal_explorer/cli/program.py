@@ -1,18 +1,19 @@
-"""The program `dcal`: what a shell starts. The command line itself is `dcal.cli`."""
+"""The program `dcal`: what a shell starts. The command line itself is `dcal_explorer.cli.main`."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
-from app.threads import sleep_when_idle
+from dcal_explorer.threads import sleep_when_idle
 
 
-def main() -> int:
-    """Run the command line of this process and return its exit status."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line, by default this process's, and return its exit status."""
     sleep_when_idle()
-    from dcal.cli import main  # imports torch
+    from dcal_explorer.cli.main import main  # imports torch
 
-    return main()
+    return main(arguments)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ HEADINGS = {
 
 
 def evaluation_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """What `dcal eval` shows of a record of `dcal.measure`."""
+    """What `dcal eval` shows of a record of `dcal.evaluation.run`."""
     yield f"{record['checkpoint']} on {record['dataset']}"
     if "mAP" in record:
         yield from ranking_tables(record)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from dcal import Inspection, ModelConfig
-from dcal.card import ABOUT
 from dcal.draw import percent
+from dcal.model.model_card import ABOUT
 
 EMPTY = "Upload, paste or drop a photo, or click a sample."
 NO_GLCA = (

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from app import find_words
-from app.galleries import Catalogue
 from dcal import PictureError, draw, read_picture
 from dcal.gallery import Hit, Item, Ranking
+from dcal_explorer.content import reid_captions
+from dcal_explorer.content.galleries import Catalogue
 
 CARD_SIDE, THUMBNAIL_SIDE = 256, 112  # pixels of a picture's longer side
 KEPT = 2048  # encoded pictures; one takes about ten kilobytes
@@ -47,13 +47,13 @@ def hits(catalogue: Catalogue, ranking: Ranking, clickable: bool = True) -> str:
 
 
 def _hit(catalogue: Catalogue, ranking: Ranking, number: int, hit: Hit) -> Card:
-    verdict = find_words.verdict(catalogue, ranking.known, hit)
+    verdict = reid_captions.verdict(catalogue, ranking.known, hit)
     rank = "–" if hit.rank is None else str(hit.rank)
-    who = find_words.who(catalogue, hit.item)
+    who = reid_captions.who(catalogue, hit.item)
     return Card(
         key=str(number),
         picture=catalogue.gallery.photo(hit.item),
-        said=find_words.hit_said(rank, who, hit.similarity, verdict.text),
+        said=reid_captions.hit_said(rank, who, hit.similarity, verdict.text),
         kind=verdict.kind,
         mark=f"<b>{rank}</b> <span>{verdict.sign} {verdict.text}</span>",
         lines=(f"{hit.similarity:.3f}", *reversed(who)),
@@ -63,7 +63,7 @@ def _hit(catalogue: Catalogue, ranking: Ranking, number: int, hit: Hit) -> Card:
 def thumbnails(catalogue: Catalogue, items: Iterable[Item], chosen: str | None = None) -> str:
     """Pictures to choose a query from, by their paths; the one `chosen` is marked."""
     cards = [
-        Card(item.path, catalogue.gallery.photo(item), ", ".join(find_words.who(catalogue, item))) for item in items
+        Card(item.path, catalogue.gallery.photo(item), ", ".join(reid_captions.who(catalogue, item))) for item in items
     ]
     return row(cards, THUMBNAIL_SIDE, "thumbnails", True, chosen)
 
@@ -74,9 +74,9 @@ def views(catalogue: Catalogue, items: Iterable[Item], chosen: Item) -> str:
         Card(
             item.path,
             catalogue.gallery.photo(item),
-            ", ".join(find_words.who(catalogue, item)),
+            ", ".join(reid_captions.who(catalogue, item)),
             kind="chosen" if item == chosen else "",
-            lines=find_words.who(catalogue, item)[-1:],
+            lines=reid_captions.who(catalogue, item)[-1:],
         )
         for item in items
     ]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from app.shelf import LOADED, Shelf
 from dcal import DCALError
-from dcal.data.yard import TABLE, Yard, YardRecord
+from dcal.data.reid.yard import TABLE, Yard, YardRecord
 from dcal.gallery import Gallery, Item, Known, open_gallery
+from dcal_explorer.content.checkpoints import LOADED, Shelf
 
 FOLDER = "gallery"  # inside a checkpoint's
 ALL = ""  # no filter

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from app import find_words
-from app.galleries import Catalogue
 from dcal import Evidence, Match, draw
 from dcal.analysis import on_part
-from dcal.data.yard import YardRecord
+from dcal.data.reid.yard import YardRecord
 from dcal.errors import known
 from dcal.gallery import Hit, Known
+from dcal_explorer.content import reid_captions
+from dcal_explorer.content.galleries import Catalogue
 
 Region = np.ndarray | None
 
@@ -62,8 +62,10 @@ class Explanation:
         """What that picture shows."""
         branch, evidence = self.asked(branch), self.evidence(branch)
         if patch is None:
-            return find_words.why(self.hit, branch, evidence)
-        return find_words.partner(*divmod(patch, self.shape[1]), branch, evidence.partner(patch), evidence.similarity)
+            return reid_captions.why(self.hit, branch, evidence)
+        return reid_captions.partner(
+            *divmod(patch, self.shape[1]), branch, evidence.partner(patch), evidence.similarity
+        )
 
     def difference(self, branch: str) -> str:
         """In what part query and match, or their vehicle and its twin, differ; empty where nobody knows."""
@@ -74,7 +76,7 @@ class Explanation:
             self.pair, (self.match.query, self.match.match), (evidence.query_map, evidence.match_map), strict=True
         )
         shares = [on_part(record, seen, map) if record.difference().any() else None for record, seen, map in sides]
-        return find_words.difference(*self.pair, (shares[0], shares[1]), self.asked(branch))
+        return reid_captions.difference(*self.pair, (shares[0], shares[1]), self.asked(branch))
 
 
 def yard_pair(catalogue: Catalogue, asked: Known, hit: Hit) -> tuple[YardRecord, YardRecord] | None:

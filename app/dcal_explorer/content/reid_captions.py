@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.galleries import Catalogue
-from app.words import attentions, plain
 from dcal import Evidence, ModelConfig
 from dcal.analysis import OnPart
-from dcal.data.yard import YardRecord
+from dcal.data.reid.yard import YardRecord
 from dcal.draw import LINKS, PARTNERS, decimal, percent
 from dcal.gallery import Hit, Item, Known, Ranking
+from dcal_explorer.content.captions import attentions, plain
+from dcal_explorer.content.galleries import Catalogue
 
 EMPTY = "Choose one of the pictures below, or upload a crop of your own."
 NOTHING_OPEN = "Click a picture of the ranking to see what made it match."
@@ -37,7 +37,7 @@ BRANCH_SAYS = {
     "sa": "By the class token of the backbone: patches count as the rollout of its attention says.",
     "glca": "By the patches that GLCA selected and the class token, after they asked all others once more.",
 }
-# What one of two twins has and the other has not (the yard's own list; see dcal.data.render.detail).
+# What one of two twins has and the other has not (the yard's own list; see tools.yard.detail).
 PARTS = {
     "aerial": "a long rod aerial",
     "air unit": "a cooler on its roof",

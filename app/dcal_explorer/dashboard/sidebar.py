@@ -12,11 +12,10 @@ import numpy as np
 import streamlit as st
 
 import dcal
-from app.shelf import Shelf
 from dcal import draw
+from dcal_explorer.content import places
+from dcal_explorer.content.checkpoints import Shelf
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = ROOT / "app" / "samples"
 KINDS = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
 CHECKPOINTS = "DCAL_CHECKPOINTS"  # environment: another folder of checkpoints
 
@@ -40,7 +39,7 @@ def shelf(folder: str) -> Shelf:
 
 
 def checkpoints() -> Shelf:
-    return shelf(os.environ.get(CHECKPOINTS, str(ROOT / "checkpoints")))
+    return shelf(os.environ.get(CHECKPOINTS, str(places.CHECKPOINTS)))
 
 
 # Resources, not data: data would be copied at every rerun, and these are only read.
@@ -70,7 +69,7 @@ def look_at(checkpoint: str, photo: bytes) -> dcal.Inspection:
 
 def samples() -> dict[str, Path]:
     """The bundled pictures, by a readable name."""
-    return {path.stem.replace("-", " "): path for path in sorted(SAMPLES.glob("*.webp"))}
+    return {path.stem.replace("-", " "): path for path in places.sample_images()}
 
 
 def photo() -> bytes:

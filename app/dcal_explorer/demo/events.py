@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.records import Entry, Records
-from app.visit import told
 from dcal import DCALError, Inspection, draw
+from dcal_explorer.demo.inputs import told
+from dcal_explorer.demo.sessions import Entry, Records
 
 PLAY, PAUSE = "▶ Play", "❚❚ Pause"
 
@@ -64,7 +64,7 @@ def pixel(event: gr.SelectData) -> tuple[int, int]:
 
 
 def card(event: gr.EventData) -> str:
-    """The key of the card that was clicked (app/cards.py)."""
+    """The key of the card that was clicked (content/cards.py)."""
     return str(event.card)
 
 

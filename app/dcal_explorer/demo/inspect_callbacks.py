@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 import dcal
-from app import words
-from app.counting import from_one, numbers
-from app.records import Entry, Records
-from app.shelf import Shelf
-from app.visit import told, uploaded
 from dcal import DCALError, Inspection, draw
 from dcal.errors import known
+from dcal_explorer.content import captions
+from dcal_explorer.content.checkpoints import Shelf
+from dcal_explorer.demo.counting import from_one, numbers
+from dcal_explorer.demo.inputs import told, uploaded
+from dcal_explorer.demo.sessions import Entry, Records
 
 Picture = np.ndarray  # RGB, uint8
 DOWNLOAD_SIDE = 2048  # pixels of a downloaded picture's longer side
@@ -46,12 +46,12 @@ class Explorer:
         All other calls of the same session then draw from what was seen.
         """
         if image is None:
-            return None, {}, words.EMPTY
+            return None, {}, captions.EMPTY
         model = self.shelf.model(checkpoint)
         with self.running:
             seen = dcal.inspect(model, uploaded(self.folder, image))
         key = self.records.keep(Entry(checkpoint, seen), instead_of=record)
-        return key, words.top(seen), words.summary(seen, checkpoint, self.shelf.metrics(checkpoint))
+        return key, captions.top(seen), captions.summary(seen, checkpoint, self.shelf.metrics(checkpoint))
 
     @told
     def layer(
@@ -83,7 +83,7 @@ class Explorer:
             return draw.under(picture(side), draw.strip(entry.seen, rollout, numbers("", len(rollout)), **look))
 
         entry.shown = f"layer-{int(layer)}", sheet
-        return picture(draw.MAX_SIDE), words.layer(entry.seen, int(layer), chosen, fusion, discard)
+        return picture(draw.MAX_SIDE), captions.layer(entry.seen, int(layer), chosen, fusion, discard)
 
     @told
     def layers(
@@ -100,7 +100,7 @@ class Explorer:
         rollout = entry.rolled(fusion, discard)
         labels = numbers("", len(rollout))
         picture = draw.strip(entry.seen, rollout, labels, colormap=colormap, opacity=opacity, smooth=smooth)
-        return picture, f"{words.layers(entry.seen)} {words.ENLARGE}"
+        return picture, f"{captions.layers(entry.seen)} {captions.ENLARGE}"
 
     @told
     def heads(
@@ -128,7 +128,7 @@ class Explorer:
             return draw.under(sheet, draw.bar(sheet.shape[1], low, high, colormap))
 
         entry.shown = f"heads-of-layer-{int(layer)}", picture
-        return picture(draw.MAX_SIDE), words.heads(entry.seen, int(layer))
+        return picture(draw.MAX_SIDE), captions.heads(entry.seen, int(layer))
 
     @told
     def token(
@@ -153,7 +153,7 @@ class Explorer:
             return draw.figure(seen, map, opacity, colormap, smooth=smooth, max_side=side, marked=place)
 
         entry.shown = f"patch-{int(row)}-{int(column)}-layer-{int(layer)}", picture
-        return picture(draw.MAX_SIDE), words.token(int(row), int(column), int(layer), int(head), map)
+        return picture(draw.MAX_SIDE), captions.token(int(row), int(column), int(layer), int(head), map)
 
     def warm(self, samples: Sequence[Path]) -> Inspection:
         """Load the first checkpoint and look at one picture with it, so that the first visitor need not wait."""
@@ -175,7 +175,7 @@ class Explorer:
         seen = entry.seen
         look: dict[str, Any] = {"opacity": opacity, "smooth": smooth}
         glca = {"input": seen.glca_input_map, "block": seen.glca_map, "local": seen.glca_local_map}[
-            known("kind", kind, words.GLCA_MAPS)
+            known("kind", kind, captions.GLCA_MAPS)
         ]
         low, high = draw.shared_scale(seen.sa_map if glca is None else np.stack([seen.sa_map, glca]))
 
@@ -193,15 +193,15 @@ class Explorer:
         entry.shown = "sa-and-glca", lambda side: draw.beside(pictures(side // 2))
         shown = pictures(COMPARED_SIDE)
         if glca is None:
-            return shown[0], None, None, words.SA, words.NO_GLCA, ""
-        return shown[0], shown[1], shown[2], words.SA, f"**GLCA.** {words.GLCA_MAPS[kind]}", words.DIFFERENCE
+            return shown[0], None, None, captions.SA, captions.NO_GLCA, ""
+        return shown[0], shown[1], shown[2], captions.SA, f"**GLCA.** {captions.GLCA_MAPS[kind]}", captions.DIFFERENCE
 
     @told
     def select(self, record: str, ratio: float) -> tuple[Picture | None, str]:
         """The patches that GLCA selects at R = `ratio`, in (0, 1], and what that does to the predictions."""
         entry = self.records.get(record)
         if entry.seen.selected is None:
-            return None, words.NO_GLCA
+            return None, captions.NO_GLCA
         chosen = self.at_ratio(entry, ratio)
         mask = chosen.selected_mask
         assert mask is not None
@@ -211,7 +211,7 @@ class Explorer:
             return draw.selection(entry.seen, mask, side)
 
         entry.shown = f"selected-{ratio:.0%}".replace("%", "-percent"), picture
-        return picture(draw.MAX_SIDE), words.selection(chosen, entry.seen)
+        return picture(draw.MAX_SIDE), captions.selection(chosen, entry.seen)
 
     def at_ratio(self, entry: Entry, ratio: float) -> Inspection:
         """The entry's record under another R; the backbone does not run."""
@@ -224,8 +224,8 @@ class Explorer:
     ) -> tuple[Picture | None, Picture | None, str, str]:
         """What speaks for a class (by name): the gradient-weighted rollout, and the relevance of Chefer et al."""
         entry = self.records.get(record)
-        if not words.names_classes(entry.seen.config):
-            return None, None, words.NO_CLASSES, ""
+        if not captions.names_classes(entry.seen.config):
+            return None, None, captions.NO_CLASSES, ""
         seen = self._explained(entry, target)
         assert seen.target is not None and seen.gradient_rollout is not None and seen.relevance is not None
         maps = seen.gradient_rollout, seen.relevance
@@ -236,7 +236,7 @@ class Explorer:
 
         entry.shown = "class-evidence", lambda side: draw.beside(pictures(side // 2))
         gradient, relevance = pictures(COMPARED_SIDE)
-        return gradient, relevance, *words.evidence(seen, seen.target)
+        return gradient, relevance, *captions.evidence(seen, seen.target)
 
     def _explained(self, entry: Entry, target: str) -> Inspection:
         """The entry's record with the maps for one class, which it keeps."""

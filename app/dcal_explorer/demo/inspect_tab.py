@@ -12,11 +12,12 @@ from typing import Any
 
 import gradio as gr
 
-from app import inspect_views, words
-from app.explorer import Explorer
-from app.gestures import Gestures
-from app.view import PRIVATE, PUBLIC, LayersView, TokenView, View
 from dcal import Inspection, draw
+from dcal_explorer.content import captions
+from dcal_explorer.demo import inspect_views
+from dcal_explorer.demo.components import PRIVATE, PUBLIC, LayersView, TokenView, View
+from dcal_explorer.demo.events import Gestures
+from dcal_explorer.demo.inspect_callbacks import Explorer
 
 # The visible button makes the file; the hidden one then hands it over.
 CLICK = "() => setTimeout(() => document.querySelector('#{}').click(), 200)"
@@ -45,7 +46,7 @@ def build(page: gr.Blocks, explorer: Explorer, samples: Sequence[Path], first: I
                 elem_id="samples",
             )
             checkpoint = gr.Dropdown(names, value=names[0], label="Checkpoint", elem_id="checkpoint")
-            summary = gr.Markdown(words.EMPTY, label="summary", elem_id="summary")
+            summary = gr.Markdown(captions.EMPTY, label="summary", elem_id="summary")
             predictions = gr.JSON(label="predictions", visible=False)
             bars = gr.HTML(elem_id="predictions")
         with gr.Column(scale=8, min_width=320):
@@ -118,7 +119,7 @@ class Stage:
 
     def empty(self) -> tuple[None, None, str]:
         """No photo, no record, and what to do."""
-        return None, None, words.EMPTY
+        return None, None, captions.EMPTY
 
     def settle(self, values: dict[Any, Any]) -> dict[Any, Any]:
         """After a new record: the predictions, every control fitted to it, and the open view drawn."""
@@ -127,7 +128,7 @@ class Stage:
         seen = self.explorer.records.get(values[self.record]).seen
         fitted = {c: fit(seen, values[c]) for view in self.views.values() for c, fit in view.fits.items()}
         now = values | {control: update["value"] for control, update in fitted.items()}
-        return {self.bars: words.bars(words.top(seen)), **fitted, **self.redraw(now)}
+        return {self.bars: captions.bars(captions.top(seen)), **fitted, **self.redraw(now)}
 
     def redraw(self, values: dict[Any, Any]) -> dict[Any, Any]:
         """The open view's pictures and sentences; nothing without a record."""

@@ -10,12 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from app import words
-from app.explorer import Explorer
-from app.gestures import PLAY, Gestures, strongest
-from app.view import PRIVATE, Drawing, LayersView, TokenView, View, fit_layer, picture, sentence
 from dcal import Inspection
-from dcal.rollout import FUSIONS
+from dcal.model.rollout import FUSIONS
+from dcal_explorer.content import captions
+from dcal_explorer.demo.components import PRIVATE, Drawing, LayersView, TokenView, View, fit_layer, picture, sentence
+from dcal_explorer.demo.events import PLAY, Gestures, strongest
+from dcal_explorer.demo.inspect_callbacks import Explorer
 
 BEAT = 0.6  # seconds that a layer is shown while the rollout plays
 
@@ -88,7 +88,7 @@ def head_choices(seen: Inspection) -> list[tuple[str, int]]:
 def compare(explorer: Explorer, record: gr.State, look: Sequence[Any]) -> View:
     """SA's and GLCA's map on one scale, and their difference."""
     with gr.Tab("SA and GLCA", id="compare") as tab:
-        kind = gr.Radio([(label, kind) for kind, label in words.GLCA_KINDS.items()], value="input", label="GLCA map")
+        kind = gr.Radio([(label, kind) for kind, label in captions.GLCA_KINDS.items()], value="input", label="GLCA map")
         with gr.Row():
             places = []
             for name in ("SA", "GLCA", "Difference"):
@@ -116,8 +116,8 @@ def evidence(explorer: Explorer, record: gr.State, look: Sequence[Any], first: I
     """What speaks for a class."""
     with gr.Tab("For a class", id="evidence") as tab:
         target = gr.Dropdown(
-            words.choices(first),
-            value=words.first_choice(first),
+            captions.choices(first),
+            value=captions.first_choice(first),
             label="Class",
             info="Opens with the most probable one. Type to search.",
         )
@@ -128,5 +128,5 @@ def evidence(explorer: Explorer, record: gr.State, look: Sequence[Any], first: I
                 relevance, relevance_said = picture("Relevance picture"), sentence("Relevance sentence")
     maps = Drawing(explorer.evidence, [record, target, *look], [gradient, relevance, gradient_said, relevance_said])
     maps.on(target.input, name="evidence")
-    fits = {target: lambda seen, now: gr.update(choices=words.choices(seen), value=words.first_choice(seen))}
+    fits = {target: lambda seen, now: gr.update(choices=captions.choices(seen), value=captions.first_choice(seen))}
     return View(tab=tab, drawings=[maps], fits=fits)

@@ -6,12 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from app import find_words
-from app.finder import Finder
-from app.gestures import card, pixel
-from app.view import PRIVATE, Drawing, picture, sentence
-from app.visit import told
 from dcal import DCALError, draw
+from dcal_explorer.content import reid_captions
+from dcal_explorer.demo.components import PRIVATE, Drawing, picture, sentence
+from dcal_explorer.demo.events import card, pixel
+from dcal_explorer.demo.inputs import told
+from dcal_explorer.demo.reid_callbacks import Finder
 
 SCROLL = """() => document.querySelector('#why')?.scrollIntoView({
   behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth', block: 'nearest'})"""
@@ -72,12 +72,12 @@ class MatchView:
 
     def closed(self, some: bool) -> dict[Any, Any]:
         """No hit is open; if there are `some`, a word that one can be."""
-        hint = gr.update(value=find_words.NOTHING_OPEN, visible=some)
+        hint = gr.update(value=reid_captions.NOTHING_OPEN, visible=some)
         return {self.hit: 0, self.place: gr.update(visible=False), self.hint: hint}
 
     def fit(self, glca: bool) -> dict[Any, Any]:
         """The branches to choose from."""
-        names = list(find_words.BRANCHES.items()) if glca else [("SA", "fused")]
+        names = list(reid_captions.BRANCHES.items()) if glca else [("SA", "fused")]
         return {self.branch: gr.update(choices=names, value="fused")}
 
     @told

@@ -1,4 +1,4 @@
-"""DCAL Explorer in the browser: `python -m app.demo`."""
+"""DCAL Explorer in the browser: `python -m dcal_explorer.demo`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from app.threads import sleep_when_idle
-
-ROOT = Path(__file__).resolve().parent.parent
+from dcal_explorer.content.places import CHECKPOINTS
+from dcal_explorer.threads import sleep_when_idle
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,8 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     sleep_when_idle()
     with tempfile.TemporaryDirectory(prefix="dcal-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # before gradio is imported
-        from app.page import serve
         from dcal import DCALError
+        from dcal_explorer.demo.server import serve
 
         try:
             serve(options.checkpoints, Path(folder), options.port, options.browser)
@@ -32,9 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m app.demo", description="See what a DCAL model looks at.")
+    parser = argparse.ArgumentParser(prog="python -m dcal_explorer.demo", description="See what a DCAL model looks at.")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 (or $GRADIO_SERVER_PORT)")
-    parser.add_argument("--checkpoints", type=Path, default=ROOT / "checkpoints", help="a folder of checkpoints")
+    parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS, help="a folder of checkpoints")
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="do not open the browser")
     return parser.parse_args(arguments)
 

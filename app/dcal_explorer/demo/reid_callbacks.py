@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 import dcal
-from app import find_words
-from app.counting import from_one
-from app.explanation import Explanation, yard_pair
-from app.explorer import Explorer, Picture
-from app.galleries import Galleries
-from app.records import Records, size
-from app.visit import told, uploaded
 from dcal import DCALError, Inspection, draw
 from dcal.gallery import Known, Ranking, rank
+from dcal_explorer.content import reid_captions
+from dcal_explorer.content.galleries import Galleries
+from dcal_explorer.content.match_explanation import Explanation, yard_pair
+from dcal_explorer.demo.counting import from_one
+from dcal_explorer.demo.inputs import told, uploaded
+from dcal_explorer.demo.inspect_callbacks import Explorer, Picture
+from dcal_explorer.demo.sessions import Records, size
 
 MOST = 100  # pictures of a ranking that are shown at once
 BRANCH_SIDE = 320  # pixels of a picture's side where the branches stand beside each other
@@ -58,7 +58,7 @@ class Finder:
     ) -> tuple[str | None, str]:
         """Take an uploaded crop as the query; /ranking then says what it finds in the checkpoint's gallery."""
         if image is None:
-            return None, find_words.EMPTY
+            return None, reid_captions.EMPTY
         return self._look(uploaded(self.folder, image), checkpoint, record)
 
     @told
@@ -67,7 +67,7 @@ class Finder:
         catalogue = self.galleries.catalogue(checkpoint)
         item = catalogue.item(picture)
         asked = Known(item.identity, item.camera, item.path)
-        said = find_words.query(catalogue, asked)
+        said = reid_captions.query(catalogue, asked)
         return self.records.keep(Quest(checkpoint, asked), instead_of=record), said
 
     @told
@@ -111,7 +111,7 @@ class Finder:
             identities=catalogue.identities(models),
         )
         quest.explained = None
-        return quest.ranking.to_dict(), find_words.worth(catalogue, quest.ranking, across)
+        return quest.ranking.to_dict(), reid_captions.worth(catalogue, quest.ranking, across)
 
     @told
     def match(
@@ -136,7 +136,7 @@ class Finder:
             rows, columns = why.shape
             patch = from_one("row", row, rows) * columns + from_one("column", column, columns)
         picture = why.picture(branch, patch, colormap=colormap, opacity=opacity, smooth=smooth)
-        return picture, f"{why.sentence(branch, patch)} {find_words.CLICK}", why.difference(branch)
+        return picture, f"{why.sentence(branch, patch)} {reid_captions.CLICK}", why.difference(branch)
 
     @told
     def branches(
@@ -147,10 +147,10 @@ class Finder:
         maps = [m for name in why.match.branches for m in (why.evidence(name).query_map, why.evidence(name).match_map)]
         look: dict[str, Any] = {"opacity": opacity, "colormap": colormap, "smooth": smooth}
         look |= {"side": BRANCH_SIDE, "scale": draw.shared_scale(*maps)}
-        sa = why.picture("sa", **look), find_words.by_branch("sa", why.evidence("sa"))
+        sa = why.picture("sa", **look), reid_captions.by_branch("sa", why.evidence("sa"))
         if "glca" not in why.branches:
-            return sa[0], None, sa[1], find_words.ONE_BRANCH
-        glca = why.picture("glca", **look), find_words.by_branch("glca", why.evidence("glca"))
+            return sa[0], None, sa[1], reid_captions.ONE_BRANCH
+        glca = why.picture("glca", **look), reid_captions.by_branch("glca", why.evidence("glca"))
         return sa[0], glca[0], sa[1], glca[1]
 
     def explained(self, record: str, hit: int) -> Explanation:
@@ -182,5 +182,5 @@ class Finder:
         catalogue, model = self.galleries.catalogue(checkpoint), self.shelf.model(checkpoint)
         with self.running:
             seen = dcal.inspect(model, image)
-        said = "\n\n".join((find_words.query(catalogue, Known()), *seen.notes))
+        said = "\n\n".join((reid_captions.query(catalogue, Known()), *seen.notes))
         return self.records.keep(Quest(checkpoint, Known(), seen), instead_of=record), said

@@ -9,14 +9,14 @@ from typing import Any
 
 import gradio as gr
 
-from app import cards, find_words
-from app.find_view import MatchView
-from app.finder import MOST, Finder
-from app.galleries import ALL, Catalogue
-from app.gestures import card
-from app.view import PRIVATE, PUBLIC
-from app.visit import told
 from dcal import DCALError
+from dcal_explorer.content import cards, reid_captions
+from dcal_explorer.content.galleries import ALL, Catalogue
+from dcal_explorer.demo.components import PRIVATE, PUBLIC
+from dcal_explorer.demo.events import card
+from dcal_explorer.demo.inputs import told
+from dcal_explorer.demo.match_view import MatchView
+from dcal_explorer.demo.reid_callbacks import MOST, Finder
 
 SHOWN = 12  # pictures of a ranking, at first
 PAGE = 40  # pictures to choose from at once: the yard's test vehicles by one camera
@@ -28,7 +28,7 @@ def build(tab: gr.Tab, finder: Finder) -> None:
     if names:
         FindTab(tab, finder, names)
     else:
-        gr.Markdown(find_words.NO_CHECKPOINT, elem_id="no-checkpoint")
+        gr.Markdown(reid_captions.NO_CHECKPOINT, elem_id="no-checkpoint")
 
 
 class FindTab:
@@ -56,7 +56,7 @@ class FindTab:
             buttons=["fullscreen"],
             elem_id="query",
         )
-        self.said = gr.Markdown(find_words.EMPTY, label="query", elem_id="query-sentence", elem_classes="sentence")
+        self.said = gr.Markdown(reid_captions.EMPTY, label="query", elem_id="query-sentence", elem_classes="sentence")
         with gr.Row(elem_classes="controls"):
             self.camera = gr.Dropdown([], label="Pictures by camera", min_width=120, elem_id="camera")
             self.model = gr.Dropdown([], label="Of model", min_width=140, elem_id="model", visible=False)
@@ -66,7 +66,7 @@ class FindTab:
 
     def _lay_ranking(self) -> None:
         with gr.Row(elem_classes="controls"):
-            self.across = gr.Checkbox(True, label=find_words.ACROSS, elem_id="across")
+            self.across = gr.Checkbox(True, label=reid_captions.ACROSS, elem_id="across")
             self.cameras = gr.Dropdown(
                 [], multiselect=True, label="Rank only these cameras", min_width=180, elem_id="cameras"
             )
@@ -201,4 +201,4 @@ class FindTab:
         try:
             return {self.checkpoint: self.finder.records.get(record).checkpoint}
         except DCALError:
-            return {self.record: None, self.pictures: "", self.photo: None, self.said: find_words.EMPTY}
+            return {self.record: None, self.pictures: "", self.photo: None, self.said: reid_captions.EMPTY}

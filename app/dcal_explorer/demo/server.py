@@ -9,11 +9,12 @@ from typing import NoReturn
 import gradio as gr
 from gradio import processing_utils
 
-from app import find_tab, inspect_tab
-from app.explorer import Explorer
-from app.finder import Finder
-from app.shelf import Shelf
-from app.visit import NOT_UPLOADED
+from dcal_explorer.content.checkpoints import Shelf
+from dcal_explorer.content.places import SAMPLES, STYLES, sample_images
+from dcal_explorer.demo import inspect_tab, reid_tab
+from dcal_explorer.demo.inputs import NOT_UPLOADED
+from dcal_explorer.demo.inspect_callbacks import Explorer
+from dcal_explorer.demo.reid_callbacks import Finder
 
 HERE = Path(__file__).resolve().parent
 HEADER = (
@@ -37,7 +38,7 @@ def page(explorer: Explorer, samples: list[Path]) -> gr.Blocks:
             with gr.Tab("Inspect", id="inspect"):
                 inspect_tab.build(blocks, explorer, samples, first)
             with gr.Tab("Re-identify", id="reidentify") as tab:
-                find_tab.build(tab, Finder(explorer))
+                reid_tab.build(tab, Finder(explorer))
     blocks.queue(default_concurrency_limit=2, max_size=64)
     return blocks
 
@@ -55,14 +56,9 @@ def theme() -> gr.themes.Base:
     )
 
 
-def sample_pictures() -> list[Path]:
-    """The pictures that come with the app."""
-    return sorted((HERE / "samples").glob("*.webp"))
-
-
 def serve(checkpoints: Path, folder: Path, port: int | None = None, browser: bool = False) -> None:
     """Serve the page until interrupted."""
-    explorer, samples = Explorer(Shelf(checkpoints), folder), sample_pictures()
+    explorer, samples = Explorer(Shelf(checkpoints), folder), sample_images()
     fetch_nothing()
     blocks = page(explorer, samples)
     _, url, _ = blocks.launch(
@@ -70,13 +66,13 @@ def serve(checkpoints: Path, folder: Path, port: int | None = None, browser: boo
         server_port=port,
         share=False,
         theme=theme(),
-        css_paths=[HERE / name for name in ("page.css", "bars.css", "cards.css")],
+        css_paths=[HERE / "page.css", STYLES / "bars.css", STYLES / "cards.css"],
         footer_links=["api", "settings"],
         max_file_size=LARGEST,
         ssr_mode=False,
         enable_monitoring=False,
         run_history=False,
-        allowed_paths=[str(HERE / "samples")],
+        allowed_paths=[str(SAMPLES)],
         prevent_thread_lock=True,
         quiet=True,
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dcal.data.dataset import find_root, read_lines, table
-from dcal.data.labelled import Labelled, corners_to_box, whole_splits
-from dcal.data.record import Record
+from dcal.data.base import find_root, read_lines, table
+from dcal.data.fgvc.base import Labelled, corners_to_box, whole_splits
+from dcal.data.records import Record
 from dcal.errors import DCALError
 
 LISTS = {"train": "images_variant_trainval.txt", "test": "images_variant_test.txt"}

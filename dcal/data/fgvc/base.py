@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dcal.data.dataset import DataSet
-from dcal.data.record import Record
+from dcal.data.base import DataSet
+from dcal.data.records import Record
 from dcal.errors import DCALError
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from dcal.data.dataset import find_root
-from dcal.data.labelled import Labelled, corners_to_box, whole_splits
-from dcal.data.record import Record
+from dcal.data.base import find_root
+from dcal.data.fgvc.base import Labelled, corners_to_box, whole_splits
+from dcal.data.records import Record
 from dcal.errors import DCALError
 
 FILES = ("devkit/cars_meta.mat", "devkit/cars_train_annos.mat", "cars_train", "cars_test")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcal.data.dataset import find_root, read_lines, table
-from dcal.data.labelled import Labelled, whole_splits
-from dcal.data.record import Part, Record
+from dcal.data.base import find_root, read_lines, table
+from dcal.data.fgvc.base import Labelled, whole_splits
+from dcal.data.records import Part, Record
 from dcal.errors import DCALError
 
 FILES = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt", "bounding_boxes.txt")

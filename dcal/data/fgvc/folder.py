@@ -7,9 +7,9 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-from dcal.data.dataset import first
-from dcal.data.labelled import Labelled
-from dcal.data.record import Record
+from dcal.data.base import first
+from dcal.data.fgvc.base import Labelled
+from dcal.data.records import Record
 from dcal.errors import DCALError
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from dcal.data.dataset import DataSet, first
-from dcal.data.record import Photo
+from dcal.data.base import DataSet, first
+from dcal.data.records import Photo
 from dcal.errors import DCALError
 
 SPLITS = ("train", "query", "gallery")

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from dcal.data.dataset import find_root, first, read_lines
-from dcal.data.folder import files, is_photo
-from dcal.data.reid import SPLITS, ReID, Row
+from dcal.data.base import find_root, first, read_lines
+from dcal.data.fgvc.folder import files, is_photo
+from dcal.data.reid.base import SPLITS, ReID, Row
 from dcal.errors import DCALError
 
 PATTERN_FILE = "pattern.txt"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from dcal.data.dataset import find_root, table
-from dcal.data.pattern import FolderPerSplit
-from dcal.data.reid import ReID, Row, whole_splits
+from dcal.data.base import find_root, table
+from dcal.data.reid.base import ReID, Row, whole_splits
+from dcal.data.reid.folder import FolderPerSplit
 from dcal.errors import DCALError
 
 

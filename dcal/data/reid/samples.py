@@ -11,8 +11,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from dcal.data.photos import Samples
-from dcal.data.reid import ReIDRecord
+from dcal.data.reid.base import ReIDRecord
+from dcal.data.samples import Samples
 from dcal.errors import DCALError
 from dcal.preprocess import Preprocess
 

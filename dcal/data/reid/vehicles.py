@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from dcal.data.dataset import find_root, read_lines
-from dcal.data.pattern import FolderPerSplit, matched
-from dcal.data.reid import ReID, Row, whole_splits
+from dcal.data.base import find_root, read_lines
+from dcal.data.reid.base import ReID, Row, whole_splits
+from dcal.data.reid.folder import FolderPerSplit, matched
 from dcal.errors import DCALError
 
 SIZE = (256, 256)  # (height, width), paper

@@ -1,4 +1,4 @@
-"""The yard: vehicles in pairs of twins before eight cameras, rendered for this project (dcal/data/render)."""
+"""The yard: vehicles in pairs of twins before eight cameras, rendered for this project (tools/yard)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from dcal.data.labelled import Labelled
-from dcal.data.labelled import whole_splits as whole_labelled
-from dcal.data.listing import ordered, read_csv
-from dcal.data.record import Record
-from dcal.data.reid import ReID, ReIDRecord, Row, whole_splits
-from dcal.data.yard.parts import MARK, PARTS
+from dcal.data.csv_reader import ordered, read_csv
+from dcal.data.fgvc.base import Labelled
+from dcal.data.fgvc.base import whole_splits as whole_labelled
+from dcal.data.records import Record
+from dcal.data.reid.base import ReID, ReIDRecord, Row, whole_splits
+from dcal.data.yard_parts import MARK, PARTS
 from dcal.errors import PictureError
 
-HOME = Path(__file__).resolve().parent  # the pictures lie beside this file
+HOME = Path(__file__).resolve().parents[1] / "yard"  # the images come with this package
 TABLE = "yard.csv"
 COLUMNS = ("path", "mask", "identity", "camera", "split", "label", "twin", "differs", "present", "visible")
 TERMS = "The yard: rendered by this repository's own code, under this repository's licence (MIT)."

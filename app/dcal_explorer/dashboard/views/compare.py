@@ -8,11 +8,12 @@ import numpy as np
 import streamlit as st
 
 import dcal
-from app import words
-from app.board.choice import Look, checkpoints, look, look_at, photo
 from dcal import draw
+from dcal_explorer.content import captions
+from dcal_explorer.content.places import STYLES
+from dcal_explorer.dashboard.sidebar import Look, checkpoints, look, look_at, photo
 
-CSS = [Path(__file__).with_name("compare.css"), Path(__file__).parents[1] / "bars.css"]
+CSS = [Path(__file__).with_name("compare.css"), STYLES / "bars.css"]
 SIDE = 512  # pixels of a picture's longer side
 BAR = 48  # pixels of the colour bar's height: its numbers must be legible in a narrow column
 INTRO = (
@@ -44,7 +45,7 @@ def page() -> None:
     st.caption(INTRO)
     depth = min(record.num_layers for record in seen.values())
     layer = st.slider("Layer of the rollout", 1, depth, depth, key="compared_layer")
-    if verdict := words.verdict(list(seen.values())):
+    if verdict := captions.verdict(list(seen.values())):
         st.markdown(verdict)
     rollouts = draw.shared_scale(*(record.rollout[layer - 1] for record in seen.values()))
     carried = [record.glca_input_map for record in seen.values() if record.glca_input_map is not None]
@@ -57,10 +58,10 @@ def page() -> None:
 
 def column(name: str, seen: dcal.Inspection, layer: int, rollouts: Scale, glca: Scale, style: Look) -> None:
     """One checkpoint, top to bottom. Every column has the same parts, so that they stand in rows (see compare.css)."""
-    branches = list(words.top(seen, 3).items())
+    branches = list(captions.top(seen, 3).items())
     together, apart = dict(branches[:1]), dict(branches[1:])  # SA + GLCA, or SA where it is alone
-    st.html(f'<div class="about">{words.about(seen.config, name, checkpoints().metrics(name))}</div>')
-    st.html(words.bars(together))
+    st.html(f'<div class="about">{captions.about(seen.config, name, checkpoints().metrics(name))}</div>')
+    st.html(captions.bars(together))
     picture(seen, seen.rollout[layer - 1], rollouts, style)
     st.caption(f"Rollout after layer {layer}")
     if seen.glca_input_map is None or seen.selected is None or seen.selected_mask is None:
@@ -73,7 +74,7 @@ def column(name: str, seen: dcal.Inspection, layer: int, rollouts: Scale, glca: 
         st.caption("GLCA's map")
         st.image(draw.selection(seen, seen.selected_mask, SIDE), width="stretch")
         st.caption(f"GLCA's {len(seen.selected)} selected patches (R = {seen.top_ratio:.0%})")
-    st.html(words.bars(apart) if apart else f'<p class="alone">{ONE_BRANCH if together else ""}</p>')
+    st.html(captions.bars(apart) if apart else f'<p class="alone">{ONE_BRANCH if together else ""}</p>')
 
 
 def picture(seen: dcal.Inspection, map: np.ndarray, scale: Scale, style: Look) -> None:

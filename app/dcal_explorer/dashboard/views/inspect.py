@@ -8,9 +8,9 @@ import streamlit as st
 from PIL import Image
 
 import dcal
-from app import words
-from app.board.choice import Look, checkpoints, look, look_at, photo
 from dcal import draw
+from dcal_explorer.content import captions
+from dcal_explorer.dashboard.sidebar import Look, checkpoints, look, look_at, photo
 
 COLOURS = {"SA": "rgb(67, 133, 190)", "GLCA": "rgb(224, 130, 40)", "SA + GLCA": "rgb(100, 116, 139)"}  # as in bars.css
 
@@ -22,27 +22,27 @@ def page() -> None:
     with st.sidebar:
         checkpoint = st.selectbox("Checkpoint", checkpoints().names(), key="checkpoint", bind="query-params")
     seen = look_at(checkpoint, data)
-    st.markdown(words.summary(seen, checkpoint, checkpoints().metrics(checkpoint)))
+    st.markdown(captions.summary(seen, checkpoint, checkpoints().metrics(checkpoint)))
     layer = st.slider("Layer", 1, seen.num_layers, seen.num_layers, key="layer", bind="query-params")
     left, right = st.columns(2)
     with left:
         row, col = patch_chooser(seen, seen.rollout[layer - 1], style)
-        st.markdown(words.layer(seen, layer, seen.rollout[layer - 1], "mean", 0.0))
+        st.markdown(captions.layer(seen, layer, seen.rollout[layer - 1], "mean", 0.0))
     with right:
         attended = seen.token(layer - 1, row, col)
         st.image(draw.mark(seen, draw.overlay(seen, attended, **style.options()), row, col), width="stretch")
-        st.markdown(words.token(row + 1, col + 1, layer, 0, attended))
+        st.markdown(captions.token(row + 1, col + 1, layer, 0, attended))
     st.subheader("Predictions")
-    if words.names_classes(seen.config):
+    if captions.names_classes(seen.config):
         st.plotly_chart(predictions(seen), width="stretch", key="predictions")
     else:
-        st.info(words.NO_CLASSES)
+        st.info(captions.NO_CLASSES)
     st.subheader("SA and GLCA")
     both_maps(seen, style)
     st.subheader("All layers")
     labels = [f"layer {i + 1}" for i in range(seen.num_layers)]
     st.image(draw.strip(seen, seen.rollout, labels, **style.options()), width="stretch")
-    st.caption(words.layers(seen))
+    st.caption(captions.layers(seen))
 
 
 def patch_chooser(seen: dcal.Inspection, map: np.ndarray, style: Look) -> tuple[int, int]:
@@ -100,11 +100,11 @@ def both_maps(seen: dcal.Inspection, style: Look) -> None:
     """SA's and GLCA's maps on one scale, or a word on why there is one only."""
     if seen.glca_input_map is None:
         st.image(draw.overlay(seen, seen.sa_map, **style.options()))
-        st.markdown(words.SA)
-        st.info(words.NO_GLCA)
+        st.markdown(captions.SA)
+        st.info(captions.NO_GLCA)
         return
     low, high = draw.shared_scale(seen.sa_map, seen.glca_input_map)
-    maps = (seen.sa_map, words.SA), (seen.glca_input_map, f"**GLCA.** {words.GLCA_MAPS['input']}")
+    maps = (seen.sa_map, captions.SA), (seen.glca_input_map, f"**GLCA.** {captions.GLCA_MAPS['input']}")
     for column, (map, sentence) in zip(st.columns(2), maps, strict=True):
         column.image(draw.overlay(seen, map, low=low, high=high, **style.options()), width="stretch")
         column.markdown(sentence)

@@ -11,17 +11,18 @@ import numpy as np
 import streamlit as st
 
 import dcal
-from app import cards, find_words, words
-from app.board.choice import KINDS, Look, checkpoints, look, look_at, seen_by
-from app.board.inspect import patch_chooser
-from app.explanation import Explanation, yard_pair
-from app.galleries import Catalogue, Galleries
-from app.shelf import Shelf
 from dcal import draw
 from dcal.gallery import Item, Known, Ranking, rank
+from dcal_explorer.content import captions, cards, reid_captions
+from dcal_explorer.content.checkpoints import Shelf
+from dcal_explorer.content.galleries import Catalogue, Galleries
+from dcal_explorer.content.match_explanation import Explanation, yard_pair
+from dcal_explorer.content.places import STYLES
+from dcal_explorer.dashboard.sidebar import KINDS, Look, checkpoints, look, look_at, seen_by
+from dcal_explorer.dashboard.views.inspect import patch_chooser
 
-HERE = Path(__file__).resolve()
-CSS = [HERE.with_name("compare.css"), HERE.parents[1] / "cards.css", HERE.with_name("find.css")]
+HERE = Path(__file__)
+CSS = [HERE.with_name("compare.css"), STYLES / "cards.css", HERE.with_name("reidentify.css")]
 SHOWN = 8  # pictures of every ranking, at first
 SIDE = 384  # pixels of either picture's side in an explanation
 T = TypeVar("T")
@@ -66,7 +67,7 @@ def compare() -> None:
     shelf, style = checkpoints(), look()
     names = shelf.names("reid")
     if not names:
-        st.info(find_words.NO_CHECKPOINT)
+        st.info(reid_captions.NO_CHECKPOINT)
         return
     compared = st.multiselect("Checkpoints", names, shelf.ablations(names[0]), key="find_compared")
     if not compared:
@@ -147,7 +148,7 @@ def ask(catalogue: Catalogue) -> Query:
         photo = upload.getvalue()
         left, right = st.columns([1, 3])
         left.image(draw.tile(np.asarray(dcal.read_picture(photo).image), SIDE), width="stretch")
-        right.markdown(find_words.query(catalogue, Known()))
+        right.markdown(reid_captions.query(catalogue, Known()))
         return Query(photo, Known(), catalogue)
     item = chosen_item(catalogue)
     return Query(catalogue.file(item), Known(item.identity, item.camera, item.path), catalogue)
@@ -171,13 +172,13 @@ def chosen_item(catalogue: Catalogue) -> Item:
     )
     item = own[number or 0]
     st.html(cards.views(catalogue, own, item))
-    st.markdown(find_words.query(catalogue, Known(item.identity, item.camera, item.path)))
+    st.markdown(reid_captions.query(catalogue, Known(item.identity, item.camera, item.path)))
     return item
 
 
 def filters(catalogue: Catalogue) -> Filters:
     """What is ranked, and how much of it is shown."""
-    across = st.toggle(find_words.ACROSS, True, key="across")
+    across = st.toggle(reid_captions.ACROSS, True, key="across")
     left, middle, right = st.columns(3)
     cameras = left.multiselect("Rank only these cameras", catalogue.gallery.cameras, key="find_cameras")
     models = middle.multiselect(
@@ -202,9 +203,9 @@ def ranked(name: str, catalogue: Catalogue, query: Query, chosen: Filters) -> Ra
 
 def column(name: str, catalogue: Catalogue, query: Query, ranking: Ranking, across: bool) -> None:
     """One checkpoint's ranking."""
-    st.html(f'<div class="about">{words.about(checkpoints().config(name), name, {})}</div>')
-    elsewhere = f" {find_words.NOT_THERE}" if ranking.known.path != query.known.path else ""
-    st.markdown(find_words.worth(catalogue, ranking, across) + elsewhere)
+    st.html(f'<div class="about">{captions.about(checkpoints().config(name), name, {})}</div>')
+    elsewhere = f" {reid_captions.NOT_THERE}" if ranking.known.path != query.known.path else ""
+    st.markdown(reid_captions.worth(catalogue, ranking, across) + elsewhere)
     st.html(cards.hits(catalogue, ranking, clickable=False))
 
 
@@ -218,13 +219,13 @@ def explain(
     path = left.selectbox(
         "Picture",
         list(found),
-        format_func=lambda p: ", ".join(find_words.who(first, found[p])) or p,
+        format_func=lambda p: ", ".join(reid_captions.who(first, found[p])) or p,
         key="explained_picture",
     )
     branch = right.segmented_control(
-        "Branch", list(find_words.BRANCHES), default=next(iter(find_words.BRANCHES)), key="branch"
+        "Branch", list(reid_captions.BRANCHES), default=next(iter(reid_captions.BRANCHES)), key="branch"
     )
-    kind = find_words.BRANCHES[branch or next(iter(find_words.BRANCHES))]
+    kind = reid_captions.BRANCHES[branch or next(iter(reid_captions.BRANCHES))]
     explained = {name: explanation(name, catalogues[name], query, rankings[name], path) for name in catalogues}
     patch = asked_patch(next(iter(explained.values())), style)
     branches = {name: kind if kind in why.branches else "fused" for name, why in explained.items()}
@@ -232,10 +233,10 @@ def explain(
     with st.container(key="explained"):
         for place, (name, why) in zip(st.columns(len(explained)), explained.items(), strict=True):
             with place:
-                st.html(f'<div class="about"><h3>{words.attentions(checkpoints().config(name))}</h3></div>')
+                st.html(f'<div class="about"><h3>{captions.attentions(checkpoints().config(name))}</h3></div>')
                 st.image(why.picture(branches[name], patch, side=SIDE, **drawn), width="stretch")
                 st.markdown(why.sentence(branches[name], patch))
-                st.markdown(why.difference(branches[name]) or find_words.NO_TWINS)
+                st.markdown(why.difference(branches[name]) or reid_captions.NO_TWINS)
 
 
 def shared_scale(explained: dict[str, Explanation], branches: dict[str, str]) -> tuple[float, float]:
@@ -276,5 +277,5 @@ def figures(shelf: Shelf, names: list[str]) -> None:
     for heading, own in (("Among the pictures of the other cameras", across), ("By the standard protocol", kept)):
         if own:
             st.markdown(f"**{heading}**")
-            st.table([find_words.figures_row(name, shelf.config(name), values) for name, values in own.items()])
-    st.caption(find_words.FIGURES)
+            st.table([reid_captions.figures_row(name, shelf.config(name), values) for name, values in own.items()])
+    st.caption(reid_captions.FIGURES)

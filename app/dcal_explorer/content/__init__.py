@@ -1,0 +1,1 @@
+"""What both faces say and show: captions, cards, checkpoints, galleries."""

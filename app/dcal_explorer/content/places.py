@@ -1,0 +1,14 @@
+"""Where the faces find what they show: samples, style sheets, checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+STYLES = Path(__file__).resolve().parent  # style sheets that both faces use
+SAMPLES = STYLES.parent / "samples"
+CHECKPOINTS = STYLES.parents[2] / "checkpoints"  # of a checkout; a wheel has none
+
+
+def sample_images() -> list[Path]:
+    """The images that come with the faces."""
+    return sorted(SAMPLES.glob("*.webp"))

@@ -1,0 +1,1 @@
+"""Data sets for fine-grained classification: images with one class each."""

@@ -1,0 +1,1 @@
+"""Evaluation of a checkpoint on a test split: accuracies, rankings, and the report of `dcal eval`."""

@@ -1,0 +1,1 @@
+"""Explanations: the record of one inspected image, class relevance, and why two images match."""

@@ -1,0 +1,1 @@
+"""The model: timm's backbone with SA, GLCA and PWCA, its configuration, losses and checkpoints."""

@@ -1,0 +1,1 @@
+"""Training: configuration and presets, the training loop, optimizer, snapshots and logs."""
