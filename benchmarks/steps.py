@@ -31,11 +31,11 @@ def steps(
     channels_last: bool = False,
     compiled: bool = False,
 ) -> dict[str, Callable[[], float]]:
-    """Calls that do one optimizer step each and return its loss, on random weights, pictures and labels.
+    """Calls that do one optimizer step each and return its loss, on random weights and images.
 
-    `plain`: timm's own model, fused attention. The ablations: `dcal.training.step`. `joint`: `full`, one backward for all
-    branches. `naive`: `full` as it is usually written, a forward for each branch, every N×N map made and kept. `plain`
-    and the ablations can be `compiled` (torch.compile, the ablations as `dcal train --compile` does it).
+    `plain`: timm's own model, fused attention. The ablations: `dcal.training.step`. `joint`: `full`, one backward for
+    all branches. `naive`: `full` as it is usually written, a forward for each branch, every N×N map made and kept.
+    `plain` and the ablations can be `compiled` (torch.compile, the ablations as `dcal train --compile` does it).
     """
     torch.manual_seed(0)
     layout = torch.channels_last if channels_last else torch.preserve_format

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dcal import retrieval
-    from dcal.errors import CheckpointError, DCALError, PictureError
+    from dcal.errors import CheckpointError, DCALError, ImageError
     from dcal.explain.inspect import inspect, reselect
     from dcal.explain.inspection import Inspection
     from dcal.explain.match import Evidence, Match, explain_match
     from dcal.explain.relevance import class_relevance
-    from dcal.gallery import Gallery, Item, Known, Ranking, open_gallery, rank
-    from dcal.image import Picture, read_picture
+    from dcal.gallery import Gallery, Item, QueryInfo, Ranking, open_gallery, rank
+    from dcal.image import DecodedImage, read_image
     from dcal.model.checkpoint import fingerprint, read_config, read_metrics
     from dcal.model.checkpoint import load_checkpoint as load
     from dcal.model.checkpoint import save_checkpoint as save
@@ -32,17 +32,17 @@ __all__ = [
     "CheckpointError",
     "DCALError",
     "DCALLoss",
+    "DecodedImage",
     "Evidence",
     "Gallery",
+    "ImageError",
     "Inspection",
     "Item",
-    "Known",
     "Match",
     "ModelConfig",
     "Output",
-    "Picture",
-    "PictureError",
     "Preprocess",
+    "QueryInfo",
     "Ranking",
     "branches",
     "class_relevance",
@@ -55,8 +55,8 @@ __all__ = [
     "random_matching",
     "rank",
     "read_config",
+    "read_image",
     "read_metrics",
-    "read_picture",
     "reselect",
     "retrieval",
     "save",
@@ -64,13 +64,13 @@ __all__ = [
 
 # Public name → the module that defines it, and its name there if that is another.
 _PLACES = {
-    "dcal.errors": ("CheckpointError", "DCALError", "PictureError"),
+    "dcal.errors": ("CheckpointError", "DCALError", "ImageError"),
     "dcal.explain.inspect": ("inspect", "reselect"),
     "dcal.explain.inspection": ("Inspection",),
     "dcal.explain.match": ("Evidence", "Match", "explain_match"),
     "dcal.explain.relevance": ("class_relevance",),
-    "dcal.gallery": ("Gallery", "Item", "Known", "Ranking", "open_gallery", "rank"),
-    "dcal.image": ("Picture", "read_picture"),
+    "dcal.gallery": ("Gallery", "Item", "QueryInfo", "Ranking", "open_gallery", "rank"),
+    "dcal.image": ("DecodedImage", "read_image"),
     "dcal.model.checkpoint": ("fingerprint", "read_config", "read_metrics", "load", "save"),
     "dcal.model.config": ("ABLATIONS", "ModelConfig", "branches"),
     "dcal.model.dcal": ("DCAL", "Output", "create_model"),
@@ -80,10 +80,17 @@ _PLACES = {
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 _NAME_THERE = {"load": "load_checkpoint", "save": "save_checkpoint"}
+_FORMER_NAMES = {
+    "Known": "QueryInfo",
+    "Picture": "DecodedImage",
+    "PictureError": "ImageError",
+    "read_picture": "read_image",
+}
 _SUBPACKAGES = {"analysis", "configs", "data", "draw", "gallery", "model", "retrieval", "train"}
 
 
 def __getattr__(name: str) -> Any:
+    name = _FORMER_NAMES.get(name, name)
     if name in _MODULE_OF:
         value = getattr(importlib.import_module(_MODULE_OF[name]), _NAME_THERE.get(name, name))
     elif name in _SUBPACKAGES:

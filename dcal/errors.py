@@ -16,7 +16,7 @@ class DCALError(ValueError):
         super().__init__(message)
 
 
-class PictureError(DCALError):
+class ImageError(DCALError):
     """A picture cannot be read, or is not one that we show."""
 
 
@@ -32,7 +32,7 @@ class LossError(DCALError):
         self.losses = dict(losses)
 
 
-def known(what: str, name: str, names: Iterable[str]) -> str:
+def check_choice(what: str, name: str, names: Iterable[str]) -> str:
     """`name` itself if it is one of `names`, else a DCALError that lists them."""
     if name not in names:
         raise DCALError(f"unknown {what} {name!r}: choose one of {', '.join(map(repr, names))}")

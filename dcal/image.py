@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from dcal.errors import PictureError
+from dcal.errors import ImageError
 
 Source = str | Path | bytes | Image.Image | np.ndarray
 
@@ -23,18 +23,18 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Type
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """An upright RGB picture, and what the user should know about how it was read (sentences; usually none)."""
 
     image: Image.Image
     notes: tuple[str, ...] = ()
 
 
-def read_picture(source: Source) -> Picture:
+def read_image(source: Source) -> DecodedImage:
     """The picture at a path, in bytes, or already opened; or an array (height, width[, 1 | 3 | 4]).
 
     EXIF orientation is applied; transparency is laid on white; of an animation the first frame is taken; 16-bit values
-    are scaled to 8 bits. Arrays hold uint8, uint16, bool, or floats in [0, 1]. Raises PictureError, saying what was
+    are scaled to 8 bits. Arrays hold uint8, uint16, bool, or floats in [0, 1]. Raises ImageError, saying what was
     found and what to do, for anything else: damaged, no picture, over `MAX_PIXELS`, or a side under `MIN_SIDE` pixels.
     """
     if isinstance(source, np.ndarray):
@@ -49,19 +49,19 @@ def read_picture(source: Source) -> Picture:
         opened.load()
         upright = ImageOps.exif_transpose(opened)
     except BROKEN as error:
-        raise PictureError(f"The picture is damaged or cut off ({error}). Save or download it again.") from error
-    return Picture(to_rgb(upright), notes)
+        raise ImageError(f"The picture is damaged or cut off ({error}). Save or download it again.") from error
+    return DecodedImage(to_rgb(upright), notes)
 
 
 def check_size(width: int, height: int) -> None:
-    """Raises PictureError if the picture is too large to open safely, or too small to see anything in."""
+    """Raises ImageError if the picture is too large to open safely, or too small to see anything in."""
     if width * height > MAX_PIXELS:
-        raise PictureError(
+        raise ImageError(
             f"The picture is {width}×{height} pixels ({width * height / 1e6:.0f} million); "
             f"the limit is {MAX_PIXELS / 1e6:.0f} million. Make it smaller first."
         )
     if min(width, height) < MIN_SIDE:
-        raise PictureError(
+        raise ImageError(
             f"The picture is {width}×{height} pixels: there is nothing to see in it. "
             f"Each side needs at least {MIN_SIDE} pixels."
         )
@@ -82,7 +82,7 @@ def _integers(pixels: np.ndarray) -> np.ndarray:
     """Pillow's wide modes (I;16, I, F) as uint8 or uint16, by the range that their values use."""
     low, high = float(pixels.min()), float(pixels.max())
     if not (low >= 0 and high <= 65535):
-        raise PictureError(f"The picture's values run from {low:g} to {high:g}; 0 to 255 or 0 to 65535 is expected.")
+        raise ImageError(f"The picture's values run from {low:g} to {high:g}; 0 to 255 or 0 to 65535 is expected.")
     wide = pixels.dtype == np.uint16 or high > 255
     return np.rint(pixels).astype(np.uint16 if wide else np.uint8)
 
@@ -91,17 +91,17 @@ def _from_array(array: np.ndarray) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise PictureError(f"An array must be (height, width) or (height, width, 1 | 3 | 4), got {array.shape}.")
+        raise ImageError(f"An array must be (height, width) or (height, width, 1 | 3 | 4), got {array.shape}.")
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
     elif array.dtype == np.uint16:
         array = np.rint(array / 257).astype(np.uint8)
     elif np.issubdtype(array.dtype, np.floating):
         if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
-            raise PictureError(f"Floats must lie in [0, 1]; these run from {array.min():g} to {array.max():g}.")
+            raise ImageError(f"Floats must lie in [0, 1]; these run from {array.min():g} to {array.max():g}.")
         array = np.rint(array * 255).astype(np.uint8)
     elif array.dtype != np.uint8:
-        raise PictureError(f"An array must hold uint8, uint16, bool or floats in [0, 1], not {array.dtype}.")
+        raise ImageError(f"An array must hold uint8, uint16, bool or floats in [0, 1], not {array.dtype}.")
     return to_rgb(Image.fromarray(np.ascontiguousarray(array)))
 
 
@@ -109,15 +109,15 @@ def _open(source: str | Path | bytes) -> Image.Image:
     try:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
     except OSError as error:
-        raise PictureError(f"Cannot read {source!s}: {error.strerror or error}.") from error
+        raise ImageError(f"Cannot read {source!s}: {error.strerror or error}.") from error
     try:
         return Image.open(io.BytesIO(data))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError(
+        raise ImageError(
             f"The picture is too large to open safely ({error}). The limit is {MAX_PIXELS / 1e6:.0f} million pixels."
         ) from error
     except (UnidentifiedImageError, *BROKEN) as error:
-        raise PictureError(f"{_what_is(data)} {ACCEPTED}") from error
+        raise ImageError(f"{_what_is(data)} {ACCEPTED}") from error
 
 
 def _what_is(data: bytes) -> str:

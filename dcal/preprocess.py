@@ -10,7 +10,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 
 FITS = ("squash", "crop")
 INTERPOLATIONS = {
@@ -39,8 +39,8 @@ class Preprocess:
     interpolation: str = "bicubic"
 
     def __post_init__(self) -> None:
-        known("fit", self.fit, FITS)
-        known("interpolation", self.interpolation, INTERPOLATIONS)
+        check_choice("fit", self.fit, FITS)
+        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         if len(self.size) != 2 or min(self.size) < 1:
             raise DCALError(f"an input's size is (height, width) in pixels, both at least 1, got {self.size}")
         if not 0 < self.crop_fraction <= 1:

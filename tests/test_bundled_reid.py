@@ -11,16 +11,16 @@ import pytest
 from torch.utils.data import DataLoader
 
 import dcal
-from dcal.data.reid.samples import Sightings
+from dcal.data.reid.samples import ReIDSamples
 from dcal.data.reid.yard import Yard
-from dcal.evaluation.reid import Sides
+from dcal.evaluation.reid import QueryGallery
 from dcal.model.embeddings import Embeddings, embed
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKPOINTS = {f"reid-{ablation}": ablation for ablation in dcal.ABLATIONS}
 RANKS = ("mAP", "mINP", "rank1", "rank5", "rank10")
 YARD = Yard(split="query")
-SIDES = Sides(YARD.records, Yard(split="gallery").records)
+SIDES = QueryGallery(YARD.records, Yard(split="gallery").records)
 
 
 @pytest.fixture(scope="module", params=CHECKPOINTS)
@@ -32,7 +32,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
 def found(folder: Path) -> Embeddings:
     """All 320 test pictures of the yard, embedded anew."""
     model = dcal.load(folder)
-    photos = Sightings(SIDES.photos, model.config.preprocess)
+    photos = ReIDSamples(SIDES.photos, model.config.preprocess)
     return embed(model, (images for images, _ in DataLoader(photos, batch_size=32)))
 
 

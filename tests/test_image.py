@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from dcal import PictureError, read_picture
+from dcal import ImageError, read_image
 
 RED, BLUE = (200, 30, 40), (20, 60, 190)
 GREYS = ("#111111", "#555555", "#999999", "#dddddd")
@@ -39,7 +39,7 @@ def test_all_eight_orientations_stand_upright(flag, turn):
     stored = flag if turn == 1 else flag.transpose(Image.Transpose(inverse[turn]))
     exif = Image.Exif()
     exif[0x0112] = turn
-    picture = read_picture(encoded(stored, "PNG", exif=exif))
+    picture = read_image(encoded(stored, "PNG", exif=exif))
     assert picture.image.size == (31, 45)
     assert looks_like(picture.image, flag)
 
@@ -47,32 +47,32 @@ def test_all_eight_orientations_stand_upright(flag, turn):
 def test_transparency_is_laid_on_white(flag):
     clear = flag.convert("RGBA")
     clear.putalpha(Image.new("L", flag.size, 0))
-    assert looks_like(read_picture(encoded(clear, "PNG")).image, Image.new("RGB", flag.size, "white"))
+    assert looks_like(read_image(encoded(clear, "PNG")).image, Image.new("RGB", flag.size, "white"))
 
 
 def test_a_palette_with_a_transparent_colour_is_laid_on_white(flag):
     palette = flag.quantize(2)
     index = palette.getpixel((0, 0))
-    picture = read_picture(encoded(palette, "PNG", transparency=index)).image
+    picture = read_image(encoded(palette, "PNG", transparency=index)).image
     assert picture.getpixel((0, 0)) == (255, 255, 255)
     assert picture.getpixel((0, 44)) == BLUE
 
 
 def test_palette_grey_and_bilevel_keep_their_values(flag):
-    assert looks_like(read_picture(encoded(flag.quantize(2), "PNG")).image, flag, tolerance=1)
-    assert looks_like(read_picture(encoded(flag.convert("L"), "PNG")).image, flag.convert("L"))
-    assert looks_like(read_picture(encoded(flag.convert("1"), "PNG")).image, flag.convert("1"))
+    assert looks_like(read_image(encoded(flag.quantize(2), "PNG")).image, flag, tolerance=1)
+    assert looks_like(read_image(encoded(flag.convert("L"), "PNG")).image, flag.convert("L"))
+    assert looks_like(read_image(encoded(flag.convert("1"), "PNG")).image, flag.convert("1"))
 
 
 def test_cmyk_jpeg_is_not_inverted(flag):
-    assert looks_like(read_picture(encoded(flag.convert("CMYK"), "JPEG", quality=95)).image, flag, tolerance=6)
+    assert looks_like(read_image(encoded(flag.convert("CMYK"), "JPEG", quality=95)).image, flag, tolerance=6)
 
 
 def test_sixteen_bits_are_scaled_not_clipped():
     values = np.linspace(0, 65535, 37 * 53).reshape(37, 53).astype(np.uint16)
     wanted = np.rint(values / 257).astype(np.uint8)
     for source in (values, encoded(Image.fromarray(values), "PNG"), encoded(Image.fromarray(values), "TIFF")):
-        found = np.asarray(read_picture(source).image)
+        found = np.asarray(read_image(source).image)
         assert found.shape == (37, 53, 3)
         assert np.array_equal(found[..., 1], wanted)
 
@@ -87,11 +87,11 @@ def test_sixteen_bits_are_scaled_not_clipped():
     ],
 )
 def test_arrays_of_several_shapes(array):
-    assert np.array_equal(np.asarray(read_picture(array).image), np.full((19, 23, 3), 7))
+    assert np.array_equal(np.asarray(read_image(array).image), np.full((19, 23, 3), 7))
 
 
 def test_an_array_of_truth_values_is_black_and_white():
-    assert np.asarray(read_picture(np.eye(17, dtype=bool)).image)[3, 3:5, 0].tolist() == [255, 0]
+    assert np.asarray(read_image(np.eye(17, dtype=bool)).image)[3, 3:5, 0].tolist() == [255, 0]
 
 
 @pytest.mark.parametrize(
@@ -105,25 +105,25 @@ def test_an_array_of_truth_values_is_black_and_white():
     ],
 )
 def test_other_arrays_are_refused_with_what_they_hold(array, says):
-    with pytest.raises(PictureError, match=says):
-        read_picture(array)
+    with pytest.raises(ImageError, match=says):
+        read_image(array)
 
 
 def test_the_first_frame_of_an_animation_is_shown_and_said(flag):
     data = encoded(flag, "GIF", save_all=True, append_images=[Image.new("RGB", flag.size, grey) for grey in GREYS])
-    picture = read_picture(data)
+    picture = read_image(data)
     assert looks_like(picture.image, flag, tolerance=2)
     assert picture.notes == ("This file has 5 frames; the first one is shown.",)
 
 
 def test_a_still_picture_has_no_notes(flag):
-    assert read_picture(encoded(flag, "WEBP", lossless=True)).notes == ()
+    assert read_image(encoded(flag, "WEBP", lossless=True)).notes == ()
 
 
 def test_a_cut_off_jpeg_is_called_damaged(flag):
     noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 70, 3), dtype=np.uint8))
-    with pytest.raises(PictureError, match="damaged or cut off"):
-        read_picture(encoded(noise, "JPEG")[:2000])
+    with pytest.raises(ImageError, match="damaged or cut off"):
+        read_image(encoded(noise, "JPEG")[:2000])
 
 
 @pytest.mark.parametrize(
@@ -139,23 +139,23 @@ def test_a_cut_off_jpeg_is_called_damaged(flag):
 def test_what_is_no_picture_is_named(tmp_path, data, says):
     path = tmp_path / "holiday.png"
     path.write_bytes(data)
-    with pytest.raises(PictureError, match=says):
-        read_picture(path)
+    with pytest.raises(ImageError, match=says):
+        read_image(path)
 
 
 def test_a_decompression_bomb_is_refused_by_its_header_alone():
     bomb = encoded(Image.new("1", (30_000, 30_000)), "PNG")
-    with pytest.raises(PictureError, match=r"80 million"):
-        read_picture(bomb)
-    with pytest.raises(PictureError, match=r"10000×9000 pixels \(90 million\)"):
-        read_picture(Image.new("1", (10_000, 9_000)))
+    with pytest.raises(ImageError, match=r"80 million"):
+        read_image(bomb)
+    with pytest.raises(ImageError, match=r"10000×9000 pixels \(90 million\)"):
+        read_image(Image.new("1", (10_000, 9_000)))
 
 
 def test_a_single_pixel_is_refused():
-    with pytest.raises(PictureError, match="1×1 pixels"):
-        read_picture(encoded(Image.new("RGB", (1, 1)), "PNG"))
+    with pytest.raises(ImageError, match="1×1 pixels"):
+        read_image(encoded(Image.new("RGB", (1, 1)), "PNG"))
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(PictureError, match=r"nowhere\.jpg"):
-        read_picture(tmp_path / "nowhere.jpg")
+    with pytest.raises(ImageError, match=r"nowhere\.jpg"):
+        read_image(tmp_path / "nowhere.jpg")

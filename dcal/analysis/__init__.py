@@ -12,13 +12,13 @@ from dcal.analysis.run import Analysis, analyse
 from dcal.analysis.sanity import cascade, rank_correlation
 from dcal.analysis.summary import summary
 from dcal.analysis.twins import OnPart, Twins, on_part, twin_summary, twins
-from dcal.evaluation.config import Study
+from dcal.evaluation.config import AnalysisConfig
 
 __all__ = [
     "Analysis",
+    "AnalysisConfig",
     "OnPart",
     "Places",
-    "Study",
     "Twins",
     "analyse",
     "area",

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.model.backbone import TokenLayout
 
 Images = Float[Tensor, "b 3 img_h img_w"]
@@ -25,7 +25,7 @@ BLUR_WIDTH = 0.05  # the blur's standard deviation, in lengths of the picture's 
 
 def filled(images: Images, fill: str) -> Images:
     """What stands in for a patch that is taken out: the picture's mean colour, or the picture blurred."""
-    if known("fill", fill, FILLS) == "mean":
+    if check_choice("fill", fill, FILLS) == "mean":
         return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
     sigma = BLUR_WIDTH * min(images.shape[2:])
     return gaussian_blur(images, kernel_size=2 * round(3 * sigma) + 1, sigma=sigma)

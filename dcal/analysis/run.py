@@ -18,7 +18,7 @@ from dcal.analysis.perturbation import area, deletion_insertion, filled, patch_o
 from dcal.analysis.sanity import cascade, rank_correlation
 from dcal.data.records import Record
 from dcal.errors import DCALError
-from dcal.evaluation.config import Study
+from dcal.evaluation.config import AnalysisConfig
 from dcal.model.dcal import DCAL
 
 Values = dict[str, Float[np.ndarray, "..."]]  # photos come first
@@ -36,7 +36,7 @@ class Analysis:
     with the trained model's map after each stage of randomisation.
     """
 
-    study: Study
+    study: AnalysisConfig
     scores: Scores
     chance: Values
     curves: Scores
@@ -46,7 +46,7 @@ class Analysis:
 def analyse(
     model: DCAL,
     records: Sequence[Record],
-    study: Study | None = None,
+    study: AnalysisConfig | None = None,
     batch_size: int = 16,
     workers: int = 0,
     watch: Watch = lambda what, done, total: None,
@@ -57,7 +57,7 @@ def analyse(
     `study` alone, up to rounding. `watch` is told what is being measured, on how many photos so far, and of how many.
     Raises DCALError for a model in training mode, without records, and for more steps than patches.
     """
-    study = study or Study()
+    study = study or AnalysisConfig()
     if model.training:
         raise DCALError("the model is in training mode: call model.eval() first")
     if not records:
@@ -92,7 +92,7 @@ def localise(model: DCAL, records: Sequence[Record], batches: Iterable[Batch]) -
     return {measure: scores[measure] for measure in chance}, chance
 
 
-def erase(model: DCAL, batches: Iterable[Batch], study: Study) -> tuple[Scores, Scores]:
+def erase(model: DCAL, batches: Iterable[Batch], study: AnalysisConfig) -> tuple[Scores, Scores]:
     """(`deletion` and `insertion`, their mean curves): the areas under the predicted class's probability."""
     curves: list[Scores] = []
     for batch in batches:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from dcal.data.csv_reader import Listing, ReIDListing
+from dcal.data.csv_reader import Listing, ReIDCsv
 from dcal.data.fgvc.aircraft import Aircraft
 from dcal.data.fgvc.base import Labelled
 from dcal.data.fgvc.cars import Cars
@@ -14,7 +14,7 @@ from dcal.data.reid.folder import PatternFolder
 from dcal.data.reid.persons import MSMT17, DukeMTMC, Market1501
 from dcal.data.reid.vehicles import Vehicle2Cam, VeRi776
 from dcal.data.reid.yard import Yard, YardModels
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 
 DATASETS: dict[str, type[Labelled]] = {
     "cub": CUB,
@@ -33,7 +33,7 @@ REID_DATASETS: dict[str, type[ReID]] = {
     "veri776": VeRi776,
     "vehicle2cam": Vehicle2Cam,
     "reid-folder": PatternFolder,
-    "reid-csv": ReIDListing,
+    "reid-csv": ReIDCsv,
     "yard": Yard,
 }
 
@@ -45,7 +45,7 @@ def data_sets(task: str) -> Mapping[str, type[Labelled] | type[ReID]]:
 
 def place_of(task: str, name: str, root: Path | None) -> Path:
     """`root` itself, or where the data set lies that comes with this package. Raises DCALError if neither is there."""
-    home = data_sets(task)[known("dataset", name, data_sets(task))].home
+    home = data_sets(task)[check_choice("dataset", name, data_sets(task))].home
     place = home if root is None else root
     if place is None:
         raise DCALError(f"data_root (--data-root) is not set: give the folder that holds {name!r}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 from dcal.data.records import Photo
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 
 PhotoT = TypeVar("PhotoT", bound=Photo)
 
@@ -33,7 +33,7 @@ class DataSet(ABC, Generic[PhotoT]):
     records: tuple[PhotoT, ...]
 
     def __init__(self, root: str | Path, split: str = "train", strict: bool = True) -> None:
-        self.root, self.split = Path(root), known("split", split, self.splits)
+        self.root, self.split = Path(root), check_choice("split", split, self.splits)
         self.notes: list[str] = []  # what a reader of the figures should know
         self.records = self.read()
         if not self.records:

@@ -49,7 +49,7 @@ class Listing(Labelled):
         )
 
 
-class ReIDListing(ReID):
+class ReIDCsv(ReID):
     """A CSV file (UTF-8, commas) whose first line names its columns: path, identity, camera, split, and maybe track.
 
     `root` is the file, or a folder that holds no other CSV file. Paths are relative to the file's folder. The split

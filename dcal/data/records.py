@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from dcal.errors import PictureError
-from dcal.image import read_picture
+from dcal.errors import ImageError
+from dcal.image import read_image
 
 
 class Part(NamedTuple):
@@ -28,11 +28,11 @@ class Photo:
     path: Path
 
     def open(self) -> Image.Image:
-        """The photo as `read_picture` decodes it: upright, RGB. Raises PictureError, naming the file."""
+        """The photo as `read_image` decodes it: upright, RGB. Raises ImageError, naming the file."""
         try:
-            return read_picture(self.path).image
-        except PictureError as error:
-            raise PictureError(f"{self.path}: {error}") from error
+            return read_image(self.path).image
+        except ImageError as error:
+            raise ImageError(f"{self.path}: {error}") from error
 
 
 @dataclass(frozen=True)

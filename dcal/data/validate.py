@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dcal.data.base import DataSet, first
 from dcal.data.records import Photo
-from dcal.errors import DCALError, PictureError
+from dcal.errors import DCALError, ImageError
 
 CHUNK = 16  # photos that a process decodes between two messages
 SHOWN = 20  # names in the text; the JSON has all
@@ -148,7 +148,7 @@ class Decoding(Dataset[Decoded]):
         try:
             image = photo.open()
             return Decoded(image.height, image.width, hashlib.sha256(photo.path.read_bytes()).hexdigest())
-        except (PictureError, OSError) as error:
+        except (ImageError, OSError) as error:
             return Decoded(problem=str(error).removeprefix(f"{photo.path}: "))
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 
 DIVERGING = "blue-orange"  # for differences: blue below zero, near-white at zero, orange above
 # Anchors of the diverging table, evenly spaced; equally dark at both ends, and told apart by colour-blind readers too.
@@ -37,7 +37,7 @@ COLORMAPS = tuple(_OPENCV)  # what a person may choose from; the first is the de
 @lru_cache
 def table(colormap: str) -> UInt8[np.ndarray, "256 3"]:
     """The 256 RGB colours of a colour map, lowest value first. Raises DCALError for an unknown name."""
-    known("colour map", colormap, (*COLORMAPS, DIVERGING))
+    check_choice("colour map", colormap, (*COLORMAPS, DIVERGING))
     if colormap == DIVERGING:
         anchors, steps = np.array(_DIVERGING), np.linspace(0, len(_DIVERGING) - 1, 256)
         colours = np.stack([np.interp(steps, range(len(anchors)), channel) for channel in anchors.T], axis=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from dcal.data import DATASETS, REID_DATASETS, data_sets, place_of
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 
 Fill = Literal["mean", "blur"]
 Task = Literal["fgvc", "reid"]
@@ -15,7 +15,7 @@ TASKS: tuple[Task, ...] = ("fgvc", "reid")
 
 
 @dataclass(frozen=True)
-class Study:
+class AnalysisConfig:
     """How much is measured. Of photos, 0 means all; the photos of a smaller number are among those of a larger one.
 
     What a photo costs, in forward passes: localisation 4, erasure 2 · maps · (steps − 1), randomised weights 3 for
@@ -53,11 +53,13 @@ class EvalConfig:
     rerank: bool = False  # reid: also the figures after k-reciprocal re-ranking
     one_camera: bool = False  # reid: photos are of one camera, or of nobody knows which; a match by the same one counts
     analysis: bool = False  # also measure what the attention is worth (minutes to hours; see the next options)
-    study: Study = field(default_factory=Study)
+    study: AnalysisConfig = field(default_factory=AnalysisConfig)
 
     def __post_init__(self) -> None:
         if self.dataset is not None:
-            known("dataset", self.dataset, DATASETS | REID_DATASETS if self.task is None else data_sets(self.task))
+            check_choice(
+                "dataset", self.dataset, DATASETS | REID_DATASETS if self.task is None else data_sets(self.task)
+            )
         if (self.rerank or self.one_camera) and self.task == "fgvc":
             raise DCALError("rerank and one_camera belong to --task reid: they are about rankings")
         if self.analysis and self.task == "reid" and self.dataset not in ("yard", None):

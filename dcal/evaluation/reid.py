@@ -21,7 +21,7 @@ HARDEST = 10  # identities that are listed
 
 
 @dataclass(frozen=True, eq=False)
-class Ranked:
+class BranchQualities:
     """What every way of comparing is worth: "joined", the paper's, and "sa" and "glca" by themselves."""
 
     qualities: dict[str, Quality]
@@ -38,7 +38,7 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Sides:
+class QueryGallery:
     """Queries and gallery of one evaluation. `photos` holds each photo once, though it may stand on both sides.
 
     With `one_camera`, all photos are of one camera or nobody knows which, and matches by the query's own camera count.
@@ -77,7 +77,9 @@ class Sides:
         """The cameras of `photos`; with `one_camera` each photo's own number, so that none but itself is left out."""
         return np.array([place if self.one_camera else record.camera for place, record in enumerate(self.photos)])
 
-    def judge(self, found: Embeddings, protocol: Protocol = STANDARD, rerank: Reranking | None = None) -> Ranked:
+    def judge(
+        self, found: Embeddings, protocol: Protocol = STANDARD, rerank: Reranking | None = None
+    ) -> BranchQualities:
         """The quality of rankings by the embeddings of `photos`, in that order. `rerank`: see `dcal.retrieval`.
 
         Raises DCALError if no query has a match.
@@ -87,9 +89,9 @@ class Sides:
         def quality(values: Float32[np.ndarray, "n d"]) -> Quality:
             return self.quality(values, query, gallery, protocol, rerank)
 
-        return Ranked({branch: quality(values) for branch, values in found.branches().items()})
+        return BranchQualities({branch: quality(values) for branch, values in found.branches().items()})
 
-    def judge_across(self, found: Embeddings, protocol: Protocol = STANDARD) -> Ranked:
+    def judge_across(self, found: Embeddings, protocol: Protocol = STANDARD) -> BranchQualities:
         """`judge`, each query among the pictures of the other cameras alone.
 
         The standard protocol leaves the query's own camera to all other identities, so that who looks alike before the
@@ -110,7 +112,7 @@ class Sides:
             parts = [by_camera(values, camera) for camera in np.unique(cameras[query]).tolist()]
             return Quality(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Quality)))
 
-        return Ranked({branch: quality(values) for branch, values in found.branches().items()})
+        return BranchQualities({branch: quality(values) for branch, values in found.branches().items()})
 
     def rows(self) -> tuple[Int64[np.ndarray, " q"], Int64[np.ndarray, " g"]]:
         """Where the queries and the gallery are among `photos`."""
@@ -137,10 +139,10 @@ def unmatched(queries: int, protocol: Protocol) -> Quality:
     return Quality(none, none, zeros, zeros, np.full((queries, protocol.max_rank), np.nan))
 
 
-def ranked_figures(found: Ranked, sides: Sides, names: dict[int, str], seed: int = 0) -> dict[str, Any]:
+def ranked_figures(found: BranchQualities, sides: QueryGallery, names: dict[int, str], seed: int = 0) -> dict[str, Any]:
     """All figures of one evaluation, JSON-ready; shares are fractions.
 
-    `Ranked.summary`'s keys; `intervals` under the same keys; `per_camera`, the means over each camera's queries;
+    `BranchQualities.summary`'s keys; `intervals` under the same keys; `per_camera`, each camera's means;
     `hardest`, the identities with the lowest mean AP. The last two are by the joined embedding. `names` maps identities
     to what the data set's files call them.
     """
@@ -170,8 +172,8 @@ def ranked_figures(found: Ranked, sides: Sides, names: dict[int, str], seed: int
     }
 
 
-def intervals(found: Ranked, seed: int) -> dict[str, list[float]]:
-    """The 95 % interval of every share in `Ranked.summary`, under its name: queries drawn again with replacement.
+def intervals(found: BranchQualities, seed: int) -> dict[str, list[float]]:
+    """The 95 % interval of every share in `BranchQualities.summary`, by its name: queries drawn anew with replacement.
 
     A query without a match is none to draw. Queries of one identity are alike, so the truth is somewhat wider.
     """

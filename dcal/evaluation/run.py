@@ -20,14 +20,14 @@ from torch.utils.data import DataLoader
 from dcal.analysis import analyse, summary, twin_summary, twins
 from dcal.analysis.run import Watch
 from dcal.data import DATASETS, REID_DATASETS
-from dcal.data.reid.samples import Sightings
+from dcal.data.reid.samples import ReIDSamples
 from dcal.data.reid.yard import YardRecord
 from dcal.data.samples import Photos, Samples
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate
 from dcal.evaluation.classification_report import figures
 from dcal.evaluation.config import EvalConfig
-from dcal.evaluation.reid import Sides, intervals, ranked_figures
+from dcal.evaluation.reid import QueryGallery, intervals, ranked_figures
 from dcal.model.checkpoint import fingerprint, load_checkpoint
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
@@ -51,7 +51,7 @@ def measure(config: EvalConfig) -> tuple[dict[str, Any], list[str]]:
     device = find_device(config.device)
     model = load_checkpoint(config.checkpoint)
     whole = config.completed(model.config.task)
-    job = (Searching if whole.task == "reid" else Naming)(whole, model)
+    job = (ReIDEvaluation if whole.task == "reid" else ClassificationEvaluation)(whole, model)
     about = {"checkpoint": config.checkpoint, "fingerprint": fingerprint(job.model), "dataset": job.dataset}
     how = {"command": command(config, "eval"), "torch": torch.__version__, "hardware": hardware(device)}
     job.model.to(device)
@@ -68,7 +68,7 @@ def measure(config: EvalConfig) -> tuple[dict[str, Any], list[str]]:
     return record, said
 
 
-class Naming:
+class ClassificationEvaluation:
     """FGVC: is the class answered right?"""
 
     def __init__(self, config: EvalConfig, model: DCAL) -> None:
@@ -85,19 +85,19 @@ class Naming:
         return summary(analyse(self.model, self.data.records, config.study, config.batch_size, config.workers, tell))
 
 
-class Searching:
+class ReIDEvaluation:
     """Re-ID: does the same identity come first?"""
 
     def __init__(self, config: EvalConfig, model: DCAL) -> None:
         self.config, self.model = config, model
         kind = REID_DATASETS[str(config.dataset)]
         self.query, self.gallery = (kind(config.root, split) for split in ("query", "gallery"))
-        self.sides = Sides(self.query.records, self.gallery.records, config.one_camera)
+        self.sides = QueryGallery(self.query.records, self.gallery.records, config.one_camera)
         self.sides.check()
         self.dataset = f"{self.query}. {self.gallery}"
 
     def figures(self) -> dict[str, Any]:
-        loader = batches(self.config, Sightings(self.sides.photos, self.model.config.preprocess))
+        loader = batches(self.config, ReIDSamples(self.sides.photos, self.model.config.preprocess))
         self.found = embed(self.model, (images for images, _ in track(loader, "photos", **quiet_bar())))
         seed = self.config.study.seed
         record = ranked_figures(self.sides.judge(self.found), self.sides, self.query.names, seed)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from dcal.errors import DCALError
 from dcal.explain.inspection import Inspection, patch_part, within
 from dcal.explain.relevance import class_relevance
-from dcal.image import Source, read_picture
+from dcal.image import Source, read_image
 from dcal.model.backbone import encode
 from dcal.model.checkpoint import fingerprint
 from dcal.model.config import ModelConfig
@@ -24,11 +24,11 @@ from dcal.model.rollout import Layer, QueriesKeys, carry_down, layer_rollouts
 
 
 def inspect(model: DCAL, image: Source, target: int | str | None = None, top_ratio: float | None = None) -> Inspection:
-    """Look at one picture: a path, bytes, a pillow image or an array (see `read_picture`).
+    """Look at one picture: a path, bytes, a pillow image or an array (see `read_image`).
 
     The model must be in evaluation mode. `target` (an index or a class name) adds the gradient-weighted rollout and the
     relevance for that class, for the price of a backward pass. `top_ratio` overrides the configured R. Raises
-    PictureError for the picture, DCALError for the rest.
+    ImageError for the picture, DCALError for the rest.
     """
     if model.training:
         raise DCALError("the model is in training mode, where dropout would blur every map: call model.eval() first")
@@ -36,7 +36,7 @@ def inspect(model: DCAL, image: Source, target: int | str | None = None, top_rat
     config = model.config
     index = None if target is None else class_index(config, target)
     with timed(timings, "read"):
-        picture = read_picture(image)
+        picture = read_image(image)
         box = config.preprocess.box(picture.image.height, picture.image.width)
         view = config.preprocess.render(picture.image, box)
         images = config.preprocess.tensor(view)[None].to(next(model.parameters()).device)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.model.attention import attention_rows
 from dcal.model.backbone import TokenLayout
 from dcal.model.config import ModelConfig
@@ -125,7 +125,7 @@ class Inspection:
 
     def top(self, k: int = 5, branch: str = "fused") -> list[tuple[str, float]]:
         """The k most probable (class name, probability) of a branch: "fused", "sa" or "glca"."""
-        known("branch", branch, BRANCHES)
+        check_choice("branch", branch, BRANCHES)
         chosen = {"fused": self.probabilities, "sa": self.sa_probabilities, "glca": self.glca_probabilities}[branch]
         if chosen is None:
             raise DCALError(f"this checkpoint ({self.config.ablation}) has no GLCA branch")

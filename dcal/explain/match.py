@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.explain.inspect import inspect
 from dcal.explain.inspection import Inspection
 from dcal.image import Source
@@ -72,7 +72,7 @@ class Match:
 
     def evidence(self, branch: str = "fused") -> Evidence:
         """A branch's evidence, or, of "fused", the branches' mean, which sums to `similarity`."""
-        known("branch", branch, ("fused", *self.branches))
+        check_choice("branch", branch, ("fused", *self.branches))
         if branch != "fused":
             return self.branches[branch]
         parts = list(self.branches.values())
@@ -83,7 +83,7 @@ def explain_match(model: DCAL, query: Source | Inspection, match: Source | Inspe
     """Why `match` is similar to `query`: both pictures' records, and every branch's evidence.
 
     Takes pictures as `inspect` does, or records of this model. Raises DCALError for records of other weights and for a
-    model in training mode, PictureError for a picture.
+    model in training mode, ImageError for a picture.
     """
     seen = [item if isinstance(item, Inspection) else inspect(model, item) for item in (query, match)]
     fingerprints = {record.fingerprint for record in seen} | {fingerprint(model)}

@@ -7,7 +7,7 @@ from dcal.gallery.item import Item, Origin
 from dcal.gallery.milvus_gallery import MilvusGallery
 from dcal.gallery.open import open_gallery
 from dcal.gallery.ranking import Hit, Ranking, rank
-from dcal.gallery.verdicts import Known
+from dcal.gallery.verdicts import QueryInfo
 
 __all__ = [
     "EmbeddedGallery",
@@ -16,9 +16,9 @@ __all__ = [
     "Hit",
     "Hits",
     "Item",
-    "Known",
     "MilvusGallery",
     "Origin",
+    "QueryInfo",
     "Ranking",
     "open_gallery",
     "rank",

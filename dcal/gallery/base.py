@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
 
 from dcal.errors import DCALError
-from dcal.gallery.exact import Ranked, in_order, rounding, unit_rows
+from dcal.gallery.exact import Candidates, in_order, rounding, unit_rows
 from dcal.gallery.filters import Exclusion, Labels
 from dcal.gallery.item import Item, Origin
 from dcal.model.checkpoint import fingerprint
 from dcal.model.dcal import DCAL
 
-SPARE = 8  # candidates beyond those asked for, so that one look at the engine mostly settles the order
+SPARE = 8  # candidates beyond those asked for, so that one look at the engine mostly is_exact the order
 BLOCK = 2**6  # queries that are looked up at a time
 NOTHING = np.empty(0, dtype=np.int64)
 
@@ -153,9 +153,9 @@ class Gallery(ABC):
                 length = min(k, len(best.indices))
                 hits.indices[row, :length] = best.indices[:length]
                 hits.similarities[row, :length] = best.similarities[:length]
-            waiting, count = [row for row in waiting if not found[row].settles(k)], 2 * count
+            waiting, count = [row for row in waiting if not found[row].is_exact(k)], 2 * count
 
-    def down_to(self, embedding: Float[np.ndarray, " d"], similarity: float, k: int, choice: Choice) -> Ranked:
+    def down_to(self, embedding: Float[np.ndarray, " d"], similarity: float, k: int, choice: Choice) -> Candidates:
         """Of what `choice` admits, all images at least so similar to one query, and the k best in any case.
 
         There may be more, which are less similar.
@@ -163,15 +163,15 @@ class Gallery(ABC):
         query, count = unit_rows("query embeddings", embedding[None], self.width), k + SPARE
         while True:
             (ranked,) = self._look(query, count, choice)
-            if similarity > ranked.horizon and ranked.settles(k):
+            if similarity > ranked.upper_bound and ranked.is_exact(k):
                 return ranked
             count *= 2
 
-    def _look(self, queries: Float32[np.ndarray, "q d"], count: int, choice: Choice) -> list[Ranked]:
+    def _look(self, queries: Float32[np.ndarray, "q d"], count: int, choice: Choice) -> list[Candidates]:
         """Each query's `count` candidates, or all that there are, in exact order."""
         count = min(count, choice.size)
         if not count:
-            return [Ranked(NOTHING, np.empty(0, dtype=np.float32), -np.inf)] * len(queries)
+            return [Candidates(NOTHING, np.empty(0, dtype=np.float32), -np.inf)] * len(queries)
         found, scores = self._candidates(queries, count, choice)
         distinct, places = np.unique(found, return_inverse=True)
         rows, places = self.rows(distinct), places.reshape(found.shape)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dcal.data.base import first
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.gallery.embed import Tell, begun, embed_missing, origin_of
 from dcal.gallery.exact import unit_rows
 from dcal.gallery.milvus_collection import Collection
@@ -54,7 +54,7 @@ def build_folder(
     weights or images.
     """
     folder = Path(out).resolve()
-    known("dtype", dtype, DTYPES)
+    check_choice("dtype", dtype, DTYPES)
     parts = embedded(model, images, folder, batch_size, workers, tell)
     whole, made = parts.folder / "whole", list(parts.all())
     origin, root = origin_of(model, checkpoint), relative(images.root, folder)

@@ -10,32 +10,35 @@ from jaxtyping import Float, Float32, Int64
 from dcal.errors import DCALError
 
 
-class Ranked(NamedTuple):
-    """Images in exact order, best first, equals by index. Any image that is not among them has at most `horizon`."""
+class Candidates(NamedTuple):
+    """Images in exact order, best first, equals by index. Any image that is not among them has at most
+    `upper_bound`."""
 
     indices: Int64[np.ndarray, " m"]
     similarities: Float32[np.ndarray, " m"]
-    horizon: float  # a cosine; −∞ where all images were looked at
+    upper_bound: float  # a cosine; −∞ where all images were looked at
 
-    def without(self, left_out: Int64[np.ndarray, " e"]) -> Ranked:
+    def without(self, left_out: Int64[np.ndarray, " e"]) -> Candidates:
         kept = ~np.isin(self.indices, left_out)
-        return Ranked(self.indices[kept], self.similarities[kept], self.horizon)
+        return Candidates(self.indices[kept], self.similarities[kept], self.upper_bound)
 
-    def settles(self, k: int) -> bool:
+    def is_exact(self, k: int) -> bool:
         """Whether the k best are certain."""
-        return self.horizon == -np.inf or (len(self.indices) >= k and bool(self.similarities[k - 1] > self.horizon))
+        return self.upper_bound == -np.inf or (
+            len(self.indices) >= k and bool(self.similarities[k - 1] > self.upper_bound)
+        )
 
 
 def in_order(
     indices: Int64[np.ndarray, " m"],
     rows: Float32[np.ndarray, "m d"],
     query: Float32[np.ndarray, " d"],
-    horizon: float,
-) -> Ranked:
+    upper_bound: float,
+) -> Candidates:
     """Images with these embeddings in exact order."""
     similarities = cosines(rows, query)
     order = np.lexsort((indices, -similarities))
-    return Ranked(indices[order], similarities[order], horizon)
+    return Candidates(indices[order], similarities[order], upper_bound)
 
 
 def cosines(rows: Float32[np.ndarray, "m d"], query: Float32[np.ndarray, " d"]) -> Float32[np.ndarray, " m"]:

@@ -14,13 +14,13 @@ from dcal.explain.inspection import Inspection
 from dcal.gallery.base import Gallery
 from dcal.gallery.exact import unit_rows
 from dcal.gallery.item import Item
-from dcal.gallery.verdicts import Known, Verdict, Verdicts
-from dcal.image import Source, read_picture
+from dcal.gallery.verdicts import QueryInfo, Verdict, Verdicts
+from dcal.image import Source, read_image
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
 from dcal.retrieval import STANDARD, Protocol, Quality
 
-NOTHING_KNOWN = Known()
+NOTHING_KNOWN = QueryInfo()
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Ranking:
     None where the query's identity is not known, and where the images have no match.
     """
 
-    known: Known
+    known: QueryInfo
     hits: tuple[Hit, ...]
     candidates: int  # images that the filters admit, the query itself not counted
     matches: int | None  # matches among them; None where the query's identity is not known
@@ -78,7 +78,7 @@ def rank(
     model: DCAL | None = None,
     *,
     k: int = 10,
-    known: Known = NOTHING_KNOWN,
+    known: QueryInfo = NOTHING_KNOWN,
     cameras: Collection[str | None] | None = None,
     identities: Collection[str | None] | None = None,
     leave_out_junk: bool = False,
@@ -111,15 +111,18 @@ def rank(
 
 
 def resolve(
-    gallery: Gallery, query: Source | Inspection | Float32[np.ndarray, " d"] | Item, model: DCAL | None, known: Known
-) -> tuple[Float32[np.ndarray, " d"], Known]:
+    gallery: Gallery,
+    query: Source | Inspection | Float32[np.ndarray, " d"] | Item,
+    model: DCAL | None,
+    known: QueryInfo,
+) -> tuple[Float32[np.ndarray, " d"], QueryInfo]:
     """A query's embedding, of length 1, and what is known of it."""
     if isinstance(query, Item):
         index = gallery.index_of(query.path)
         if index is None:
             raise DCALError(f"the gallery has no image {query.path}: give the file itself")
         own = gallery.items[index]
-        return gallery.rows(np.array([index]))[0], Known(own.identity, own.camera, own.path)
+        return gallery.rows(np.array([index]))[0], QueryInfo(own.identity, own.camera, own.path)
     if isinstance(query, Inspection):
         gallery.check_model(query.fingerprint)
         vector = query.embedding
@@ -130,7 +133,7 @@ def resolve(
     else:
         gallery.check_model(model)
         preprocess = model.config.preprocess
-        vector = embed(model, [preprocess.tensor(preprocess.render(read_picture(query).image))[None]]).joined[0]
+        vector = embed(model, [preprocess.tensor(preprocess.render(read_image(query).image))[None]]).joined[0]
     return unit_rows("query embeddings", vector[None], gallery.width)[0], known
 
 

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dcal.errors import PictureError
-from dcal.image import read_picture
+from dcal.errors import ImageError
+from dcal.image import read_image
 from dcal.preprocess import Preprocess
 
 Sample = tuple[int, Tensor | str]
@@ -38,8 +38,8 @@ class Reader(Dataset[Sample]):
 
     def __getitem__(self, number: int) -> Sample:
         try:
-            picture = read_picture(self.paths[number]).image
-        except PictureError as error:
+            picture = read_image(self.paths[number]).image
+        except ImageError as error:
             return number, str(error)
         return number, self.preprocess.tensor(self.preprocess.render(picture))
 

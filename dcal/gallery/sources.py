@@ -11,7 +11,7 @@ from dcal.data import REID_DATASETS
 from dcal.data.fgvc.folder import files
 from dcal.data.reid.base import ReID
 from dcal.data.reid.folder import matched
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.gallery.item import Item
 
 
@@ -63,7 +63,7 @@ def group(match: re.Match[str], name: str) -> str | None:
 
 def dataset_images(name: str, root: Path | None, split: str = "gallery") -> Images:
     """A split of a Re-ID data set; the yard needs no `root`. Identities and cameras are named as its files do."""
-    kind = REID_DATASETS[known("dataset", name, REID_DATASETS)]
+    kind = REID_DATASETS[check_choice("dataset", name, REID_DATASETS)]
     place = kind.home if root is None else root
     if place is None:
         raise DCALError(f"which images? Give the folder that holds {name!r}")

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.gallery.item import Item, Origin
 
 ITEMS, EMBEDDINGS, FAILED = "items.csv", "embeddings.safetensors", "failed.csv"
@@ -47,7 +47,7 @@ def write_folder(folder: Path, stored: Stored, dtype: str = "float32") -> None:
     origin = stored.origin
     about = {"format": FORMAT, "fingerprint": origin.fingerprint, "checkpoint": origin.checkpoint}
     about |= {"images": stored.images.as_posix(), "layout": dict(origin.layout)}
-    about |= {"dtype": known("dtype", dtype, DTYPES), "paths": hash_of(item.path for item in stored.items)}
+    about |= {"dtype": check_choice("dtype", dtype, DTYPES), "paths": hash_of(item.path for item in stored.items)}
     # one key, as several would come in an order of their own each time
     save_file(
         {"embeddings": np.ascontiguousarray(stored.embeddings, dtype=DTYPES[dtype])},

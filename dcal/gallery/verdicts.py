@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped
 
 from dcal.gallery.base import Gallery
-from dcal.gallery.exact import Ranked, cosines
+from dcal.gallery.exact import Candidates, cosines
 from dcal.retrieval import Protocol, Quality, evaluate
 from dcal.retrieval.protocol import relevance
 
@@ -17,7 +17,7 @@ Verdict = Literal["match", "wrong", "junk"]
 
 
 @dataclass(frozen=True)
-class Known:
+class QueryInfo:
     """What is known of a query. `path`: it is the gallery's own image of that path, which is then never its answer."""
 
     identity: str | None = None
@@ -34,7 +34,7 @@ class Verdicts:
     arguments: dict[str, Any]  # of `evaluate` and `relevance`
 
     @classmethod
-    def of(cls, gallery: Gallery, admitted: Bool[np.ndarray, " n"], known: Known, protocol: Protocol) -> Verdicts:
+    def of(cls, gallery: Gallery, admitted: Bool[np.ndarray, " n"], known: QueryInfo, protocol: Protocol) -> Verdicts:
         """The verdicts on the images that are admitted, for a query whose identity is known."""
         judged = np.flatnonzero(admitted & (gallery.labels.identities.numbers >= 0))
         items = [gallery.items[index] for index in judged.tolist()]
@@ -60,7 +60,7 @@ class Verdicts:
         own = np.flatnonzero(self.names == "match")
         return float(cosines(gallery.rows(own), embedding).min()) if len(own) else np.inf
 
-    def quality(self, found: Ranked) -> Quality | None:
+    def quality(self, found: Candidates) -> Quality | None:
         """The quality of a ranking that was looked at down to the last match; None where there is none."""
         if not self.matches:
             return None

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.preprocess import Preprocess
 
 # Which attentions a model is trained with (PAPER: SA always; GLCA adds a branch; PWCA regularises the shared blocks).
@@ -27,7 +27,7 @@ def branches(ablation: str) -> tuple[str, ...]:
 
     Raises DCALError for an unknown name; the message lists the known ones.
     """
-    return ABLATIONS[known("ablation", ablation, ABLATIONS)]
+    return ABLATIONS[check_choice("ablation", ablation, ABLATIONS)]
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class ModelConfig:
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        known("ablation", self.ablation, ABLATIONS)
-        known("task", self.task, TASKS)
-        known("readout", self.readout, READOUTS)
-        known("selection", self.selection, SELECTIONS)
-        known("distractor_stream", self.distractor_stream, STREAMS)
+        check_choice("ablation", self.ablation, ABLATIONS)
+        check_choice("task", self.task, TASKS)
+        check_choice("readout", self.readout, READOUTS)
+        check_choice("selection", self.selection, SELECTIONS)
+        check_choice("distractor_stream", self.distractor_stream, STREAMS)
         check_ratio(self.top_ratio)
         if self.num_classes < 1:
             raise DCALError(f"num_classes must be at least 1, got {self.num_classes}")

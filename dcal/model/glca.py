@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from timm.models import VisionTransformer
 from torch import Tensor, nn
 
-from dcal.errors import known
+from dcal.errors import check_choice
 from dcal.model.attention import attend, attention_rows, dropout_of, finish_block, project_keys_values, project_queries
 from dcal.model.config import check_ratio
 
@@ -71,7 +71,7 @@ def read_out(queries: Float[Tensor, "b m width"], readout: str) -> Float[Tensor,
     `"class"`, the literal reading: the class token alone, which asks all keys whatever was selected, so that R has no
     effect on it at all (the trap; a test proves it).
     """
-    known("readout", readout, ("mean", "class"))
+    check_choice("readout", readout, ("mean", "class"))
     if readout == "class":
         return queries[:, 0]
     return 0.5 * (queries[:, 0] + queries[:, 1:].mean(dim=1))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.model.config import ABLATIONS
 from dcal.model.dcal import Output
 from dcal.model.triplet import triplet_loss
@@ -27,7 +27,7 @@ class DCALLoss(nn.Module):
 
     def __init__(self, branches: Sequence[str], label_smoothing: float = 0.0, triplet: float = 0.0) -> None:
         super().__init__()
-        self.branches = tuple(known("branch", branch, ABLATIONS["full"]) for branch in branches)
+        self.branches = tuple(check_choice("branch", branch, ABLATIONS["full"]) for branch in branches)
         if not self.branches:
             raise DCALError(f"a loss needs at least one branch of {', '.join(map(repr, ABLATIONS['full']))}")
         self.label_smoothing, self.triplet = label_smoothing, triplet

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.model.attention import attention_rows
 
 _FUSE: dict[str, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
@@ -64,7 +64,7 @@ class QueriesKeys:
         renormalised before the identity is mixed in. A row whose entries all fuse to zero keeps its own token.
         Raises DCALError for an unknown fusion or a discard outside [0, 1).
         """
-        known("head fusion", fusion, FUSIONS)
+        check_choice("head fusion", fusion, FUSIONS)
         if not 0 <= discard < 1:
             raise DCALError(f"discard is the share of each row that is dropped: it must lie in [0, 1), got {discard}")
         fuse = _FUSE[fusion]

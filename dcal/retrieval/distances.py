@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 
 Matrix = np.ndarray | Tensor
 DISTANCES = ("cosine", "euclidean")
@@ -82,7 +82,7 @@ def features(what: str, values: Matrix) -> Float[np.ndarray, "n d"]:
 
 def check_pair(queries: np.ndarray, gallery: np.ndarray, distance: str) -> tuple[np.ndarray, np.ndarray]:
     """Both sides in the wider of their types. Raises DCALError if they cannot be compared by `distance`."""
-    known("distance", distance, DISTANCES)
+    check_choice("distance", distance, DISTANCES)
     if queries.shape[1] != gallery.shape[1]:
         raise DCALError(
             f"query features are {queries.shape[1]} wide, gallery features {gallery.shape[1]}: are they of one model?"

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from dcal.errors import DCALError
 from dcal.retrieval.distances import Matrix, check_pair, distance_blocks, features, given_blocks
 from dcal.retrieval.metrics import Quality, quality
-from dcal.retrieval.protocol import STANDARD, Labels, Protocol, Relevance, labels, relevance
+from dcal.retrieval.protocol import STANDARD, GroundTruth, Labels, Protocol, labels, relevance
 from dcal.retrieval.ranks import ranks_of_matches
 from dcal.retrieval.reranking import Reranking, reranked_blocks, side_by_side
 from dcal.retrieval.single_shot import single_shot_hits
@@ -96,12 +96,12 @@ def evaluate_rows(
     return judge(reranked_blocks(values, rows[: len(query)], rows[len(query) :], rerank), relevant, protocol)
 
 
-def check_sizes(shape: tuple[int, ...], who: Relevance, gallery: int) -> None:
+def check_sizes(shape: tuple[int, ...], who: GroundTruth, gallery: int) -> None:
     if shape != (len(who.start), gallery):
         raise DCALError(f"{shape[0]} × {shape[1]} distances, but {len(who.start)} query and {gallery} gallery ids")
 
 
-def judge(blocks: Iterable[Float[np.ndarray, "rows kept"]], who: Relevance, protocol: Protocol) -> Quality:
+def judge(blocks: Iterable[Float[np.ndarray, "rows kept"]], who: GroundTruth, protocol: Protocol) -> Quality:
     """The quality of rankings that come as blocks of rows over the kept columns, in the queries' order."""
     first, all_rows, all_ranks, curves = 0, [], [], []
     for block in blocks:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 from torch import Tensor
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 
 Labels = Sequence[int] | Sequence[str] | np.ndarray | Tensor
 AVERAGE_PRECISIONS = ("hits", "trapezoid")
@@ -42,8 +42,8 @@ class Protocol:
     junk: int | str | None = -1
 
     def __post_init__(self) -> None:
-        known("average_precision", self.average_precision, AVERAGE_PRECISIONS)
-        known("shots", self.shots, SHOTS)
+        check_choice("average_precision", self.average_precision, AVERAGE_PRECISIONS)
+        check_choice("shots", self.shots, SHOTS)
         if self.max_rank < 1:
             raise DCALError(f"max_rank must be at least 1, got {self.max_rank}")
 
@@ -52,7 +52,7 @@ STANDARD = Protocol()
 
 
 @dataclass(frozen=True)
-class Relevance:
+class GroundTruth:
     """Which gallery images are each query's matches and which are left out, before any distance is known.
 
     `kept` are the gallery's columns without junk, ascending; every column number below counts in `kept`. `by_identity`
@@ -88,8 +88,8 @@ def relevance(
     query_cameras: Labels | None = None,
     gallery_cameras: Labels | None = None,
     protocol: Protocol = STANDARD,
-) -> Relevance:
-    """The `Relevance` of labels under a protocol. Raises DCALError for labels that do not fit each other."""
+) -> GroundTruth:
+    """The `GroundTruth` of labels under a protocol. Raises DCALError for labels that do not fit each other."""
     queries, gallery = labels("query_ids", query_ids), labels("gallery_ids", gallery_ids)
     check_kinds("ids", queries, gallery)
     if (query_cameras is None) != (gallery_cameras is None):
@@ -111,7 +111,7 @@ def relevance(
     cameras: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     if query_cameras is not None and gallery_cameras is not None and protocol.exclude_same_camera:
         cameras = paired_cameras(query_cameras, gallery_cameras, len(queries), kept, len(gallery))
-    return Relevance(kept, identities, by_identity, start, end, *cameras)
+    return GroundTruth(kept, identities, by_identity, start, end, *cameras)
 
 
 def paired_cameras(

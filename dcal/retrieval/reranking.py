@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int32, Int64
 from scipy import sparse
 
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.retrieval.distances import Matrix, check_pair, distance_blocks, features, nearest, squares
 
 HANDED = ("euclidean", "squared", "cosine")
@@ -37,7 +37,7 @@ class Reranking:
     distance: str = "euclidean"
 
     def __post_init__(self) -> None:
-        known("distance", self.distance, HANDED)
+        check_choice("distance", self.distance, HANDED)
         if self.k1 < 1 or self.k2 < 1 or not 0 <= self.weight <= 1:
             raise DCALError(f"k1 and k2 must be at least 1 and weight in [0, 1]: {self}")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int64
 
-from dcal.retrieval.protocol import Relevance
+from dcal.retrieval.protocol import GroundTruth
 
 
 def single_shot_hits(
     distances: Float[np.ndarray, "rows kept"],
     rows: Int64[np.ndarray, " n"],
     columns: Int64[np.ndarray, " n"],
-    who: Relevance,
+    who: GroundTruth,
     max_rank: int,
 ) -> Float[np.ndarray, "rows max_rank"]:
     """The probability that a random match is within the first k, when every other identity shows one random image too.
@@ -33,7 +33,7 @@ def single_shot_hits(
 
 
 def nearer_fractions(
-    distances: Float[np.ndarray, " kept"], column: int, who: Relevance, sizes: Int64[np.ndarray, " identities"]
+    distances: Float[np.ndarray, " kept"], column: int, who: GroundTruth, sizes: Int64[np.ndarray, " identities"]
 ) -> Float[np.ndarray, " identities"]:
     """Which fraction of each identity's images is nearer than the one in `column`."""
     nearer = distances < distances[column]

@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Ranks:
+class Processes:
     """This process among all: number `rank` of `world`, and `local` on its machine, which is the number of its GPU."""
 
     rank: int = 0
@@ -39,7 +39,7 @@ class Ranks:
         if self.world == 1:
             return value
         box = [value]
-        with talking():
+        with distributed_errors():
             dist.broadcast_object_list(box, src=0)
         return box[0]
 
@@ -48,7 +48,7 @@ class Ranks:
         if self.world == 1:
             return [value]
         values: list[Any] = [None] * self.world
-        with talking():
+        with distributed_errors():
             dist.all_gather_object(values, value)
         return values
 
@@ -57,7 +57,7 @@ class Ranks:
         if self.world == 1 or not tensors:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        with talking():
+        with distributed_errors():
             dist.all_reduce(flat)
         for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(total.view_as(tensor))
@@ -73,7 +73,7 @@ class Ranks:
 
 
 @contextmanager
-def talking() -> Iterator[None]:
+def distributed_errors() -> Iterator[None]:
     """Turns what PyTorch says when the other end is gone into one line: the process that failed says why itself."""
     try:
         yield
@@ -83,17 +83,17 @@ def talking() -> Iterator[None]:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Ranks]:
+def process_group(device: str) -> Iterator[Processes]:
     """This process as one of those that torchrun started, connected; one by itself without torchrun.
 
     `device` is TrainConfig's. Processes talk over NCCL about what is on GPUs and over gloo about what is not. A process
     that fails leaves: torchrun then ends the others.
     """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:  # torchrun's way of telling
-        yield Ranks()
+        yield Processes()
         return
     cuda = torch.cuda.is_available() and device != "cpu"
-    ranks = Ranks(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+    ranks = Processes(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
     if cuda and ranks.local < torch.cuda.device_count():  # device_of says so if it is not
         torch.cuda.set_device(ranks.local)
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
@@ -103,7 +103,7 @@ def joined(device: str) -> Iterator[Ranks]:
         dist.destroy_process_group()
 
 
-def device_of(device: str, ranks: Ranks) -> torch.device:
+def device_of(device: str, ranks: Processes) -> torch.device:
     """Where this process trains. Raises DCALError for a device that torch does not know or that is not there."""
     found = find_device(device)
     if found.type == "cpu" or ranks.world == 1:
@@ -118,5 +118,5 @@ def device_of(device: str, ranks: Ranks) -> torch.device:
     return torch.device("cuda", ranks.local)
 
 
-def sum_gradients(ranks: Ranks, parameters: Iterable[nn.Parameter]) -> None:
+def sum_gradients(ranks: Processes, parameters: Iterable[nn.Parameter]) -> None:
     ranks.sum_in_place([parameter.grad for parameter in parameters if parameter.grad is not None])

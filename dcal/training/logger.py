@@ -15,12 +15,12 @@ from jaxtyping import Int
 from torch import Tensor
 
 from dcal.errors import DCALError
-from dcal.training.distributed import Ranks
+from dcal.training.distributed import Processes
 from dcal.training.presets import TrainConfig
 from dcal.training.step import Step
 
 
-class Journal:
+class RunLogger:
     """Takes lines, dictionaries with "epoch" and "step", and writes each at once to all that listen.
 
     A resumed run drops what an earlier process wrote of the steps that are done again. Nested names become
@@ -96,7 +96,7 @@ def start_wandb(config: TrainConfig, out: Path) -> Any:
     return run
 
 
-class Window:
+class RunningMeans:
     """Means over the photos since the last line, of all processes: the joint loss, each branch's loss and accuracy.
 
     Sums stay on the device until they are asked for. PWCA's accuracy is with its distractor.
@@ -112,7 +112,7 @@ class Window:
         losses = [step.losses[branch].double() for branch in self.branches]
         self.sums += len(labels) * torch.stack([torch.ones_like(hits[0]), step.total.double(), *losses, *hits])
 
-    def means(self, ranks: Ranks) -> dict[str, Any]:
+    def means(self, ranks: Processes) -> dict[str, Any]:
         """{loss, losses, accuracies} over all processes; the window is empty afterwards."""
         ranks.sum_in_place([self.sums])
         photos, loss, *rest = self.sums.tolist()

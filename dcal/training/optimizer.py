@@ -13,7 +13,7 @@ from torch import nn
 
 from dcal.data.records import Record
 from dcal.data.reid.base import ReIDRecord
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.model.dcal import DCAL
 from dcal.preprocess import Preprocess
 from dcal.training.presets import TrainConfig
@@ -22,7 +22,7 @@ from dcal.training.presets import TrainConfig
 def find_device(name: str) -> torch.device:
     """A device by name; "auto" is the GPU if there is one. Raises DCALError for one that this machine does not have."""
     cuda = torch.cuda.is_available()
-    known("device", name.partition(":")[0], ("auto", "cpu", "cuda"))
+    check_choice("device", name.partition(":")[0], ("auto", "cpu", "cuda"))
     if name.startswith("cuda") and not cuda:
         raise DCALError("device is 'cuda', but torch finds no GPU here: use 'cpu' or 'auto'")
     return torch.device(("cuda" if cuda else "cpu") if name == "auto" else name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from dcal.data import data_sets, place_of
-from dcal.errors import DCALError, known
+from dcal.errors import DCALError, check_choice
 from dcal.model.config import branches
 
 POSITIVE = ("learning_rate", "head_rate", "layer_decay", "loss_weight_rate", "img_width")
@@ -84,7 +84,7 @@ class TrainConfig:
         for name in FOLDERS:
             if isinstance(value := getattr(self, name), str):  # as Python code often has them
                 object.__setattr__(self, name, Path(value))
-        known("dataset", self.dataset, data_sets(self.task))
+        check_choice("dataset", self.dataset, data_sets(self.task))
         branches(self.ablation)
         for names, least in ((AT_LEAST_ONE, 1), (AT_LEAST_ZERO, 0)):
             for name in names:
@@ -105,7 +105,7 @@ class TrainConfig:
             raise DCALError(
                 "triplet, also and one_camera belong to --task reid: labelled photos have no identities to compare"
             )
-        if self.also is not None and known("also", self.also, data_sets(self.task)) == self.dataset:
+        if self.also is not None and check_choice("also", self.also, data_sets(self.task)) == self.dataset:
             raise DCALError(f"also names {self.also!r} again, the data set itself: leave it away")
         if self.task == "reid" and self.batch_size % self.instances:
             raise DCALError(
@@ -304,7 +304,7 @@ def preset_for(preset: str | None = None, task: str | None = None, dataset: str 
     Without a task, the preset's own counts, then the one that the data set belongs to (the yard to both: "reid").
     """
     if preset is not None:
-        return PRESETS[known("preset", preset, PRESETS)]()
+        return PRESETS[check_choice("preset", preset, PRESETS)]()
     own = PRESETS.get(dataset or "cub")
     if own is not None and task in (None, own().task):
         return own()

@@ -14,14 +14,14 @@ from torch.utils.data import DataLoader, Subset
 from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.pk_sampler import PKSampler
 from dcal.data.reid.base import ReIDRecord, training_labels
-from dcal.data.reid.samples import Sightings
+from dcal.data.reid.samples import ReIDSamples
 from dcal.data.samples import Photos, Samples
 from dcal.errors import DCALError
 from dcal.evaluation.classification import Evaluation, evaluate
-from dcal.evaluation.reid import Sides, joined_embeddings
+from dcal.evaluation.reid import QueryGallery, joined_embeddings
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
-from dcal.training.distributed import Ranks
+from dcal.training.distributed import Processes
 from dcal.training.optimizer import draw_seed, hold_out, hold_out_identities, preprocess_for
 from dcal.training.presets import TrainConfig
 
@@ -44,7 +44,7 @@ class Task(ABC):
         """The indices of `photos` that every step of this epoch takes, shard by shard."""
 
     @abstractmethod
-    def evaluate(self, ranks: Ranks, model: DCAL, split: str) -> dict[str, float | int]:
+    def evaluate(self, ranks: Processes, model: DCAL, split: str) -> dict[str, float | int]:
         """Figures on the "test" split or on what was held out, "val": each process its share, all in every process."""
 
     @abstractmethod
@@ -54,10 +54,10 @@ class Task(ABC):
 
 def open_task(config: TrainConfig) -> Task:
     """The data of a run. Raises DCALError if they do not fill one batch."""
-    return ReIdentification(config) if config.task == "reid" else Recognition(config)
+    return ReIdentification(config) if config.task == "reid" else ClassificationTask(config)
 
 
-class Recognition(Task):
+class ClassificationTask(Task):
     """Labelled photos, each once an epoch in random order."""
 
     goal = "top1"
@@ -82,7 +82,7 @@ class Recognition(Task):
         chosen = torch.randperm(len(self.photos), generator=order)[: self.steps * self.config.batch_size]
         return chosen.view(self.steps, shards, -1)
 
-    def evaluate(self, ranks: Ranks, model: DCAL, split: str) -> dict[str, float | int]:
+    def evaluate(self, ranks: Processes, model: DCAL, split: str) -> dict[str, float | int]:
         own = share(ranks, self.judged[split])
         found = evaluate(model, loader(own, self.config.workers)) if len(own) else None
         return Evaluation.interleaved(present(ranks.gather(found))).summary()
@@ -106,20 +106,22 @@ class ReIdentification(Task):
         kept: list[ReIDRecord] = []
         labels: list[int] = []
         said: list[str] = []
-        self.sides: dict[str, dict[str, Sides]] = {"test": {}, "val": {}}
+        self.sides: dict[str, dict[str, QueryGallery]] = {"test": {}, "val": {}}
         for index, (name, root) in enumerate(config.sources):
             train, query, gallery = (REID_DATASETS[name](root, split) for split in ("train", "query", "gallery"))
             own, held = hold_out_identities(train.records, 0.0 if index else config.val_fraction, config.seed)
             labels += [max(labels, default=-1) + 1 + label for label in training_labels(own)]
             kept += own
-            self.sides["test"][f"{name}_" if index else ""] = Sides(query.records, gallery.records, config.one_camera)
+            self.sides["test"][f"{name}_" if index else ""] = QueryGallery(
+                query.records, gallery.records, config.one_camera
+            )
             if held:
-                self.sides["val"][""] = Sides(held, held, config.one_camera)
+                self.sides["val"][""] = QueryGallery(held, held, config.one_camera)
             said += [f"{train}.", f"{query}.", f"{gallery}.", train.terms]
         self.held_out = bool(self.sides["val"])
         for sides in (*self.sides["test"].values(), *self.sides["val"].values()):
             sides.check()  # now, not after hours of training
-        self.photos = Sightings(kept, preprocess, labels, augment=True, seed=config.seed)
+        self.photos = ReIDSamples(kept, preprocess, labels, augment=True, seed=config.seed)
         self.sampler = PKSampler(labels, config.batch_size // config.instances, config.instances, config.seed)
         self.steps = min(len(self.sampler.epoch(epoch).batches) for epoch in range(config.epochs))
         self.classes, self.num_classes, self.about = (), max(labels) + 1, " ".join(said)
@@ -134,10 +136,10 @@ class ReIdentification(Task):
             )
         return torch.tensor(self.sampler.epoch(epoch).batches[: self.steps]).view(self.steps, shards, size)
 
-    def evaluate(self, ranks: Ranks, model: DCAL, split: str) -> dict[str, float | int]:
+    def evaluate(self, ranks: Processes, model: DCAL, split: str) -> dict[str, float | int]:
         found: dict[str, float | int] = {}
         for prefix, sides in self.sides[split].items():
-            photos = Sightings(sides.photos, self.photos.preprocess)
+            photos = ReIDSamples(sides.photos, self.photos.preprocess)
             own, training = share(ranks, photos), model.training
             model.eval()
             part = embed(model, (images for images, _ in loader(own, self.config.workers))) if len(own) else None
@@ -152,7 +154,7 @@ class ReIdentification(Task):
         return own + [(name, record.path.name, record.identity) for name, side in judged for record in side.photos]
 
 
-def share(ranks: Ranks, photos: Samples) -> Subset[tuple[Tensor, int]]:
+def share(ranks: Processes, photos: Samples) -> Subset[tuple[Tensor, int]]:
     """This process's part of the photos: every `world`-th one."""
     return Subset(photos, range(ranks.rank, len(photos), ranks.world))
 

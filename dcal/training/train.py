@@ -35,8 +35,8 @@ from dcal.model.dcal import DCAL, create_model
 from dcal.model.distraction import distractor_shares
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
-from dcal.training.distributed import Ranks, device_of, joined, sum_gradients
-from dcal.training.logger import Journal, Window
+from dcal.training.distributed import Processes, device_of, process_group, sum_gradients
+from dcal.training.logger import RunLogger, RunningMeans
 from dcal.training.optimizer import draw_seed, learning_rate, make_optimizer, parameter_groups, precision
 from dcal.training.presets import TrainConfig
 from dcal.training.run import comparable, describe, hardware, memory_mib, percent, progress_bar, train_command
@@ -54,11 +54,11 @@ def train(config: TrainConfig) -> dict[str, Any]:
     top-1 (FGVC) or mAP (Re-ID). Raises DCALError on a data set smaller than one batch, on an `out` that holds another
     run, and on a loss or a gradient that is not finite, naming the photos.
     """
-    with joined(config.device) as ranks:
+    with process_group(config.device) as ranks:
         return train_as(ranks, config)
 
 
-def train_as(ranks: Ranks, config: TrainConfig) -> dict[str, Any]:
+def train_as(ranks: Processes, config: TrainConfig) -> dict[str, Any]:
     # --- where and what -------------------------------------------------------------------------------------------
     device, out = device_of(config.device, ranks), config.folder
     task = open_task(config)
@@ -109,7 +109,7 @@ def train_as(ranks: Ranks, config: TrainConfig) -> dict[str, Any]:
         for name, part in learning.items():
             part.load_state_dict(state[name])
         done, seconds, best = state["step"], state["seconds"], state["best"]
-    journal = Journal(config, after_step=done) if ranks.first else None
+    journal = RunLogger(config, after_step=done) if ranks.first else None
     if config.compile:
         compile_branches(model)
 
@@ -118,7 +118,7 @@ def train_as(ranks: Ranks, config: TrainConfig) -> dict[str, Any]:
     watched = "val" if task.held_out else "test"
     mine = range(ranks.rank * config.accumulate, (ranks.rank + 1) * config.accumulate)  # this process's shards
     few = torch.empty(0)  # pictures of the first shard, to measure distraction on
-    window = Window(branches(config.ablation), device)
+    window = RunningMeans(branches(config.ablation), device)
     mark = time.perf_counter()
     for epoch in range(done // steps, config.epochs):
         batches = task.batches(epoch, shards)
@@ -263,6 +263,6 @@ def where(epoch: int, step: int, photos: Samples, indices: Tensor) -> str:
     return f"at epoch {epoch}, step {step}; photos: {names}"
 
 
-def say(ranks: Ranks, text: str) -> None:
+def say(ranks: Processes, text: str) -> None:
     if ranks.first:
         print(text, flush=True)

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 import dcal
 from dcal.analysis import (
     Analysis,
-    Study,
+    AnalysisConfig,
     analyse,
     cascade,
     centre_map,
@@ -31,7 +31,7 @@ from dcal.model.backbone import TokenLayout
 from tests.fixtures.small import CLASSES, DEPTH, VARIANTS, pictures, small_model
 from tests.fixtures.tiny_cub import write_cub
 
-STUDY = Study(photos=7, photos_erased=5, photos_randomised=3, steps=3)
+STUDY = AnalysisConfig(photos=7, photos_erased=5, photos_randomised=3, steps=3)
 MAPS = {"raw", "rollout", "glca", "glca_input", "gradient_rollout", "relevance"}
 
 
@@ -178,7 +178,7 @@ def test_what_cannot_be_studied(model: dcal.DCAL, records):
     finally:
         model.eval()
     with pytest.raises(dcal.DCALError, match="photos_erased must not be negative, got -1"):
-        Study(photos_erased=-1)
+        AnalysisConfig(photos_erased=-1)
 
 
 @pytest.mark.parametrize("ablation", ["full", "sa_only"])

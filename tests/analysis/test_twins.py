@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dcal.analysis.twins import density, on_part, pairs_of, part_shares, told_apart, twin_summary, twins
-from dcal.data.reid.samples import Sightings
+from dcal.data.reid.samples import ReIDSamples
 from dcal.data.reid.yard import Yard, YardRecord
 from dcal.errors import DCALError
 from dcal.explain.inspect import inspect
@@ -94,7 +94,7 @@ def test_a_patch_s_share_counts_the_mask_s_pixels(model):
 
 def test_on_two_pairs(model, tmp_path):
     records = Yard(write_yard(tmp_path), "query").records
-    photos = Sightings(records, model.config.preprocess)
+    photos = ReIDSamples(records, model.config.preprocess)
     found = embed(model, [torch.stack([photos[index][0] for index in range(len(photos))])])
     told: list[tuple[str, int, int]] = []
     measured = twins(model, records, found, lambda *what: told.append(what))

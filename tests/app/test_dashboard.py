@@ -145,7 +145,7 @@ class TestCompare:
 
             return call
 
-        for name in ("inspect", "load", "read_picture", "fingerprint"):
+        for name in ("inspect", "load", "read_image", "fingerprint"):
             monkeypatch.setattr(dcal, name, counted(name, getattr(dcal, name)))
         app.run()
         for value in (1, 4):
@@ -153,7 +153,7 @@ class TestCompare:
             assert f"Rollout after layer {value}" in texts(app)
         calls.clear()
         app.file_uploader(key="upload").set_value(("fractal.png", fractal(), "image/png")).run()
-        assert sorted(calls) == ["inspect"] * 4 + ["read_picture"]  # the four models were loaded before
+        assert sorted(calls) == ["inspect"] * 4 + ["read_image"]  # the four models were loaded before
         calls.clear()
         app.slider(key="compared_layer").set_value(2).run()
         app.slider(key="opacity").set_value(0.3).run()

@@ -19,12 +19,12 @@ from PIL import Image
 import dcal
 from dcal import draw
 from dcal_explorer.content import captions
-from dcal_explorer.content.checkpoints import Shelf
+from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.demo import program, server
-from dcal_explorer.demo.events import PAUSE, PLAY, Gestures
+from dcal_explorer.demo.events import PAUSE, PLAY, ClickHandlers
 from dcal_explorer.demo.inputs import NOT_UPLOADED
-from dcal_explorer.demo.inspect_callbacks import Explorer
-from dcal_explorer.demo.sessions import Entry, Records, size
+from dcal_explorer.demo.inspect_callbacks import InspectCallbacks
+from dcal_explorer.demo.sessions import Entry, SessionStore, size
 
 SIZE = (96, 64)  # 6 × 4 patches
 CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "Crested <Auklet>", "Parakeet|Auklet", "e", "f", "g")
@@ -47,21 +47,21 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shelf(checkpoints: Path) -> Shelf:
-    return Shelf(checkpoints)
+def shelf(checkpoints: Path) -> CheckpointLibrary:
+    return CheckpointLibrary(checkpoints)
 
 
 @pytest.fixture(scope="module")
-def blocks(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
+def blocks(shelf: CheckpointLibrary, tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
     async def build() -> gr.Blocks:  # outside a running loop gradio makes loops of its own and leaves them open
-        return server.page(Explorer(shelf, tmp_path_factory.mktemp("page")), [])
+        return server.page(InspectCallbacks(shelf, tmp_path_factory.mktemp("page")), [])
 
     return asyncio.run(build())
 
 
 @pytest.fixture
-def explorer(shelf: Shelf, tmp_path: Path) -> Explorer:
-    return Explorer(shelf, tmp_path)
+def explorer(shelf: CheckpointLibrary, tmp_path: Path) -> InspectCallbacks:
+    return InspectCallbacks(shelf, tmp_path)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def photo(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def key(explorer: Explorer, photo: dict[str, Any]) -> str:
+def key(explorer: InspectCallbacks, photo: dict[str, Any]) -> str:
     found, _, _ = explorer.inspect(photo, "cub50-full")
     assert found is not None
     return found
@@ -95,7 +95,7 @@ def click(x: int, y: int) -> gr.SelectData:
 
 
 class TestInspect:
-    def test_predictions_of_each_branch_and_a_summary(self, explorer: Explorer, photo: dict[str, Any]) -> None:
+    def test_predictions_of_each_branch_and_a_summary(self, explorer: InspectCallbacks, photo: dict[str, Any]) -> None:
         key, predictions, summary = explorer.inspect(photo, "cub50-full")
         seen = explorer.records.get(key).seen
         assert list(predictions) == ["SA + GLCA", "SA", "GLCA"]
@@ -105,19 +105,19 @@ class TestInspect:
             assert part in summary
         np.testing.assert_array_equal(seen.photo, np.asarray(Image.open(photo["path"])))
 
-    def test_without_glca_there_is_sa_alone(self, explorer: Explorer, photo: dict[str, Any]) -> None:
+    def test_without_glca_there_is_sa_alone(self, explorer: InspectCallbacks, photo: dict[str, Any]) -> None:
         assert list(explorer.inspect(photo, "other")[1]) == ["SA"]
 
-    def test_no_picture_is_no_error(self, explorer: Explorer) -> None:
+    def test_no_picture_is_no_error(self, explorer: InspectCallbacks) -> None:
         assert explorer.inspect(None, "cub50-full") == (None, {}, captions.EMPTY)
 
-    def test_a_new_picture_takes_the_place_of_the_old(self, explorer: Explorer, photo: dict[str, Any]) -> None:
+    def test_a_new_picture_takes_the_place_of_the_old(self, explorer: InspectCallbacks, photo: dict[str, Any]) -> None:
         first, _, _ = explorer.inspect(photo, "cub50-full")
         second, _, _ = explorer.inspect(photo, "other", first)
         assert len(explorer.records) == 1
         assert explorer.records.get(second).checkpoint == "other"
 
-    def test_a_bad_picture_gets_the_cores_message(self, explorer: Explorer, tmp_path: Path) -> None:
+    def test_a_bad_picture_gets_the_cores_message(self, explorer: InspectCallbacks, tmp_path: Path) -> None:
         path = tmp_path / "not-a-picture.png"
         path.write_bytes(b"%PDF-1.4")
         with pytest.raises(gr.Error, match="PDF document") as caught:
@@ -125,7 +125,7 @@ class TestInspect:
         assert str(tmp_path) not in str(caught.value)  # no visitor learns where the server keeps its files
         assert caught.value.duration is None  # stays until it is closed
 
-    def test_an_unknown_checkpoint_lists_the_known(self, explorer: Explorer, photo: dict[str, Any]) -> None:
+    def test_an_unknown_checkpoint_lists_the_known(self, explorer: InspectCallbacks, photo: dict[str, Any]) -> None:
         with pytest.raises(gr.Error, match=r"'\.\./x'; there are cub50-full, other"):
             explorer.inspect(photo, "../x")
 
@@ -139,11 +139,11 @@ class TestInspect:
             7,
         ],
     )
-    def test_nothing_is_read_that_was_not_uploaded(self, explorer: Explorer, image: Any) -> None:
+    def test_nothing_is_read_that_was_not_uploaded(self, explorer: InspectCallbacks, image: Any) -> None:
         with pytest.raises(gr.Error, match=NOT_UPLOADED):
             explorer.inspect(image, "cub50-full")
 
-    def test_a_path_out_of_the_folder_is_refused(self, explorer: Explorer, tmp_path: Path) -> None:
+    def test_a_path_out_of_the_folder_is_refused(self, explorer: InspectCallbacks, tmp_path: Path) -> None:
         with pytest.raises(gr.Error, match=NOT_UPLOADED):
             explorer.inspect({"path": f"{tmp_path}/../photo.png"}, "cub50-full")
 
@@ -152,7 +152,7 @@ class TestInspect:
 class TestMaps:
     """What is drawn from the record alone."""
 
-    def test_a_layer(self, explorer: Explorer, key: str) -> None:
+    def test_a_layer(self, explorer: InspectCallbacks, key: str) -> None:
         seen = explorer.records.get(key).seen
         picture, said = explorer.layer(key, 5, colormap="magma", opacity=1, smooth=True)
         low, high = float(seen.rollout.min()), float(seen.rollout.max())
@@ -160,20 +160,20 @@ class TestMaps:
         assert said.startswith("**Layer 5 of 12.**")
         assert draw.percent(float(seen.rollout[4].sum())) in said
 
-    def test_a_layer_on_its_own_scale_under_another_fusion(self, explorer: Explorer, key: str) -> None:
+    def test_a_layer_on_its_own_scale_under_another_fusion(self, explorer: InspectCallbacks, key: str) -> None:
         seen = explorer.records.get(key).seen
         picture, said = explorer.layer(key, 3, "max", 0.5, one_scale=False)
         np.testing.assert_array_equal(picture, draw.figure(seen, seen.rolled("max", 0.5)[2]))
         assert "maximum" in said
         assert "50%" in said
 
-    def test_all_layers(self, explorer: Explorer, key: str) -> None:
+    def test_all_layers(self, explorer: InspectCallbacks, key: str) -> None:
         seen = explorer.records.get(key).seen
         picture, said = explorer.layers(key)
         np.testing.assert_array_equal(picture, draw.strip(seen, seen.rollout, [str(i) for i in range(1, 13)]))
         assert "12 layers" in said
 
-    def test_heads(self, explorer: Explorer, key: str) -> None:
+    def test_heads(self, explorer: InspectCallbacks, key: str) -> None:
         seen = explorer.records.get(key).seen
         picture, said = explorer.heads(key, 2)
         maps = np.stack([seen.head(1, head) for head in range(3)])
@@ -182,7 +182,7 @@ class TestMaps:
         assert "3 heads" in said
 
     @pytest.mark.parametrize("head", [0, 3])
-    def test_a_token(self, explorer: Explorer, key: str, head: int) -> None:
+    def test_a_token(self, explorer: InspectCallbacks, key: str, head: int) -> None:
         seen = explorer.records.get(key).seen
         picture, said = explorer.token(key, 6, 4, 11, head)
         map = seen.token(10, 5, 3, head - 1 if head else None)
@@ -192,7 +192,7 @@ class TestMaps:
     @pytest.mark.parametrize(
         ("kind", "name"), [("input", "glca_input_map"), ("block", "glca_map"), ("local", "glca_local_map")]
     )
-    def test_sa_and_glca_share_a_scale(self, explorer: Explorer, key: str, kind: str, name: str) -> None:
+    def test_sa_and_glca_share_a_scale(self, explorer: InspectCallbacks, key: str, kind: str, name: str) -> None:
         seen = explorer.records.get(key).seen
         sa, glca, difference, *said = explorer.compare(key, kind)
         maps = seen.sa_map, getattr(seen, name)
@@ -204,7 +204,7 @@ class TestMaps:
         np.testing.assert_array_equal(difference, expected)
         assert all(said)
 
-    def test_a_selection(self, explorer: Explorer, key: str) -> None:
+    def test_a_selection(self, explorer: InspectCallbacks, key: str) -> None:
         seen = explorer.records.get(key).seen
         picture, said = explorer.select(key, 0.5)
         again = dcal.reselect(explorer.shelf.model("cub50-full"), seen, 0.5)
@@ -213,7 +213,7 @@ class TestMaps:
         assert f"{again.top(1)[0][1]:.1%}" in said
         assert "R = 25%, as trained" in said
 
-    def test_the_first_layer_of_the_model_is_1(self, explorer: Explorer, key: str) -> None:
+    def test_the_first_layer_of_the_model_is_1(self, explorer: InspectCallbacks, key: str) -> None:
         for layer in (0, 13, 2.5, None, "2"):
             with pytest.raises(gr.Error, match=r"There is no layer .*: choose 1 to 12"):
                 explorer.layer(key, layer)  # type: ignore[arg-type]
@@ -237,14 +237,14 @@ class TestMaps:
         ],
     )
     def test_the_page_says_what_is_wrong(
-        self, explorer: Explorer, key: str, call: Callable[..., Any], message: str
+        self, explorer: InspectCallbacks, key: str, call: Callable[..., Any], message: str
     ) -> None:
         with pytest.raises(gr.Error, match=message):
             call(explorer, key)
 
 
 class TestWithoutGLCA:
-    def test_every_view_says_so(self, explorer: Explorer, photo: dict[str, Any]) -> None:
+    def test_every_view_says_so(self, explorer: InspectCallbacks, photo: dict[str, Any]) -> None:
         key, _, _ = explorer.inspect(photo, "other")
         assert explorer.select(key, 0.5) == (None, captions.NO_GLCA)
         sa, glca, difference, *said = explorer.compare(key)
@@ -255,7 +255,7 @@ class TestWithoutGLCA:
 
 class TestEvidence:
     def test_maps_for_a_class_are_kept_with_the_record(
-        self, explorer: Explorer, key: str, photo: dict[str, Any]
+        self, explorer: InspectCallbacks, key: str, photo: dict[str, Any]
     ) -> None:
         gradient, relevance, *said = explorer.evidence(key, CLASSES[3])
         seen = dcal.inspect(explorer.shelf.model("cub50-full"), photo["path"], target=3)
@@ -268,7 +268,7 @@ class TestEvidence:
         assert all("Parakeet\\|Auklet" in sentence for sentence in said)
 
     @pytest.mark.usefixtures("no_model")
-    def test_the_same_class_again_runs_nothing(self, explorer: Explorer, key: str) -> None:
+    def test_the_same_class_again_runs_nothing(self, explorer: InspectCallbacks, key: str) -> None:
         entry = explorer.records.get(key)
         maps = {"gradient_rollout": entry.seen.sa_map, "relevance": entry.seen.sa_map}
         for name, value in {"target": 2, **maps}.items():
@@ -277,7 +277,7 @@ class TestEvidence:
 
 
 class TestDownloads:
-    def test_the_picture_drawn_last_large_and_lossless(self, explorer: Explorer, key: str) -> None:
+    def test_the_picture_drawn_last_large_and_lossless(self, explorer: InspectCallbacks, key: str) -> None:
         seen = explorer.records.get(key).seen
         explorer.token(key, 2, 3, 4, colormap="cividis")
         path = Path(explorer.download_picture(key))
@@ -295,17 +295,19 @@ class TestDownloads:
             lambda e, k: e.evidence(k, CLASSES[0]),
         ],
     )
-    def test_every_view_can_be_downloaded(self, explorer: Explorer, key: str, draws: Callable[..., Any]) -> None:
+    def test_every_view_can_be_downloaded(
+        self, explorer: InspectCallbacks, key: str, draws: Callable[..., Any]
+    ) -> None:
         draws(explorer, key)
         with Image.open(explorer.download_picture(key)) as picture:
             assert picture.mode == "RGB"
             assert min(picture.size) > 200
 
-    def test_nothing_drawn_nothing_to_download(self, explorer: Explorer, key: str) -> None:
+    def test_nothing_drawn_nothing_to_download(self, explorer: InspectCallbacks, key: str) -> None:
         with pytest.raises(gr.Error, match="No picture has been drawn"):
             explorer.download_picture(key)
 
-    def test_the_record_comes_back_under_the_r_chosen_last(self, explorer: Explorer, key: str) -> None:
+    def test_the_record_comes_back_under_the_r_chosen_last(self, explorer: InspectCallbacks, key: str) -> None:
         seen = explorer.records.get(key).seen
         plain = dcal.Inspection.from_npz(explorer.download_record(key))
         assert plain.top_ratio == 0.25
@@ -318,37 +320,37 @@ class TestDownloads:
 
 
 class TestGestures:
-    def test_clicking_the_middle_of_every_patch(self, explorer: Explorer, key: str) -> None:
+    def test_clicking_the_middle_of_every_patch(self, explorer: InspectCallbacks, key: str) -> None:
         seen = explorer.records.get(key).seen
         height, width = draw.drawn_size(seen)
         left, top, right, bottom = (edge * width / seen.photo.shape[1] for edge in seen.box)
         for row in range(6):
             for column in range(4):
                 x, y = left + (column + 0.5) * (right - left) / 4, top + (row + 0.5) * (bottom - top) / 6
-                found = Gestures(explorer.records).patch_at(key, click(int(x), int(y)))
+                found = ClickHandlers(explorer.records).patch_at(key, click(int(x), int(y)))
                 assert found == (row + 1, column + 1)
         with pytest.raises(gr.Error, match="no patch there"):
-            Gestures(explorer.records).patch_at(key, click(1, 1))
+            ClickHandlers(explorer.records).patch_at(key, click(1, 1))
         with pytest.raises(gr.Error, match="no patch there"):  # the colour bar
-            Gestures(explorer.records).patch_at(key, click(width // 2, height + 3))
+            ClickHandlers(explorer.records).patch_at(key, click(width // 2, height + 3))
 
-    def test_a_click_on_a_layer_opens_the_view_of_patches(self, explorer: Explorer, key: str) -> None:
+    def test_a_click_on_a_layer_opens_the_view_of_patches(self, explorer: InspectCallbacks, key: str) -> None:
         height, width = draw.drawn_size(explorer.records.get(key).seen)
-        row, column, layer, tabs, view = Gestures(explorer.records).patch_from_layer(
+        row, column, layer, tabs, view = ClickHandlers(explorer.records).patch_from_layer(
             key, 7, click(width // 2, height // 2)
         )
         assert (row, column, layer, view) == (4, 3, 7, "token")
         assert tabs.selected == "token"
 
-    def test_a_click_in_the_strip_chooses_its_layer(self, explorer: Explorer, key: str) -> None:
-        gestures, (picture, _) = Gestures(explorer.records), explorer.layers(key)
+    def test_a_click_in_the_strip_chooses_its_layer(self, explorer: InspectCallbacks, key: str) -> None:
+        gestures, (picture, _) = ClickHandlers(explorer.records), explorer.layers(key)
         height, width = picture.shape[:2]
         assert gestures.layer_at(key, click(width // 12, height // 4)) == 1
         assert gestures.layer_at(key, click(width - width // 12, height - height // 4)) == 12
         assert gestures.layer_at(key, click(width + 50, 5)) == gr.skip()
 
-    def test_playing(self, explorer: Explorer, key: str) -> None:
-        gestures = Gestures(explorer.records)
+    def test_playing(self, explorer: InspectCallbacks, key: str) -> None:
+        gestures = ClickHandlers(explorer.records)
         playing, clock, label, layer = gestures.play(key, False, 12)
         assert (playing, clock.active, label, layer) == (True, True, PAUSE, 1)
         shown = [layer]
@@ -362,9 +364,9 @@ class TestGestures:
 
 
 class TestRecords:
-    def test_the_ones_not_used_for_longest_go(self, explorer: Explorer, key: str) -> None:
+    def test_the_ones_not_used_for_longest_go(self, explorer: InspectCallbacks, key: str) -> None:
         entry = explorer.records.get(key)
-        records = Records[Entry](most=2)
+        records = SessionStore[Entry](most=2)
         first, second = (records.keep(Entry("a", entry.seen)) for _ in range(2))
         records.get(first)
         third = records.keep(Entry("a", entry.seen))
@@ -373,17 +375,17 @@ class TestRecords:
         with pytest.raises(dcal.DCALError, match="no longer kept"):
             records.get(second)
 
-    def test_many_bytes_let_go_too_but_one_always_stays(self, explorer: Explorer, key: str) -> None:
+    def test_many_bytes_let_go_too_but_one_always_stays(self, explorer: InspectCallbacks, key: str) -> None:
         seen = explorer.records.get(key).seen
         assert size(seen) > seen.queries.nbytes + seen.keys.nbytes + seen.photo.nbytes
-        records = Records[Entry](most_bytes=size(seen) * 2 + 10)
+        records = SessionStore[Entry](most_bytes=size(seen) * 2 + 10)
         keys = [records.keep(Entry("a", seen)) for _ in range(3)]
         assert len(records) == 2
-        small = Records[Entry](most_bytes=10)
+        small = SessionStore[Entry](most_bytes=10)
         assert small.get(small.keep(Entry("a", seen)))
         assert len(set(keys)) == 3
 
-    def test_before_the_first_picture(self, explorer: Explorer) -> None:
+    def test_before_the_first_picture(self, explorer: InspectCallbacks) -> None:
         with pytest.raises(gr.Error, match="no picture yet"):
             explorer.layer("", 1)
         with pytest.raises(gr.Error, match="no longer kept"):
@@ -392,7 +394,7 @@ class TestRecords:
 
 class TestShelf:
     @pytest.fixture
-    def wide(self, tmp_path: Path) -> Shelf:
+    def wide(self, tmp_path: Path) -> CheckpointLibrary:
         """Checkpoints of every kind, as far as a shelf reads them before one is chosen: configurations."""
         owl = {"backbone": "vit", "num_classes": 2, "classes": ["Owl", "Kiwi"]}
         kinds = {
@@ -410,20 +412,20 @@ class TestShelf:
         (tmp_path / "bad").mkdir()
         (tmp_path / "bad" / "config.json").write_text("{")
         (tmp_path / "empty").mkdir()
-        return Shelf(tmp_path)
+        return CheckpointLibrary(tmp_path)
 
-    def test_the_classifier_with_all_branches_comes_first_whatever_its_name(self, wide: Shelf) -> None:
+    def test_the_classifier_with_all_branches_comes_first_whatever_its_name(self, wide: CheckpointLibrary) -> None:
         assert wide.names() == ["zebra", "ant", "bad", "bee", "cow", "dog", "yak"]
         assert wide.names("reid") == ["cow"]
         assert wide.names("fgvc") == ["zebra", "ant", "bee", "dog", "yak"]  # "bad" cannot say what it is
 
-    def test_ablations_of_the_same_task_and_classes(self, wide: Shelf) -> None:
+    def test_ablations_of_the_same_task_and_classes(self, wide: CheckpointLibrary) -> None:
         assert wide.ablations("zebra") == ["yak", "ant", "zebra"]
         assert wide.ablations("bee") == ["yak", "bee", "zebra"]  # itself, not the first of its kind
         assert wide.ablations("dog") == ["dog"]
         assert wide.ablations("cow") == ["cow"]
 
-    def test_a_checkpoint_that_cannot_be_read_says_so_when_it_is_chosen(self, wide: Shelf) -> None:
+    def test_a_checkpoint_that_cannot_be_read_says_so_when_it_is_chosen(self, wide: CheckpointLibrary) -> None:
         with pytest.raises(dcal.CheckpointError, match=r"bad/config\.json is not a configuration of ours"):
             wide.model("bad")
         with pytest.raises(dcal.CheckpointError, match="bad"):
@@ -441,7 +443,7 @@ class TestShelf:
         monkeypatch.setattr(dcal, "load", load)
         for name in "abcde":
             shutil.copytree(checkpoints / "other", tmp_path / name)
-        shelf = Shelf(tmp_path)
+        shelf = CheckpointLibrary(tmp_path)
         assert shelf.names() == list("abcde") and shelf.version("a") and shelf.ablations("a") == ["a"] and not loaded
         for name in "abcda":
             shelf.model(name)
@@ -453,11 +455,11 @@ class TestShelf:
 
     def test_an_empty_shelf_says_what_to_do(self, tmp_path: Path) -> None:
         with pytest.raises(dcal.CheckpointError, match=r"dcal train.*--checkpoints"):
-            Shelf(tmp_path)
+            CheckpointLibrary(tmp_path)
 
     def test_a_model_is_loaded_once_and_again_when_its_file_changed(self, checkpoints: Path, tmp_path: Path) -> None:
         shutil.copytree(checkpoints / "other", tmp_path / "mine")
-        shelf = Shelf(tmp_path)
+        shelf = CheckpointLibrary(tmp_path)
         first = shelf.model("mine")
         assert shelf.model("mine") is first
         dcal.save(first, tmp_path / "mine")

@@ -23,12 +23,12 @@ from dcal.data.reid.yard import Yard
 from dcal.gallery.build import build_folder
 from dcal.gallery.sources import dataset_images
 from dcal_explorer.content import captions, cards, reid_captions
-from dcal_explorer.content.checkpoints import Shelf
+from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.galleries import Galleries
 from dcal_explorer.demo import server
 from dcal_explorer.demo.inputs import NOT_UPLOADED
-from dcal_explorer.demo.inspect_callbacks import Explorer
-from dcal_explorer.demo.reid_callbacks import Finder
+from dcal_explorer.demo.inspect_callbacks import InspectCallbacks
+from dcal_explorer.demo.reid_callbacks import ReIDCallbacks
 from dcal_explorer.demo.reid_tab import FindTab
 from tests.app.test_demo import ENDPOINTS
 from tests.fixtures.tiny_yard import COLS, ROWS, cosines, write_checkpoints
@@ -44,12 +44,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def finder(folder: Path, tmp_path: Path) -> Finder:
-    return Finder(Explorer(Shelf(folder), tmp_path))
+def finder(folder: Path, tmp_path: Path) -> ReIDCallbacks:
+    return ReIDCallbacks(InspectCallbacks(CheckpointLibrary(folder), tmp_path))
 
 
 @pytest.fixture
-def key(finder: Finder) -> str:
+def key(finder: ReIDCallbacks) -> str:
     found, _ = finder.choose(QUERY, "reid-full")
     finder.ranking(found, across=False, most=100)
     return found
@@ -63,7 +63,7 @@ def crop(tmp_path: Path) -> dict[str, Any]:
     return {"path": str(tmp_path / "crop.png"), "orig_name": "crop.png", "meta": {"_type": "gradio.FileData"}}
 
 
-def place_of(finder: Finder, key: str, path: str) -> int:
+def place_of(finder: ReIDCallbacks, key: str, path: str) -> int:
     """Where a picture stands in the ranking shown, from 1."""
     return [hit.item.path for hit in finder.records.get(key).ranking.hits].index(path) + 1
 
@@ -89,7 +89,7 @@ class Text(HTMLParser):
 
 class TestGalleries:
     def test_the_yard_says_whom_it_shows(self, folder: Path) -> None:
-        catalogue = Galleries(Shelf(folder)).catalogue("reid-full")
+        catalogue = Galleries(CheckpointLibrary(folder)).catalogue("reid-full")
         assert (catalogue.noun, len(catalogue.gallery)) == ("vehicle", 12)
         record = catalogue.known(catalogue.item(QUERY))
         assert (record.identity, record.camera, record.twin) == (25, 3, 26)
@@ -105,7 +105,7 @@ class TestGalleries:
     ) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard", tmp_path / "yard")
-        galleries = Galleries(Shelf(tmp_path / "checkpoints"))
+        galleries = Galleries(CheckpointLibrary(tmp_path / "checkpoints"))
         first = galleries.catalogue("reid-full")
         assert galleries.catalogue("reid-full") is first
         table = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv"
@@ -116,7 +116,7 @@ class TestGalleries:
 
     def test_what_is_missing_is_said(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder / "reid-full", tmp_path / "mine")
-        galleries = Galleries(Shelf(tmp_path))
+        galleries = Galleries(CheckpointLibrary(tmp_path))
         shutil.copytree(folder / "reid-sa_only" / "gallery", tmp_path / "mine" / "gallery", dirs_exist_ok=True)
         with pytest.raises(dcal.DCALError, match="reid-sa_only"):  # other weights
             galleries.catalogue("mine")
@@ -129,8 +129,8 @@ class TestGalleries:
     def test_a_picture_is_another_gallerys_own_if_it_is_the_same_file(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard", tmp_path / "yard")
-        mine, full = (Galleries(Shelf(folder)).catalogue(name) for name in ("reid-sa_only", "reid-full"))
-        copy = Galleries(Shelf(tmp_path / "checkpoints")).catalogue("reid-full")
+        mine, full = (Galleries(CheckpointLibrary(folder)).catalogue(name) for name in ("reid-sa_only", "reid-full"))
+        copy = Galleries(CheckpointLibrary(tmp_path / "checkpoints")).catalogue("reid-full")
         assert full.own(mine, QUERY) == full.item(QUERY)
         assert copy.own(mine, QUERY) is None and full.own(mine, "images/0999_c1.webp") is None
         (tmp_path / "yard" / QUERY).unlink()
@@ -140,7 +140,7 @@ class TestGalleries:
     def test_a_gallery_of_other_pictures_knows_no_twins(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard" / "images", tmp_path / "yard" / "images")  # without its table
-        catalogue = Galleries(Shelf(tmp_path / "checkpoints")).catalogue("reid-full")
+        catalogue = Galleries(CheckpointLibrary(tmp_path / "checkpoints")).catalogue("reid-full")
         assert (catalogue.noun, catalogue.models) == ("identity", ())
         assert catalogue.known(catalogue.item(QUERY)) is None
         with pytest.raises(dcal.DCALError, match="no model 'van'; there are none"):
@@ -148,7 +148,7 @@ class TestGalleries:
 
 
 class TestRanking:
-    def test_one_of_the_gallerys_pictures(self, finder: Finder, folder: Path) -> None:
+    def test_one_of_the_gallerys_pictures(self, finder: ReIDCallbacks, folder: Path) -> None:
         key, said = finder.choose(QUERY, "reid-full")
         assert "vehicle 25, camera 3" in said
         assert "its twin is vehicle 26" in said
@@ -165,7 +165,7 @@ class TestRanking:
         assert f"{sum(rank <= 5 for rank in ranks)} of the 5 shown are right, of 2 that there are." in worth
         assert "among 11 pictures." in worth
 
-    def test_by_the_other_cameras_alone(self, finder: Finder, folder: Path) -> None:
+    def test_by_the_other_cameras_alone(self, finder: ReIDCallbacks, folder: Path) -> None:
         key, _ = finder.choose(QUERY, "reid-full")
         found, worth = finder.ranking(key)
         expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
@@ -181,7 +181,7 @@ class TestRanking:
         shutil.copytree(folder.parent / "yard", tmp_path / "yard")
         table, lost = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv", "images/0059_c3.webp"
         table.write_text(table.read_text().replace(f"{lost},59,3", f"{lost},59,"))
-        finder = Finder(Explorer(Shelf(tmp_path / "checkpoints"), tmp_path))
+        finder = ReIDCallbacks(InspectCallbacks(CheckpointLibrary(tmp_path / "checkpoints"), tmp_path))
         key, _ = finder.choose(QUERY, "reid-full")
         found, worth = finder.ranking(key)
         expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
@@ -192,7 +192,7 @@ class TestRanking:
         found, _ = finder.ranking(key, cameras=["3", "8"])
         assert {hit["camera"] for hit in found["hits"]} == {"8"}
 
-    def test_filters(self, finder: Finder, key: str) -> None:
+    def test_filters(self, finder: ReIDCallbacks, key: str) -> None:
         found, worth = finder.ranking(key, False, ["1", "3"], [], 50)
         assert {hit["camera"] for hit in found["hits"]} == {"1", "3"}
         assert "The only other picture of this vehicle" in worth
@@ -206,7 +206,9 @@ class TestRanking:
         with pytest.raises(gr.Error, match="choose 1 to 100"):
             finder.ranking(key, most=0)
 
-    def test_an_upload_is_ranked_but_not_judged(self, finder: Finder, folder: Path, crop: dict[str, Any]) -> None:
+    def test_an_upload_is_ranked_but_not_judged(
+        self, finder: ReIDCallbacks, folder: Path, crop: dict[str, Any]
+    ) -> None:
         key, said = finder.search(crop, "reid-full")
         assert "Your own crop" in said
         found, worth = finder.ranking(key, most=4)
@@ -218,7 +220,7 @@ class TestRanking:
         np.testing.assert_array_equal(finder.query_picture(key), draw.tile(seen.photo, draw.PAIR_SIDE))
 
     def test_bad_uploads_get_a_message_and_leave_the_query_as_it_was(
-        self, finder: Finder, key: str, tmp_path: Path
+        self, finder: ReIDCallbacks, key: str, tmp_path: Path
     ) -> None:
         (tmp_path / "holiday.png").write_bytes(b"%PDF-1.7")
         for path, message in ((tmp_path / "holiday.png", "PDF document"), (Path("/etc/passwd"), NOT_UPLOADED)):
@@ -229,7 +231,7 @@ class TestRanking:
         with pytest.raises(gr.Error, match=r"no picture '\.\./\.\./x'"):
             finder.choose("../../x", "reid-full", key)
 
-    def test_the_same_query_for_another_checkpoint(self, finder: Finder, key: str, crop: dict[str, Any]) -> None:
+    def test_the_same_query_for_another_checkpoint(self, finder: ReIDCallbacks, key: str, crop: dict[str, Any]) -> None:
         again, _ = finder.change("reid-sa_only", key)
         quest = finder.records.get(again)
         assert (quest.checkpoint, quest.known.path) == ("reid-sa_only", QUERY)
@@ -240,7 +242,7 @@ class TestRanking:
 
 
 class TestWhy:
-    def test_the_evidence_of_each_branch(self, finder: Finder, key: str, folder: Path) -> None:
+    def test_the_evidence_of_each_branch(self, finder: ReIDCallbacks, key: str, folder: Path) -> None:
         path = "images/0059_c1.webp"
         match = dcal.explain_match(
             dcal.load(folder / "reid-full"), *(folder.parent / "yard" / name for name in (QUERY, path))
@@ -259,7 +261,7 @@ class TestWhy:
             np.testing.assert_array_equal(picture, draw.pair(match, match.evidence(branch), side=320, scale=scale))
             assert f"{match.evidence(branch).similarity:.3f}" in sentence
 
-    def test_what_one_patch_found(self, finder: Finder, key: str) -> None:
+    def test_what_one_patch_found(self, finder: ReIDCallbacks, key: str) -> None:
         hit = place_of(finder, key, "images/0060_c8.webp")
         picture, said, _ = finder.match(key, hit, "sa", row=2, column=5)
         match = finder.explained(key, hit).match
@@ -271,7 +273,9 @@ class TestWhy:
             with pytest.raises(gr.Error, match=message):
                 finder.match(key, hit, row=row, column=column)
 
-    def test_twins_differ_in_a_part_that_is_ringed_and_weighed(self, finder: Finder, key: str, folder: Path) -> None:
+    def test_twins_differ_in_a_part_that_is_ringed_and_weighed(
+        self, finder: ReIDCallbacks, key: str, folder: Path
+    ) -> None:
         records = {record.path.name: record for record in Yard(folder.parent / "yard", "gallery").records}
         for path in ("images/0026_c1.webp", "images/0025_c8.webp"):
             hit = place_of(finder, key, path)
@@ -290,7 +294,7 @@ class TestWhy:
                 assert (f"**{draw.percent(on.share)}**" in said) == (record.visible > 0)
             assert sum(record.visible > 0 for record in pair), "choose cameras that see the part"
 
-    def test_without_glca_there_is_one_branch(self, finder: Finder) -> None:
+    def test_without_glca_there_is_one_branch(self, finder: ReIDCallbacks) -> None:
         key, _ = finder.choose(QUERY, "reid-sa_only")
         finder.ranking(key)
         _, said, _ = finder.match(key, 1, "fused")
@@ -301,7 +305,9 @@ class TestWhy:
         with pytest.raises(gr.Error, match="'glca': choose one of 'sa'"):
             finder.match(key, 1, "glca")
 
-    def test_pictures_are_looked_at_once(self, finder: Finder, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_pictures_are_looked_at_once(
+        self, finder: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         finder.match(key, 1)
         monkeypatch.setattr(dcal.DCAL, "embed", lambda *_: pytest.fail("a model ran"))
         finder.match(key, 1, "sa")
@@ -309,7 +315,7 @@ class TestWhy:
         finder.branches(key, 1)
         finder.ranking(key, cameras=["1"])
 
-    def test_nothing_is_explained_before_it_is_ranked(self, finder: Finder) -> None:
+    def test_nothing_is_explained_before_it_is_ranked(self, finder: ReIDCallbacks) -> None:
         key, _ = finder.choose(QUERY, "reid-full")
         with pytest.raises(gr.Error, match="Nothing has been ranked"):
             finder.match(key, 1)
@@ -319,7 +325,7 @@ class TestWhy:
 
 
 class TestCards:
-    def test_every_hit_says_what_it_is_without_colour(self, finder: Finder, key: str) -> None:
+    def test_every_hit_says_what_it_is_without_colour(self, finder: ReIDCallbacks, key: str) -> None:
         quest, catalogue = finder.records.get(key), finder.galleries.catalogue("reid-full")
         found = Text(cards.hits(catalogue, quest.ranking))
         buttons, pictures = found.all("button"), found.all("img")
@@ -337,7 +343,7 @@ class TestCards:
         assert found.text.count("✗ its twin") == 3
         assert found.text.count("✗ wrong") == 6
 
-    def test_pictures_are_enlarged(self, finder: Finder, key: str) -> None:
+    def test_pictures_are_enlarged(self, finder: ReIDCallbacks, key: str) -> None:
         catalogue = finder.galleries.catalogue("reid-full")
         address = Text(cards.thumbnails(catalogue, catalogue.pictures("1"), "images/0059_c1.webp"))
         assert [button["aria-pressed"] for button in address.all("button")] == ["false", "false", "true", "false"]
@@ -355,7 +361,7 @@ class TestCards:
         (tmp_path / "gone.png").write_bytes(b"%PDF-1.7")
         assert "cannot be read" in cards.row([card], 64, "hits", True)
 
-    def test_figures_have_their_text_where_nothing_can_be_clicked(self, finder: Finder, key: str) -> None:
+    def test_figures_have_their_text_where_nothing_can_be_clicked(self, finder: ReIDCallbacks, key: str) -> None:
         quest, catalogue = finder.records.get(key), finder.galleries.catalogue("reid-full")
         found = Text(cards.hits(catalogue, quest.ranking, clickable=False))
         assert not found.all("button")
@@ -366,12 +372,14 @@ class TestWords:
     def test_every_part_of_the_yard_has_its_words(self) -> None:
         assert reid_captions.PARTS.keys() == DETAILS.keys()
 
-    def test_what_is_left_out_is_marked_and_explained(self, finder: Finder, folder: Path, tmp_path: Path) -> None:
+    def test_what_is_left_out_is_marked_and_explained(
+        self, finder: ReIDCallbacks, folder: Path, tmp_path: Path
+    ) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard", tmp_path / "yard")
         table = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv"
         table.write_text(table.read_text().replace("0025_c8.webp,25,8", "0025_c8.webp,25,3"))  # the query's camera
-        finder = Finder(Explorer(Shelf(tmp_path / "checkpoints"), tmp_path))
+        finder = ReIDCallbacks(InspectCallbacks(CheckpointLibrary(tmp_path / "checkpoints"), tmp_path))
         key, _ = finder.choose(QUERY, "reid-full")
         found, worth = finder.ranking(key, across=False, most=50)
         left = next(hit for hit in found["hits"] if hit["path"].endswith("0025_c8.webp"))
@@ -389,7 +397,7 @@ class TestWords:
 @pytest.fixture(scope="module")
 def blocks(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
     async def build() -> gr.Blocks:  # outside a running loop gradio makes loops of its own and leaves them open
-        return server.page(Explorer(Shelf(folder), tmp_path_factory.mktemp("page")), [])
+        return server.page(InspectCallbacks(CheckpointLibrary(folder), tmp_path_factory.mktemp("page")), [])
 
     return asyncio.run(build())
 
@@ -410,13 +418,13 @@ class TestPage:
         monkeypatch.setattr(Galleries, "catalogue", lambda *_: pytest.fail("a gallery was opened"))
 
         async def build() -> gr.Blocks:
-            return server.page(Explorer(Shelf(folder), tmp_path), [])
+            return server.page(InspectCallbacks(CheckpointLibrary(folder), tmp_path), [])
 
         asyncio.run(build())
 
     def test_without_a_checkpoint_the_tab_says_how_to_get_one(self, folder: Path, tmp_path: Path) -> None:
         async def build() -> gr.Blocks:
-            return server.page(Explorer(Shelf(tmp_path), tmp_path), [])
+            return server.page(InspectCallbacks(CheckpointLibrary(tmp_path), tmp_path), [])
 
         dcal.save(dcal.create_model("test_vit", 3, img_size=(32, 32)), tmp_path / "birds")
         shown = [b.value for b in asyncio.run(build()).blocks.values() if isinstance(b, gr.Markdown)]
@@ -425,14 +433,14 @@ class TestPage:
 
 class TestTab:
     @pytest.fixture
-    def tab(self, finder: Finder) -> FindTab:
+    def tab(self, finder: ReIDCallbacks) -> FindTab:
         async def build() -> FindTab:
             with gr.Blocks(), gr.Tabs(), gr.Tab("Re-identify") as tab:
                 return FindTab(tab, finder, finder.galleries.names())
 
         return asyncio.run(build())
 
-    def test_it_opens_with_the_first_picture_and_stays_with_a_query(self, tab: FindTab, finder: Finder) -> None:
+    def test_it_opens_with_the_first_picture_and_stays_with_a_query(self, tab: FindTab, finder: ReIDCallbacks) -> None:
         assert finder.galleries.names() == ["reid-full", "reid-sa_only"]
         opened = tab.arrive("reid-full", None)
         record = opened[tab.record]
@@ -459,7 +467,7 @@ class TestTab:
         assert tab.back(None)[tab.said] == reid_captions.EMPTY
 
     def test_a_query_that_cannot_be_shown_again_is_not_let_go(
-        self, tab: FindTab, finder: Finder, key: str, monkeypatch: pytest.MonkeyPatch
+        self, tab: FindTab, finder: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def lost(_: str) -> None:
             raise dcal.DCALError("the photo is gone")
@@ -476,15 +484,15 @@ class TestTab:
         few = replace(images, items=tuple(item for item in images.items if item.path != QUERY))
         shutil.rmtree(other / "gallery")
         build_folder(dcal.load(other), few, other / "gallery", "reid-sa_only", workers=0)
-        finder = Finder(Explorer(Shelf(tmp_path / "checkpoints"), tmp_path))
+        finder = ReIDCallbacks(InspectCallbacks(CheckpointLibrary(tmp_path / "checkpoints"), tmp_path))
         key, _ = finder.choose(QUERY, "reid-full")
         moved, said = finder.change("reid-sa_only", key)
-        assert finder.records.get(moved).known == dcal.Known()
+        assert finder.records.get(moved).known == dcal.QueryInfo()
         assert "Your own crop" in said
         assert (finder.query_picture(moved) == finder.query_picture(finder.choose(QUERY, "reid-full")[0])).all()
 
     def test_pictures_to_choose_from_come_in_pages(
-        self, tab: FindTab, finder: Finder, key: str, monkeypatch: pytest.MonkeyPatch
+        self, tab: FindTab, finder: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("dcal_explorer.demo.reid_tab.PAGE", 5)
         last = tab.choices("reid-full", "", "", 9, key)
@@ -493,7 +501,7 @@ class TestTab:
         assert last[tab.pictures].count("<button") == 2
         assert not tab.choices("reid-full", "1", "", 1, None)[tab.page]["visible"]
 
-    def test_the_ranking_is_shown_with_nothing_open(self, tab: FindTab, finder: Finder, key: str) -> None:
+    def test_the_ranking_is_shown_with_nothing_open(self, tab: FindTab, finder: ReIDCallbacks, key: str) -> None:
         shown = tab.show(key)
         assert shown[tab.hits].count("<button") == 11
         assert (shown[tab.view.hit], shown[tab.view.place]["visible"], shown[tab.view.hint]["visible"]) == (
@@ -508,7 +516,7 @@ class TestTab:
         hit, row, column, place, hint = tab.view.opened(SimpleNamespace(card="7"))  # type: ignore[arg-type]
         assert (hit, row, column, place["visible"], hint["visible"]) == (7, 0, 0, True, False)
 
-    def test_a_click_on_the_query_finds_its_patch(self, tab: FindTab, finder: Finder, key: str) -> None:
+    def test_a_click_on_the_query_finds_its_patch(self, tab: FindTab, finder: ReIDCallbacks, key: str) -> None:
         def click(x: int, y: int) -> gr.SelectData:
             return SimpleNamespace(index=[x, y])  # type: ignore[return-value]
 
@@ -526,10 +534,10 @@ class TestInspecting:
     """The tab "Inspect" with a checkpoint that names no classes."""
 
     @pytest.fixture
-    def explorer(self, folder: Path, tmp_path: Path) -> Explorer:
-        return Explorer(Shelf(folder), tmp_path)
+    def explorer(self, folder: Path, tmp_path: Path) -> InspectCallbacks:
+        return InspectCallbacks(CheckpointLibrary(folder), tmp_path)
 
-    def test_it_names_nothing(self, explorer: Explorer, crop: dict[str, Any]) -> None:
+    def test_it_names_nothing(self, explorer: InspectCallbacks, crop: dict[str, Any]) -> None:
         key, predictions, summary = explorer.inspect(crop, "reid-full")
         assert predictions == {}
         assert "mAP 35.0% on its test photos, standard protocol" in summary
@@ -539,7 +547,7 @@ class TestInspecting:
         picture, _ = explorer.layer(key, 2)
         assert picture.ndim == 3
 
-    def test_r_moves_the_embedding(self, explorer: Explorer, crop: dict[str, Any]) -> None:
+    def test_r_moves_the_embedding(self, explorer: InspectCallbacks, crop: dict[str, Any]) -> None:
         key, _, _ = explorer.inspect(crop, "reid-full")
         _, said = explorer.select(key, 0.6)
         seen = explorer.records.get(key).seen
@@ -549,7 +557,7 @@ class TestInspecting:
         assert f"is {cosine:.3f}." in said
         assert "prediction" not in said
 
-    def test_bars_and_verdicts_pass_it_over(self, explorer: Explorer, crop: dict[str, Any]) -> None:
+    def test_bars_and_verdicts_pass_it_over(self, explorer: InspectCallbacks, crop: dict[str, Any]) -> None:
         key, _, _ = explorer.inspect(crop, "reid-full")
         seen = explorer.records.get(key).seen
         assert captions.verdict([seen]) == ""

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from dcal.data.fgvc.cub import CUB, human
 from dcal.data.samples import Photos, random_box
-from dcal.errors import DCALError, PictureError
+from dcal.errors import DCALError, ImageError
 from dcal.preprocess import Preprocess
 from tests.fixtures.tiny_cub import write_cub
 
@@ -71,7 +71,7 @@ def test_a_banner_is_cut_off_at_the_lower_edge(root: Path):
 def test_a_photo_that_cannot_be_read_is_named(root: Path):
     record = CUB(root).records[2]
     record.path.write_bytes(record.path.read_bytes()[:700])
-    with pytest.raises(PictureError, match=r"Albatross/photo_2\.jpg: The picture is damaged or cut off"):
+    with pytest.raises(ImageError, match=r"Albatross/photo_2\.jpg: The picture is damaged or cut off"):
         record.open()
 
 

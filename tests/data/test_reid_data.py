@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dcal.data import DATASETS, REID_DATASETS
-from dcal.data.csv_reader import ReIDListing
+from dcal.data.csv_reader import ReIDCsv
 from dcal.data.reid.base import ReIDRecord, numbers, training_labels, whole_splits
 from dcal.data.reid.folder import PatternFolder
 from dcal.data.reid.persons import MSMT17, DukeMTMC, Market1501
@@ -276,7 +276,7 @@ def test_a_list(tmp_path: Path):
         "photos/2.jpg,7,2,gallery,",
     )
     root = write_list(tmp_path, "path,identity,camera,split,track", *lines)
-    query, gallery = ReIDListing(root, "query"), ReIDListing(root / "set.csv", "gallery")
+    query, gallery = ReIDCsv(root, "query"), ReIDCsv(root / "set.csv", "gallery")
     assert query.records == (ReIDRecord(root / "photos" / "1.jpg", 7, 1, 5),)
     assert [(record.identity, record.camera, record.track) for record in gallery.records] == [(7, 1, 5), (7, 2, None)]
     assert str(gallery) == "list set.csv, gallery split: 1 identities, 2 photos, 2 cameras"
@@ -284,7 +284,7 @@ def test_a_list(tmp_path: Path):
 
 def test_two_names_are_two_identities_and_two_cameras(tmp_path: Path):
     lines = (f"photos/{place}.jpg,{name}" for place, name in enumerate(("01,1,gallery", "1,01,gallery", "7,2,gallery")))
-    gallery = ReIDListing(write_list(tmp_path, COLUMNS, *lines), "gallery")
+    gallery = ReIDCsv(write_list(tmp_path, COLUMNS, *lines), "gallery")
     named = [(gallery.names[record.identity], gallery.camera_names[record.camera]) for record in gallery.records]
     assert named == [("01", "1"), ("1", "01"), ("7", "2")]
     assert gallery.found() == {"identities": 3, "photos": 3, "cameras": 3}
@@ -297,7 +297,7 @@ def test_what_a_list_should_know_of_itself(tmp_path: Path):
         "photos/2.jpg,bob,a,query",
         "photos/3.jpg,ann,a,gallery",
     )
-    query = ReIDListing(write_list(tmp_path, "path,identity,camera,split", *lines), "query")
+    query = ReIDCsv(write_list(tmp_path, "path,identity,camera,split", *lines), "query")
     assert query.notes == [
         "1 identities are not in the gallery: bob",
         "1 identities are in the training split too: ann",
@@ -322,4 +322,4 @@ def test_what_a_list_should_know_of_itself(tmp_path: Path):
 )
 def test_lists_that_are_wrong(tmp_path: Path, lines: list[str], message: str):
     with pytest.raises(DCALError, match=message):
-        ReIDListing(write_list(tmp_path, *lines))
+        ReIDCsv(write_list(tmp_path, *lines))

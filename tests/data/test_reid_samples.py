@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from dcal.data.reid.base import ReIDRecord
-from dcal.data.reid.samples import Augmentation, Sightings
+from dcal.data.reid.samples import Augmentation, ReIDSamples
 from dcal.errors import DCALError
 from dcal.preprocess import Preprocess
 from tests.fixtures.tiny_sets import write_photo
@@ -29,7 +29,7 @@ def records(tmp_path: Path) -> list[ReIDRecord]:
 
 def drawn(records: list[ReIDRecord], augmentation: Augmentation, epochs: int) -> list[torch.Tensor]:
     """The first record's sample in each epoch."""
-    photos = Sightings(records, WHOLE, augment=True, augmentation=augmentation)
+    photos = ReIDSamples(records, WHOLE, augment=True, augmentation=augmentation)
     samples = []
     for epoch in range(epochs):
         photos.set_epoch(epoch)
@@ -38,19 +38,19 @@ def drawn(records: list[ReIDRecord], augmentation: Augmentation, epochs: int) ->
 
 
 def test_a_test_sample_is_the_whole_photo(records: list[ReIDRecord]):
-    image, label = Sightings(records, WHOLE)[3]
+    image, label = ReIDSamples(records, WHOLE)[3]
     with Image.open(records[3].path) as file:
         assert torch.equal(image, WHOLE.tensor(file.convert("RGB")))  # photo and input are of one size
     assert label == 1498
-    assert Sightings(records, WHOLE, labels=(4, 3, 2, 1, 0))[3][1] == 1
+    assert ReIDSamples(records, WHOLE, labels=(4, 3, 2, 1, 0))[3][1] == 1
 
 
 def test_nothing_asked_nothing_done(records: list[ReIDRecord]):
-    assert torch.equal(drawn(records, STILL, 1)[0], Sightings(records, WHOLE)[0][0])
+    assert torch.equal(drawn(records, STILL, 1)[0], ReIDSamples(records, WHOLE)[0][0])
 
 
 def test_flip(records: list[ReIDRecord]):
-    plain = Sightings(records, WHOLE)[0][0]
+    plain = ReIDSamples(records, WHOLE)[0][0]
     samples = drawn(records, Augmentation(flip=0.5, pad=0, erase=0.0), 60)
     mirrored = [torch.equal(sample, plain.flip(2)) for sample in samples]
     assert all(flipped or torch.equal(sample, plain) for sample, flipped in zip(samples, mirrored, strict=True))
@@ -59,7 +59,7 @@ def test_flip(records: list[ReIDRecord]):
 
 def test_pad_and_crop(records: list[ReIDRecord]):
     """Each sample is the plain one in a frame of black, cut at some place: found by trying them all."""
-    plain = Sightings(records, WHOLE)[0][0]
+    plain = ReIDSamples(records, WHOLE)[0][0]
     pad = 3
     black = ((0 - torch.tensor(WHOLE.mean)) / torch.tensor(WHOLE.std))[:, None, None]
     framed = black.expand(3, 40 + 2 * pad, 24 + 2 * pad).clone()
@@ -75,7 +75,7 @@ def test_pad_and_crop(records: list[ReIDRecord]):
 
 
 def test_erasing(records: list[ReIDRecord]):
-    plain = Sightings(records, WHOLE)[0][0]
+    plain = ReIDSamples(records, WHOLE)[0][0]
     shares, aspects, values, untouched = [], [], [], 0
     for sample in drawn(records, Augmentation(flip=0.0, pad=0, erase=0.5), 400):
         changed = (sample != plain).any(0)
@@ -98,7 +98,7 @@ def test_erasing(records: list[ReIDRecord]):
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone(records: list[ReIDRecord]):
     def sample(seed: int, epoch: int, index: int, before: tuple[int, ...] = ()) -> torch.Tensor:
-        photos = Sightings(records, WHOLE, augment=True, seed=seed)
+        photos = ReIDSamples(records, WHOLE, augment=True, seed=seed)
         photos.set_epoch(epoch)
         for other in before:
             photos[other]
@@ -107,12 +107,12 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(records: list[ReIDRecord
     assert torch.equal(sample(1, 2, 3), sample(1, 2, 3, before=(4, 3, 0)))
     assert not torch.equal(sample(1, 2, 3), sample(0, 2, 3))
     assert not torch.equal(sample(1, 2, 3), sample(1, 3, 3))
-    twice = Sightings([records[3]] * 2, WHOLE, augment=True)
+    twice = ReIDSamples([records[3]] * 2, WHOLE, augment=True)
     assert not torch.equal(twice[0][0], twice[1][0])
 
 
 def test_workers_change_nothing(records: list[ReIDRecord]):
-    photos = Sightings(records, WHOLE, augment=True, seed=4)
+    photos = ReIDSamples(records, WHOLE, augment=True, seed=4)
     photos.set_epoch(7)
     alone, helped = (torch.cat([x for x, _ in DataLoader(photos, 2, num_workers=n)]) for n in (0, 1))
     assert torch.equal(alone, helped)
@@ -121,7 +121,7 @@ def test_workers_change_nothing(records: list[ReIDRecord]):
 
 def test_mistakes(records: list[ReIDRecord]):
     with pytest.raises(DCALError, match="5 records need as many labels, got 2"):
-        Sightings(records, WHOLE, labels=(0, 1))
+        ReIDSamples(records, WHOLE, labels=(0, 1))
     with pytest.raises(DCALError, match=r"chances in \[0, 1\]"):
         Augmentation(flip=1.5)
     with pytest.raises(DCALError, match=r"pad is not negative, got 0.5, 0.5, -1"):

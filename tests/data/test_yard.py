@@ -11,7 +11,7 @@ from PIL import Image
 
 from dcal.data.reid.yard import HOME, SIZE, Yard, YardModels
 from dcal.data.yard_parts import PARTS
-from dcal.errors import PictureError
+from dcal.errors import ImageError
 from tools.yard.twins import fleet
 
 TRAIN, QUERY, GALLERY = (Yard(split=split) for split in ("train", "query", "gallery"))
@@ -66,10 +66,10 @@ def test_every_pair_can_be_told_apart_by_two_cameras_at_least():
 
 def test_a_mask_that_is_none_is_refused(tmp_path):
     (tmp_path / "mask.png").write_bytes(b"no picture")
-    with pytest.raises(PictureError, match=r"mask\.png"):
+    with pytest.raises(ImageError, match=r"mask\.png"):
         dataclasses.replace(ALL[0], mask=tmp_path / "mask.png").difference()
     Image.fromarray(np.full((4, 4), 120, np.uint8)).save(tmp_path / "mask.png")
-    with pytest.raises(PictureError, match=rf"below {len(PARTS)}"):
+    with pytest.raises(ImageError, match=rf"below {len(PARTS)}"):
         dataclasses.replace(ALL[0], mask=tmp_path / "mask.png").parts()
 
 

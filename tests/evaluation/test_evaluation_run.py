@@ -16,7 +16,7 @@ from dcal.data.fgvc.cub import CUB
 from dcal.data.samples import Photos
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate
-from dcal.evaluation.config import EvalConfig, Study
+from dcal.evaluation.config import AnalysisConfig, EvalConfig
 from dcal.evaluation.run import keep, measure
 from dcal.model.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from dcal.model.dcal import create_model
@@ -148,4 +148,4 @@ def test_what_is_refused(root: Path, checkpoint: Path, changes: dict[str, object
         measure(config(root, checkpoint, **changes))
     assert not (checkpoint / "evaluation.json").exists()
     with pytest.raises(DCALError, match="steps must be at least 1, got 0"):
-        Study(steps=0)
+        AnalysisConfig(steps=0)

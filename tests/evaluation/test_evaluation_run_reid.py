@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from dcal.data.reid.base import ReIDRecord
-from dcal.data.reid.samples import Sightings
+from dcal.data.reid.samples import ReIDSamples
 from dcal.data.reid.yard import Yard, YardModels
 from dcal.errors import DCALError
 from dcal.evaluation.config import EvalConfig
-from dcal.evaluation.reid import Sides
+from dcal.evaluation.reid import QueryGallery
 from dcal.evaluation.run import measure
 from dcal.model.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from dcal.model.dcal import create_model
@@ -49,7 +49,7 @@ def config(root: Path | None, checkpoint: Path, **changes: Any) -> EvalConfig:
 def test_the_record_and_its_file(root: Path, checkpoint: Path):
     record, said = measure(config(root, checkpoint, rerank=True))
     records, model = Yard(root, "query").records, load_checkpoint(checkpoint)
-    photos = Sightings(records, model.config.preprocess)
+    photos = ReIDSamples(records, model.config.preprocess)
     found = embed(model, [torch.stack([photos[index][0] for index in range(len(photos))])])
     names, cameras = ([getattr(r, name) for r in records] for name in ("identity", "camera"))
     for prefix, values in (("", found.joined), ("sa_", found.sa), ("glca_", found.glca)):
@@ -141,7 +141,7 @@ def test_a_camera_that_shares_no_identity_is_skipped_across_cameras():
     names, cameras = [1, 1, 2, 2, 1], [1, 2, 3, 3, 2]
     records = tuple(ReIDRecord(path / str(i), n, c) for i, (n, c) in enumerate(zip(names, cameras, strict=True)))
     values = torch.nn.functional.normalize(torch.randn(5, 4), dim=1).numpy()
-    found = Sides(records, records).judge_across(Embeddings(values, None)).qualities["sa"]
+    found = QueryGallery(records, records).judge_across(Embeddings(values, None)).qualities["sa"]
     assert found.skipped.tolist() == [3, 4] and np.isfinite(found.ap[:3]).all()  # camera 3's come last
     assert 0 < found.mAP <= 1
 
@@ -177,7 +177,7 @@ def test_photos_of_one_camera(checkpoint: Path, tmp_path: Path, capsys: pytest.C
 def test_with_one_camera_a_photo_is_not_its_own_match():
     records = tuple(ReIDRecord(Path(str(i)), n, 1) for i, n in enumerate([1, 1, 2, 2, 3]))
     values = torch.nn.functional.normalize(torch.randn(5, 4, generator=torch.Generator().manual_seed(0)), dim=1).numpy()
-    found = Sides(records, records, one_camera=True).judge(Embeddings(values, None)).qualities["sa"]
+    found = QueryGallery(records, records, one_camera=True).judge(Embeddings(values, None)).qualities["sa"]
     ranked = [sorted(set(range(5)) - {i}, key=lambda j, i=i: -values[i] @ values[j]) for i in range(5)]
     first = [next(r for r, j in enumerate(ranked[i], 1) if j == i ^ 1) for i in range(4)]
     np.testing.assert_allclose(found.ap[:4], 1 / np.array(first))
@@ -187,9 +187,9 @@ def test_with_one_camera_a_photo_is_not_its_own_match():
 def test_sides_with_nothing_in_common():
     query, gallery = ((ReIDRecord(Path(str(i)), i, i),) for i in (1, 2))
     with pytest.raises(DCALError, match=r"none of the 1 queries has a match in the gallery$"):
-        Sides(query, gallery).check()
+        QueryGallery(query, gallery).check()
     with pytest.raises(DCALError, match="none of the 1 queries has a match"):
-        Sides(query, gallery).judge(Embeddings(np.eye(2, dtype=np.float32), None))
+        QueryGallery(query, gallery).judge(Embeddings(np.eye(2, dtype=np.float32), None))
 
 
 def words_for(table: Path, checkpoint: Path) -> list[str]:

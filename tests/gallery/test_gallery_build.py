@@ -14,7 +14,7 @@ import torch
 
 import dcal
 from dcal.errors import DCALError
-from dcal.gallery import Item, Known, open_gallery, rank
+from dcal.gallery import Item, QueryInfo, open_gallery, rank
 from dcal.gallery import embed as embedding_module
 from dcal.gallery.build import build_folder
 from dcal.gallery.sources import dataset_images, folder_images
@@ -233,7 +233,7 @@ def test_build_and_search_from_a_shell(
     told = json.loads(capsys.readouterr().out)
     assert len(told["hits"]) == 4 and {hit["camera"] for hit in told["hits"]} == {"1", "2"}
     gallery = open_gallery(place)
-    model_itself, known, who = dcal.load(checkpoint), Known("0002"), ["0001", "0002"]
+    model_itself, known, who = dcal.load(checkpoint), QueryInfo("0002"), ["0001", "0002"]
     again = rank(gallery, query, model_itself, known=known, cameras=["1", "2"], identities=who)
     assert told["ap"] == pytest.approx(again.ap)
     assert main([*search, "--shows", "0002", "--seen-by", "0"]) == 0

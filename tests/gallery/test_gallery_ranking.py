@@ -11,7 +11,7 @@ import pytest
 
 import dcal
 from dcal.errors import DCALError
-from dcal.gallery import EmbeddedGallery, Exclusion, Item, Known, Origin, Ranking, rank
+from dcal.gallery import EmbeddedGallery, Exclusion, Item, Origin, QueryInfo, Ranking, rank
 from dcal.gallery.embed import origin_of
 from dcal.retrieval import Protocol
 from tests.fixtures.tiny_gallery import (
@@ -62,7 +62,7 @@ def test_a_ranking_by_hand():
         *(("nobody", None, "junk"), ("distractor", 3, "wrong"), ("late", 4, "match")),
     ]
     found = rank(by_hand(), ITEMS[0])
-    assert seen(found) == expected and found.known == Known("7", "1", "own.jpg")
+    assert seen(found) == expected and found.known == QueryInfo("7", "1", "own.jpg")
     assert found.ap == pytest.approx(1 / 2) and found.first == 2
     assert (found.matches, found.candidates) == (2, 7)
     assert [hit.index for hit in found.hits] == [1, 2, 3, 4, 5, 6, 7]
@@ -76,13 +76,13 @@ def test_what_is_known_decides_what_is_judged():
     unknown = rank(by_hand(), QUERY, k=3)
     assert seen(unknown) == [("own", 1, None), ("same-camera", 2, None), ("wrong", 3, None)]
     assert (unknown.ap, unknown.first, unknown.matches, unknown.quality) == (None, None, None, None)
-    no_camera = rank(by_hand(), QUERY, known=Known("7", path="own.jpg"))
+    no_camera = rank(by_hand(), QUERY, known=QueryInfo("7", path="own.jpg"))
     assert seen(no_camera)[:2] == [("same-camera", 1, "match"), ("wrong", 2, "wrong")] and no_camera.matches == 3
     one_camera = rank(by_hand(), ITEMS[0], protocol=Protocol(exclude_same_camera=False))
     assert seen(one_camera)[0] == ("same-camera", 1, "match")
-    itself = rank(by_hand(), QUERY, known=Known(path="own.jpg"), k=1)
+    itself = rank(by_hand(), QUERY, known=QueryInfo(path="own.jpg"), k=1)
     assert seen(itself) == [("same-camera", 1, None)] and itself.candidates == 7
-    nobody = rank(by_hand(), QUERY, known=Known("99", "1"))
+    nobody = rank(by_hand(), QUERY, known=QueryInfo("99", "1"))
     assert nobody.matches == 0 and nobody.ap is None and {hit.verdict for hit in nobody.hits} == {"wrong", "junk"}
 
 
@@ -115,7 +115,7 @@ def test_rankings_of_a_random_gallery_are_walks_down_it(k: int):
 
 def test_a_ranking_says_the_same_as_a_search_and_as_json():
     gallery, query = random_gallery(), random_rows(1, seed=9)
-    found = rank(gallery, query[0], k=12, known=Known("3", "c1"), identities=[str(k) for k in range(IDENTITIES)])
+    found = rank(gallery, query[0], k=12, known=QueryInfo("3", "c1"), identities=[str(k) for k in range(IDENTITIES)])
     assert found.candidates == N - 1
     hits = gallery.search(query, 13)
     kept = [index for index in hits.indices[0].tolist() if gallery.items[index].identity is not None][:12]
@@ -125,7 +125,7 @@ def test_a_ranking_says_the_same_as_a_search_and_as_json():
     first = found.hits[0]
     assert told["hits"][0]["path"] == first.item.path and told["hits"][0]["similarity"] == first.similarity
     protocol = gallery.search(query, 12, exclude=[Exclusion(None, "3", "c1")])
-    clean = rank(gallery, query[0], k=11, known=Known("3", "c1"), leave_out_junk=True)
+    clean = rank(gallery, query[0], k=11, known=QueryInfo("3", "c1"), leave_out_junk=True)
     labelled = [index for index in protocol.indices[0].tolist() if gallery.items[index].identity is not None]
     assert [hit.index for hit in clean.hits] == labelled[:11]
 

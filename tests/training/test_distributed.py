@@ -16,7 +16,7 @@ import torch
 
 from dcal.errors import DCALError
 from dcal.evaluation.classification import Evaluation
-from dcal.training.distributed import Ranks, device_of, joined
+from dcal.training.distributed import Processes, device_of, process_group
 from dcal.training.logger import flat
 from dcal.training.presets import TrainConfig
 from dcal.training.train import train
@@ -118,7 +118,7 @@ def test_evaluations_are_put_together_in_the_order_of_the_photos():
 
 
 def test_the_device_of_a_process(monkeypatch: pytest.MonkeyPatch):
-    second = Ranks(rank=1, world=2, local=1)
+    second = Processes(rank=1, world=2, local=1)
     assert device_of("cpu", second) == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device_of("auto", second) == torch.device("cpu")
@@ -127,11 +127,11 @@ def test_the_device_of_a_process(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert device_of("auto", second) == device_of("cuda", second) == torch.device("cuda", 1)
-    assert device_of("cuda:1", Ranks()) == torch.device("cuda:1")
+    assert device_of("cuda:1", Processes()) == torch.device("cuda:1")
     with pytest.raises(DCALError, match="each of 2 processes takes its own GPU"):
         device_of("cuda:0", second)
     with pytest.raises(DCALError, match="process 2 is number 3 on its machine, which has 2 GPUs"):
-        device_of("auto", Ranks(rank=2, world=3, local=2))
+        device_of("auto", Processes(rank=2, world=3, local=2))
 
 
 def test_more_processes_than_gpus_are_told_and_not_a_crash(monkeypatch: pytest.MonkeyPatch):
@@ -145,13 +145,13 @@ def test_more_processes_than_gpus_are_told_and_not_a_crash(monkeypatch: pytest.M
     for local in (1, 2):
         for name, value in {"RANK": local, "WORLD_SIZE": 3, "LOCAL_RANK": local}.items():
             monkeypatch.setenv(name, str(value))
-        with joined("auto") as ranks:
-            assert ranks == Ranks(local, 3, local)
+        with process_group("auto") as ranks:
+            assert ranks == Processes(local, 3, local)
     assert chosen == [1]
 
 
 def test_alone_there_is_nobody_to_talk_to():
     tensors = [torch.ones(2), torch.zeros(3, 1)]
-    Ranks().sum_in_place(tensors)
-    assert tensors[0].tolist() == [1, 1] and Ranks().gather("a") == ["a"] and Ranks().from_first(4) == 4
-    Ranks().check_same("settings", {})
+    Processes().sum_in_place(tensors)
+    assert tensors[0].tolist() == [1, 1] and Processes().gather("a") == ["a"] and Processes().from_first(4) == 4
+    Processes().check_same("settings", {})

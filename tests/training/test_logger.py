@@ -9,18 +9,18 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dcal.errors import DCALError
-from dcal.training.logger import Journal, flat
+from dcal.training.logger import RunLogger, flat
 from tests.fixtures.tiny_run import log_of, tiny_run
 
 
 def test_the_board_shows_the_log_also_after_a_resumed_run(tmp_path: Path):
     config = tiny_run(tmp_path, tmp_path)
-    first = Journal(config, after_step=0)
+    first = RunLogger(config, after_step=0)
     for step in (1, 2, 3, 4):
         first.write(
             {"epoch": 0, "step": step, "loss": step / 2, "losses": {"sa": 0.1 * step, "glca": 0.2}, "shares": [step, 7]}
         )
-    resumed = Journal(config, after_step=2)  # the first was killed and never closed
+    resumed = RunLogger(config, after_step=2)  # the first was killed and never closed
     resumed.write({"epoch": 0, "step": 3, "loss": 9.0, "losses": {"sa": 0.5}})
     resumed.write({"epoch": 0, "step": 3, "split": "val", "top1": 0.75, "n": 4})
     resumed.close()
@@ -53,4 +53,4 @@ def test_wandb_that_is_not_installed_is_told_before_anything_is_trained(
 
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(DCALError, match="wandb is asked for but not installed: pip install wandb"):
-        Journal(tiny_run(tmp_path, tmp_path, wandb="birds"), after_step=0)
+        RunLogger(tiny_run(tmp_path, tmp_path, wandb="birds"), after_step=0)

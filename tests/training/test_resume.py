@@ -39,7 +39,7 @@ DYING = """
 import os, pathlib, signal, sys
 import dcal_explorer.cli.main, dcal.training.logger, dcal.training.train
 moment, words = sys.argv[1], sys.argv[2:]
-write, replace, save = dcal.training.logger.Journal.write, pathlib.Path.replace, dcal.training.train.save_state
+write, replace, save = dcal.training.logger.RunLogger.write, pathlib.Path.replace, dcal.training.train.save_state
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 def dying_write(journal, line):
@@ -55,7 +55,7 @@ def dying_save(state, out):
         pathlib.Path.replace = dying_replace
     save(state, out)
 if moment == "logging":
-    dcal.training.logger.Journal.write = dying_write
+    dcal.training.logger.RunLogger.write = dying_write
 else:
     dcal.training.train.save_state = dying_save
 sys.exit(dcal_explorer.cli.main.main(["train", *words]))

@@ -15,9 +15,9 @@ import torch
 from dcal.data import REID_DATASETS
 from dcal.data.pk_sampler import PKSampler
 from dcal.data.reid.base import training_labels
-from dcal.data.reid.samples import Sightings
+from dcal.data.reid.samples import ReIDSamples
 from dcal.errors import DCALError
-from dcal.evaluation.reid import Sides
+from dcal.evaluation.reid import QueryGallery
 from dcal.model.checkpoint import load_checkpoint, read_metrics
 from dcal.model.config import ABLATIONS, branches
 from dcal.model.dcal import create_model
@@ -116,7 +116,7 @@ def test_a_run_leaves_a_checkpoint_whose_figures_are_its_own(config: Callable[..
     sides = [REID_DATASETS["reid-csv"](run.root, split).records for split in ("query", "gallery")]
     both = []
     for records in sides:  # each photo by itself, the embedding of the model's own output
-        photos = Sightings(records, model.config.preprocess)
+        photos = ReIDSamples(records, model.config.preprocess)
         both.append(torch.cat([model(photos[index][0][None]).embedding for index in range(len(photos))]).detach())
     query, gallery = ([[getattr(r, name) for r in side] for name in ("identity", "camera")] for side in sides)
     again = evaluate_features(both[0], both[1], query[0], gallery[0], query[1], gallery[1]).summary()
@@ -169,7 +169,7 @@ def test_held_out_identities_choose_the_epoch(config: Callable[..., ReIDConfig])
 
 def test_a_photo_on_both_sides_is_embedded_once(config: Callable[..., ReIDConfig]):
     records = REID_DATASETS["reid-csv"](config().root, "gallery").records
-    sides = Sides(records[:4], records)
+    sides = QueryGallery(records[:4], records)
     assert sides.photos == records
     values = torch.nn.functional.normalize(torch.randn(len(records), 5), dim=1).numpy()
     found = sides.judge(dataclasses.replace(embed_of(values), glca=values[:, ::-1].copy()))

@@ -90,14 +90,14 @@ class Search:
     json: bool = False  # print one JSON object instead of lines
 
     def run(self) -> int:
-        from dcal.gallery import Known, open_gallery, rank
+        from dcal.gallery import QueryInfo, open_gallery, rank
         from dcal.model.checkpoint import load_checkpoint
         from dcal.training.optimizer import find_device
 
         device = find_device(self.device)
         gallery = open_gallery(self.gallery, collection=self.collection)
         model = load_checkpoint(self.checkpoint).to(device)
-        known = Known(self.shows, self.seen_by)
+        known = QueryInfo(self.shows, self.seen_by)
         ranking = rank(
             gallery, self.query, model, k=self.top, known=known, cameras=self.camera, identities=self.identity
         )

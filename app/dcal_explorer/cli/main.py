@@ -156,10 +156,10 @@ def data(
     from dcal.data import DATASETS, REID_DATASETS, place_of
     from dcal.data.base import DataSet
     from dcal.data.validate import check
-    from dcal.errors import known
+    from dcal.errors import check_choice
 
     kinds: dict[str, type[DataSet[Any]]] = {**DATASETS, **REID_DATASETS}
-    kind = kinds[known("dataset", dataset, kinds)]
+    kind = kinds[check_choice("dataset", dataset, kinds)]
     report = check(kind, place_of("reid" if dataset in REID_DATASETS else "fgvc", dataset, root), workers)
     if json:
         show_json(report.to_dict())

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dcal import PictureError, draw, read_picture
+from dcal import ImageError, draw, read_image
 from dcal.gallery import Hit, Item, Ranking
 from dcal_explorer.content import reid_captions
-from dcal_explorer.content.galleries import Catalogue
+from dcal_explorer.content.galleries import GalleryWithMetadata
 
 CARD_SIDE, THUMBNAIL_SIDE = 256, 112  # pixels of a picture's longer side
 KEPT = 2048  # encoded pictures; one takes about ten kilobytes
@@ -40,13 +40,13 @@ class Card:
     lines: tuple[str, ...] = ()
 
 
-def hits(catalogue: Catalogue, ranking: Ranking, clickable: bool = True) -> str:
+def hits(catalogue: GalleryWithMetadata, ranking: Ranking, clickable: bool = True) -> str:
     """A ranking, best first. Cards are numbered from 1 in the order shown."""
     cards = [_hit(catalogue, ranking, number, hit) for number, hit in enumerate(ranking.hits, 1)]
     return row(cards, CARD_SIDE, "hits", clickable)
 
 
-def _hit(catalogue: Catalogue, ranking: Ranking, number: int, hit: Hit) -> Card:
+def _hit(catalogue: GalleryWithMetadata, ranking: Ranking, number: int, hit: Hit) -> Card:
     verdict = reid_captions.verdict(catalogue, ranking.known, hit)
     rank = "–" if hit.rank is None else str(hit.rank)
     who = reid_captions.who(catalogue, hit.item)
@@ -60,7 +60,7 @@ def _hit(catalogue: Catalogue, ranking: Ranking, number: int, hit: Hit) -> Card:
     )
 
 
-def thumbnails(catalogue: Catalogue, items: Iterable[Item], chosen: str | None = None) -> str:
+def thumbnails(catalogue: GalleryWithMetadata, items: Iterable[Item], chosen: str | None = None) -> str:
     """Pictures to choose a query from, by their paths; the one `chosen` is marked."""
     cards = [
         Card(item.path, catalogue.gallery.photo(item), ", ".join(reid_captions.who(catalogue, item))) for item in items
@@ -68,7 +68,7 @@ def thumbnails(catalogue: Catalogue, items: Iterable[Item], chosen: str | None =
     return row(cards, THUMBNAIL_SIDE, "thumbnails", True, chosen)
 
 
-def views(catalogue: Catalogue, items: Iterable[Item], chosen: Item) -> str:
+def views(catalogue: GalleryWithMetadata, items: Iterable[Item], chosen: Item) -> str:
     """The pictures of one identity, to look at; the `chosen` one is marked."""
     cards = [
         Card(
@@ -108,12 +108,12 @@ def _picture(path: Path, side: int, said: str) -> str:
     """The picture, or, where its file is gone or broken, a word in its place."""
     try:
         return f'<img src="{data_uri(path, path.stat().st_mtime_ns, side)}" alt="{said}">'
-    except (OSError, PictureError):
+    except (OSError, ImageError):
         return '<span class="lost">This picture cannot be read.</span>'
 
 
 @lru_cache(KEPT)
 def data_uri(path: Path, version: int, side: int) -> str:
     """A picture file, its longer side `side` pixels long, as an address that holds it. `version`: of the file."""
-    picture = draw.tile(np.asarray(read_picture(path).image), side)
+    picture = draw.tile(np.asarray(read_image(path).image), side)
     return f"data:image/webp;base64,{base64.b64encode(draw.webp(picture)).decode()}"

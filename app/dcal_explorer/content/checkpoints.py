@@ -14,7 +14,7 @@ FIGURES = "evaluation.json"  # what `dcal eval` writes beside a checkpoint
 LOADED = 4  # models kept in memory: as many as there are ablations to compare
 
 
-class Shelf:
+class CheckpointLibrary:
     """The checkpoints below `folder`, loaded when they are first asked for; the `LOADED` last used stay in memory.
 
     Raises CheckpointError if there is none.
@@ -52,7 +52,7 @@ class Shelf:
         chosen = {config.ablation: name}
         for other in self.names():
             found = self._readable(other)
-            if found is not None and kin(found) == kin(config):
+            if found is not None and comparable_configs(found) == comparable_configs(config):
                 chosen.setdefault(found.ablation, other)
         return [chosen[ablation] for ablation in dcal.ABLATIONS if ablation in chosen]
 
@@ -100,6 +100,6 @@ class Shelf:
         return (True, 0) if config is None else (config.task != "fgvc", -len(config.branches))
 
 
-def kin(config: dcal.ModelConfig) -> tuple[object, ...]:
+def comparable_configs(config: dcal.ModelConfig) -> tuple[object, ...]:
     """Equal for checkpoints that see the same and answer the same questions, however they were trained."""
     return config.task, config.backbone, config.preprocess, config.num_classes, config.classes

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from dcal import DCALError
 from dcal.data.reid.yard import TABLE, Yard, YardRecord
-from dcal.gallery import Gallery, Item, Known, open_gallery
-from dcal_explorer.content.checkpoints import LOADED, Shelf
+from dcal.gallery import Gallery, Item, QueryInfo, open_gallery
+from dcal_explorer.content.checkpoints import LOADED, CheckpointLibrary
 
 FOLDER = "gallery"  # inside a checkpoint's
 ALL = ""  # no filter
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
+class GalleryWithMetadata:
     """A gallery and, where its pictures are the yard's, what the yard knows of them.
 
     `noun` is what an identity is called.
@@ -49,7 +49,7 @@ class Catalogue:
         there = {str(record.identity) for record in self.yard.values() if record.label in models}
         return [name for name in self.gallery.identities if name in there]
 
-    def cameras(self, chosen: Sequence[str], known: Known, across: bool) -> list[str | None] | None:
+    def cameras(self, chosen: Sequence[str], known: QueryInfo, across: bool) -> list[str | None] | None:
         """The cameras to search among: the chosen ones, or all; `across` leaves out the query's own. None for all.
 
         None among them stands for pictures whose camera nobody knows: they are left out only where some are chosen.
@@ -88,7 +88,7 @@ class Catalogue:
             raise DCALError(f"the gallery has no picture {path!r}")
         return self.gallery.items[index]
 
-    def own(self, other: Catalogue, path: str) -> Item | None:
+    def own(self, other: GalleryWithMetadata, path: str) -> Item | None:
         """The picture here that is `other`'s at this path: the same path and the same file. None if there is none."""
         index = self.gallery.index_of(path)
         same = self.photo(path).resolve() == other.photo(path).resolve()
@@ -98,16 +98,16 @@ class Catalogue:
 class Galleries:
     """Each re-identification checkpoint's gallery: the folder `gallery` in its own. The ones last used stay open."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: CheckpointLibrary) -> None:
         self.shelf = shelf
-        self._open: dict[str, Catalogue] = {}
+        self._open: dict[str, GalleryWithMetadata] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
         """The re-identification checkpoints."""
         return self.shelf.names("reid")
 
-    def catalogue(self, checkpoint: str) -> Catalogue:
+    def catalogue(self, checkpoint: str) -> GalleryWithMetadata:
         """The checkpoint's gallery, read again if its files changed.
 
         Raises DCALError, saying how to make one, where there is none, and where it was made with other weights.
@@ -121,7 +121,7 @@ class Galleries:
                     del self._open[old]
             return self._open[version]
 
-    def _opened(self, checkpoint: str, folder: Path) -> Catalogue:
+    def _opened(self, checkpoint: str, folder: Path) -> GalleryWithMetadata:
         model = self.shelf.model(checkpoint)
         if model.config.task != "reid":
             raise DCALError(f"{checkpoint} was not trained for re-identification; {', '.join(self.names())} were")
@@ -132,7 +132,7 @@ class Galleries:
             )
         gallery = open_gallery(folder)
         gallery.check_model(model)
-        return Catalogue(gallery, yard_records(gallery.images))
+        return GalleryWithMetadata(gallery, yard_records(gallery.images))
 
 
 def yard_records(images: Path) -> dict[Path, YardRecord]:

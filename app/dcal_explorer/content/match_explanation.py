@@ -10,10 +10,10 @@ import numpy as np
 from dcal import Evidence, Match, draw
 from dcal.analysis import on_part
 from dcal.data.reid.yard import YardRecord
-from dcal.errors import known
-from dcal.gallery import Hit, Known
+from dcal.errors import check_choice
+from dcal.gallery import Hit, QueryInfo
 from dcal_explorer.content import reid_captions
-from dcal_explorer.content.galleries import Catalogue
+from dcal_explorer.content.galleries import GalleryWithMetadata
 
 Region = np.ndarray | None
 
@@ -39,7 +39,7 @@ class Explanation:
 
     def asked(self, branch: str) -> str:
         """The branch by its own name: "fused" is the only one's where there is one."""
-        return self.branches[0] if branch == "fused" else known("branch", branch, self.branches)
+        return self.branches[0] if branch == "fused" else check_choice("branch", branch, self.branches)
 
     def evidence(self, branch: str) -> Evidence:
         return self.match.evidence(self.asked(branch))
@@ -79,7 +79,7 @@ class Explanation:
         return reid_captions.difference(*self.pair, (shares[0], shares[1]), self.asked(branch))
 
 
-def yard_pair(catalogue: Catalogue, asked: Known, hit: Hit) -> tuple[YardRecord, YardRecord] | None:
+def yard_pair(catalogue: GalleryWithMetadata, asked: QueryInfo, hit: Hit) -> tuple[YardRecord, YardRecord] | None:
     """What the yard knows of a query of its own and of a hit, if they show one vehicle or twins; else None."""
     if asked.path is None:
         return None

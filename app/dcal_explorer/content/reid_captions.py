@@ -11,9 +11,9 @@ from dcal import Evidence, ModelConfig
 from dcal.analysis import OnPart
 from dcal.data.reid.yard import YardRecord
 from dcal.draw import LINKS, PARTNERS, decimal, percent
-from dcal.gallery import Hit, Item, Known, Ranking
+from dcal.gallery import Hit, Item, QueryInfo, Ranking
 from dcal_explorer.content.captions import attentions, plain
-from dcal_explorer.content.galleries import Catalogue
+from dcal_explorer.content.galleries import GalleryWithMetadata
 
 EMPTY = "Choose one of the pictures below, or upload a crop of your own."
 NOTHING_OPEN = "Click a picture of the ranking to see what made it match."
@@ -74,7 +74,7 @@ class Verdict(NamedTuple):
     text: str
 
 
-def verdict(catalogue: Catalogue, known: Known, hit: Hit) -> Verdict:
+def verdict(catalogue: GalleryWithMetadata, known: QueryInfo, hit: Hit) -> Verdict:
     if hit.verdict == "match":
         return Verdict("right", "✓", "right")
     if hit.verdict == "junk":
@@ -86,7 +86,7 @@ def verdict(catalogue: Catalogue, known: Known, hit: Hit) -> Verdict:
     return Verdict("wrong", "✗", "its twin" if twin else "wrong")
 
 
-def who(catalogue: Catalogue, item: Item) -> tuple[str, ...]:
+def who(catalogue: GalleryWithMetadata, item: Item) -> tuple[str, ...]:
     """Whom a picture shows, and by which camera, as far as that is known."""
     named = () if item.identity is None else (f"{catalogue.noun} {item.identity}",)
     return named if item.camera is None else (*named, f"camera {item.camera}")
@@ -97,7 +97,7 @@ def hit_said(rank: str, who: tuple[str, ...], similarity: float, text: str) -> s
     return ", ".join((place, *who, f"similarity {similarity:.3f}", *([text] if text and rank != "–" else [])))
 
 
-def query(catalogue: Catalogue, known: Known) -> str:
+def query(catalogue: GalleryWithMetadata, known: QueryInfo) -> str:
     """Who is looked for, in a line."""
     if known.path is None:
         return "**Your own crop.** Nobody knows whom it shows, so nothing is marked as right or wrong."
@@ -107,7 +107,7 @@ def query(catalogue: Catalogue, known: Known) -> str:
     return line if record is None else f"{line} · {record.label} · its twin is {catalogue.noun} {record.twin}"
 
 
-def worth(catalogue: Catalogue, ranking: Ranking, across: bool) -> str:
+def worth(catalogue: GalleryWithMetadata, ranking: Ranking, across: bool) -> str:
     """What a ranking is worth: how many are right, where the first one stands, the average precision.
 
     `across`: whether the query's own camera was left out.

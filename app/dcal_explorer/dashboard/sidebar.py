@@ -14,7 +14,7 @@ import streamlit as st
 import dcal
 from dcal import draw
 from dcal_explorer.content import places
-from dcal_explorer.content.checkpoints import Shelf
+from dcal_explorer.content.checkpoints import CheckpointLibrary
 
 KINDS = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
 CHECKPOINTS = "DCAL_CHECKPOINTS"  # environment: another folder of checkpoints
@@ -33,12 +33,12 @@ class Look:
 
 
 @st.cache_resource(show_spinner="Opening the checkpoints …")
-def shelf(folder: str) -> Shelf:
+def shelf(folder: str) -> CheckpointLibrary:
     """The checkpoints of a folder, loaded once for all visitors."""
-    return Shelf(folder)
+    return CheckpointLibrary(folder)
 
 
-def checkpoints() -> Shelf:
+def checkpoints() -> CheckpointLibrary:
     return shelf(os.environ.get(CHECKPOINTS, str(places.CHECKPOINTS)))
 
 
@@ -46,7 +46,7 @@ def checkpoints() -> Shelf:
 @st.cache_resource(show_spinner=False, max_entries=3)
 def opened(photo: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
     """The picture in a file's bytes as pixels, read once for all checkpoints, and what to know about it."""
-    picture = dcal.read_picture(photo)
+    picture = dcal.read_image(photo)
     return np.asarray(picture.image), picture.notes
 
 

@@ -17,7 +17,7 @@ PRIVATE: dict[str, Any] = {**PUBLIC, "api_visibility": "private"}  # the page's 
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ViewBinding:
     """One callback of the explorer, the controls that it reads, and the pictures and sentences that it fills."""
 
     function: Callable[..., Any]
@@ -45,7 +45,7 @@ class View:
     """
 
     tab: gr.Tab
-    drawings: Sequence[Drawing]
+    drawings: Sequence[ViewBinding]
     fits: dict[Any, Callable[[Inspection, Any], Any]] = field(default_factory=dict)
 
 

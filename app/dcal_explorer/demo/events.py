@@ -8,15 +8,15 @@ import gradio as gr
 
 from dcal import DCALError, Inspection, draw
 from dcal_explorer.demo.inputs import told
-from dcal_explorer.demo.sessions import Entry, Records
+from dcal_explorer.demo.sessions import Entry, SessionStore
 
 PLAY, PAUSE = "▶ Play", "❚❚ Pause"
 
 
-class Gestures:
+class ClickHandlers:
     """The page's private callbacks: they move controls, and a public one draws."""
 
-    def __init__(self, records: Records[Entry]) -> None:
+    def __init__(self, records: SessionStore[Entry]) -> None:
         self.records = records
 
     @told

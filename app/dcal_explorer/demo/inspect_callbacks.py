@@ -15,26 +15,26 @@ import numpy as np
 
 import dcal
 from dcal import DCALError, Inspection, draw
-from dcal.errors import known
+from dcal.errors import check_choice
 from dcal_explorer.content import captions
-from dcal_explorer.content.checkpoints import Shelf
+from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.demo.counting import from_one, numbers
 from dcal_explorer.demo.inputs import told, uploaded
-from dcal_explorer.demo.sessions import Entry, Records
+from dcal_explorer.demo.sessions import Entry, SessionStore
 
 Picture = np.ndarray  # RGB, uint8
 DOWNLOAD_SIDE = 2048  # pixels of a downloaded picture's longer side
 COMPARED_SIDE = 512  # of pictures that stand beside each other
 
 
-class Explorer:
+class InspectCallbacks:
     """The page's callbacks. `record` is always the key of an inspected picture, which is kept on the server.
 
     Every callback that draws returns a picture (or several) and one sentence about it.
     """
 
-    def __init__(self, shelf: Shelf, folder: Path) -> None:
-        self.shelf, self.folder, self.records = shelf, folder, Records[Entry]()
+    def __init__(self, shelf: CheckpointLibrary, folder: Path) -> None:
+        self.shelf, self.folder, self.records = shelf, folder, SessionStore[Entry]()
         self.running = threading.Lock()  # one picture at a time is in a model
 
     @told
@@ -175,7 +175,7 @@ class Explorer:
         seen = entry.seen
         look: dict[str, Any] = {"opacity": opacity, "smooth": smooth}
         glca = {"input": seen.glca_input_map, "block": seen.glca_map, "local": seen.glca_local_map}[
-            known("kind", kind, captions.GLCA_MAPS)
+            check_choice("kind", kind, captions.GLCA_MAPS)
         ]
         low, high = draw.shared_scale(seen.sa_map if glca is None else np.stack([seen.sa_map, glca]))
 

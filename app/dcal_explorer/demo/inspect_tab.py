@@ -16,14 +16,14 @@ from dcal import Inspection, draw
 from dcal_explorer.content import captions
 from dcal_explorer.demo import inspect_views
 from dcal_explorer.demo.components import PRIVATE, PUBLIC, LayersView, TokenView, View
-from dcal_explorer.demo.events import Gestures
-from dcal_explorer.demo.inspect_callbacks import Explorer
+from dcal_explorer.demo.events import ClickHandlers
+from dcal_explorer.demo.inspect_callbacks import InspectCallbacks
 
 # The visible button makes the file; the hidden one then hands it over.
 CLICK = "() => setTimeout(() => document.querySelector('#{}').click(), 200)"
 
 
-def build(page: gr.Blocks, explorer: Explorer, samples: Sequence[Path], first: Inspection) -> None:
+def build(page: gr.Blocks, explorer: InspectCallbacks, samples: Sequence[Path], first: Inspection) -> None:
     """Lay the tab out inside `page`, its controls fit for the record `first`. It opens with the first sample."""
     record, names = gr.State(), explorer.shelf.names()
     with gr.Row(equal_height=False):
@@ -50,7 +50,7 @@ def build(page: gr.Blocks, explorer: Explorer, samples: Sequence[Path], first: I
             predictions = gr.JSON(label="predictions", visible=False)
             bars = gr.HTML(elem_id="predictions")
         with gr.Column(scale=8, min_width=320):
-            stage = Stage(explorer, record, bars, first)
+            stage = InspectViews(explorer, record, bars, first)
     picked = thumbnails.click(lambda index: str(samples[index]), thumbnails, photo, **PRIVATE)
     call = explorer.inspect, [photo, checkpoint, record], [record, predictions, summary]
     progress = {"show_progress": "minimal", "show_progress_on": photo}
@@ -65,10 +65,10 @@ def build(page: gr.Blocks, explorer: Explorer, samples: Sequence[Path], first: I
         emptied.success(stage.settle, stage.inputs, stage.settled, **PRIVATE)
 
 
-class Stage:
+class InspectViews:
     """All views of the record, and what they share: how maps are coloured, and the downloads."""
 
-    def __init__(self, explorer: Explorer, record: gr.State, bars: gr.HTML, first: Inspection) -> None:
+    def __init__(self, explorer: InspectCallbacks, record: gr.State, bars: gr.HTML, first: Inspection) -> None:
         self.explorer, self.record, self.bars = explorer, record, bars
         self.open = gr.State("layers")
         with gr.Row(elem_classes="controls"):
@@ -95,7 +95,7 @@ class Stage:
         """What redraws the open view, and the click on a layer that opens the view of patches."""
         gr.on([control.input for control in look], self.redraw, self.inputs, self.outputs, **PRIVATE)
         clicked = layers.whole.select(
-            Gestures(self.explorer.records).patch_from_layer,
+            ClickHandlers(self.explorer.records).patch_from_layer,
             [self.record, layers.layer],
             [*token.place, token.layer, self.tabs, self.open],
             **PRIVATE,

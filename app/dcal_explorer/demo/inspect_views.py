@@ -13,9 +13,18 @@ import gradio as gr
 from dcal import Inspection
 from dcal.model.rollout import FUSIONS
 from dcal_explorer.content import captions
-from dcal_explorer.demo.components import PRIVATE, Drawing, LayersView, TokenView, View, fit_layer, picture, sentence
-from dcal_explorer.demo.events import PLAY, Gestures, strongest
-from dcal_explorer.demo.inspect_callbacks import Explorer
+from dcal_explorer.demo.components import (
+    PRIVATE,
+    LayersView,
+    TokenView,
+    View,
+    ViewBinding,
+    fit_layer,
+    picture,
+    sentence,
+)
+from dcal_explorer.demo.events import PLAY, ClickHandlers, strongest
+from dcal_explorer.demo.inspect_callbacks import InspectCallbacks
 
 BEAT = 0.6  # seconds that a layer is shown while the rollout plays
 
@@ -24,9 +33,9 @@ def layer_slider(first: Inspection) -> gr.Slider:
     return gr.Slider(1, first.num_layers, first.num_layers, step=1, label="Layer", scale=4, min_width=200, buttons=[])
 
 
-def layers(explorer: Explorer, record: gr.State, look: Sequence[Any], first: Inspection) -> LayersView:
+def layers(explorer: InspectCallbacks, record: gr.State, look: Sequence[Any], first: Inspection) -> LayersView:
     """The rollout, growing layer by layer."""
-    gestures = Gestures(explorer.records)
+    gestures = ClickHandlers(explorer.records)
     with gr.Tab("Layers", id="layers") as tab:
         with gr.Row(elem_classes="controls"):
             layer = layer_slider(first)
@@ -39,8 +48,8 @@ def layers(explorer: Explorer, record: gr.State, look: Sequence[Any], first: Ins
             one_scale = gr.Checkbox(True, label="One scale for all layers")
         # inside the tab: gr.Tabs takes whatever else it holds for a tab
         playing, clock = gr.State(False), gr.Timer(BEAT, active=False)
-    one = Drawing(explorer.layer, [record, layer, fusion, discard, one_scale, *look], [shown, said])
-    every = Drawing(explorer.layers, [record, fusion, discard, *look], [strip, strip_said])
+    one = ViewBinding(explorer.layer, [record, layer, fusion, discard, one_scale, *look], [shown, said])
+    every = ViewBinding(explorer.layers, [record, fusion, discard, *look], [strip, strip_said])
     one.on(layer.input, fusion.input, discard.release, one_scale.input, name="layer")
     every.on(fusion.input, discard.release, name="layers")
     one.after(strip.select(gestures.layer_at, record, layer, **PRIVATE))
@@ -50,17 +59,17 @@ def layers(explorer: Explorer, record: gr.State, look: Sequence[Any], first: Ins
     return LayersView(tab=tab, drawings=[every, one], fits={layer: fit_layer}, whole=shown, layer=layer)
 
 
-def heads(explorer: Explorer, record: gr.State, look: Sequence[Any], first: Inspection) -> View:
+def heads(explorer: InspectCallbacks, record: gr.State, look: Sequence[Any], first: Inspection) -> View:
     """All heads of one layer."""
     with gr.Tab("Heads", id="heads") as tab:
         layer = layer_slider(first)
         shown, said = picture("Heads picture"), sentence("Heads sentence")
-    grid = Drawing(explorer.heads, [record, layer, *look], [shown, said])
+    grid = ViewBinding(explorer.heads, [record, layer, *look], [shown, said])
     grid.on(layer.input, name="heads")
     return View(tab=tab, drawings=[grid], fits={layer: fit_layer})
 
 
-def token(explorer: Explorer, record: gr.State, look: Sequence[Any], first: Inspection) -> TokenView:
+def token(explorer: InspectCallbacks, record: gr.State, look: Sequence[Any], first: Inspection) -> TokenView:
     """What one patch attends to; the patch is clicked, or given by row and column."""
     with gr.Tab("Click a patch", id="token") as tab:
         with gr.Row(elem_classes="controls"):
@@ -69,9 +78,9 @@ def token(explorer: Explorer, record: gr.State, look: Sequence[Any], first: Insp
             row = gr.Number(1, minimum=1, precision=0, label="Row", scale=1, min_width=80)
             column = gr.Number(1, minimum=1, precision=0, label="Column", scale=1, min_width=80)
         shown, said = picture("Patch picture", clickable=True), sentence("Patch sentence")
-    map = Drawing(explorer.token, [record, row, column, layer, head, *look], [shown, said])
+    map = ViewBinding(explorer.token, [record, row, column, layer, head, *look], [shown, said])
     map.on(row.submit, row.blur, column.submit, column.blur, layer.input, head.input, name="token")
-    map.after(shown.select(Gestures(explorer.records).patch_at, record, [row, column], **PRIVATE))
+    map.after(shown.select(ClickHandlers(explorer.records).patch_at, record, [row, column], **PRIVATE))
     fits: dict[Any, Any] = {
         layer: fit_layer,
         head: lambda seen, now: gr.update(choices=head_choices(seen), value=now if now <= seen.num_heads else 0),
@@ -85,7 +94,7 @@ def head_choices(seen: Inspection) -> list[tuple[str, int]]:
     return [("Mean of all", 0), *((f"Head {number}", number) for number in range(1, seen.num_heads + 1))]
 
 
-def compare(explorer: Explorer, record: gr.State, look: Sequence[Any]) -> View:
+def compare(explorer: InspectCallbacks, record: gr.State, look: Sequence[Any]) -> View:
     """SA's and GLCA's map on one scale, and their difference."""
     with gr.Tab("SA and GLCA", id="compare") as tab:
         kind = gr.Radio([(label, kind) for kind, label in captions.GLCA_KINDS.items()], value="input", label="GLCA map")
@@ -95,24 +104,24 @@ def compare(explorer: Explorer, record: gr.State, look: Sequence[Any]) -> View:
                 with gr.Column(min_width=220):
                     places.append((picture(f"{name} picture"), sentence(f"{name} sentence")))
     shown, said = zip(*places, strict=True)
-    maps = Drawing(explorer.compare, [record, kind, *look], [*shown, *said])
+    maps = ViewBinding(explorer.compare, [record, kind, *look], [*shown, *said])
     maps.on(kind.input, name="compare")
     return View(tab=tab, drawings=[maps])
 
 
-def select(explorer: Explorer, record: gr.State, first: Inspection) -> View:
+def select(explorer: InspectCallbacks, record: gr.State, first: Inspection) -> View:
     """What GLCA selects, and what another R does."""
     with gr.Tab("Selection", id="select") as tab:
         ratio = gr.Slider(
             0.01, 1, first.top_ratio, step=0.01, label="R, the share of patches that GLCA selects", buttons=[]
         )
         shown, said = picture("Selection picture"), sentence("Selection sentence")
-    chosen = Drawing(explorer.select, [record, ratio], [shown, said])
+    chosen = ViewBinding(explorer.select, [record, ratio], [shown, said])
     chosen.on(ratio.input, name="select")
     return View(tab=tab, drawings=[chosen], fits={ratio: lambda seen, now: gr.update(value=seen.top_ratio)})
 
 
-def evidence(explorer: Explorer, record: gr.State, look: Sequence[Any], first: Inspection) -> View:
+def evidence(explorer: InspectCallbacks, record: gr.State, look: Sequence[Any], first: Inspection) -> View:
     """What speaks for a class."""
     with gr.Tab("For a class", id="evidence") as tab:
         target = gr.Dropdown(
@@ -126,7 +135,7 @@ def evidence(explorer: Explorer, record: gr.State, look: Sequence[Any], first: I
                 gradient, gradient_said = picture("Gradient picture"), sentence("Gradient sentence")
             with gr.Column(min_width=260):
                 relevance, relevance_said = picture("Relevance picture"), sentence("Relevance sentence")
-    maps = Drawing(explorer.evidence, [record, target, *look], [gradient, relevance, gradient_said, relevance_said])
+    maps = ViewBinding(explorer.evidence, [record, target, *look], [gradient, relevance, gradient_said, relevance_said])
     maps.on(target.input, name="evidence")
     fits = {target: lambda seen, now: gr.update(choices=captions.choices(seen), value=captions.first_choice(seen))}
     return View(tab=tab, drawings=[maps], fits=fits)

@@ -8,10 +8,10 @@ import gradio as gr
 
 from dcal import DCALError, draw
 from dcal_explorer.content import reid_captions
-from dcal_explorer.demo.components import PRIVATE, Drawing, picture, sentence
+from dcal_explorer.demo.components import PRIVATE, ViewBinding, picture, sentence
 from dcal_explorer.demo.events import card, pixel
 from dcal_explorer.demo.inputs import told
-from dcal_explorer.demo.reid_callbacks import Finder
+from dcal_explorer.demo.reid_callbacks import ReIDCallbacks
 
 SCROLL = """() => document.querySelector('#why')?.scrollIntoView({
   behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth', block: 'nearest'})"""
@@ -20,7 +20,7 @@ SCROLL = """() => document.querySelector('#why')?.scrollIntoView({
 class MatchView:
     """Why the hit that was clicked matched. `hit` is its place in the ranking, from 1; 0: none is open."""
 
-    def __init__(self, finder: Finder, record: gr.State) -> None:
+    def __init__(self, finder: ReIDCallbacks, record: gr.State) -> None:
         self.finder, self.record = finder, record
         self.hit = gr.Number(0, precision=0, visible=False, label="hit")
         self.hint = gr.Markdown(visible=False, elem_id="hint", elem_classes="sentence")
@@ -45,10 +45,10 @@ class MatchView:
         look = [colormap, opacity, smooth]
         patch = [self.row, self.column]
         (sa, sa_said), (glca, glca_said) = places
-        self.one = Drawing(
+        self.one = ViewBinding(
             finder.match, [record, self.hit, self.branch, *patch, *look], [self.pair, self.said, self.twins]
         )
-        self.each = Drawing(finder.branches, [record, self.hit, *look], [sa, glca, sa_said, glca_said])
+        self.each = ViewBinding(finder.branches, [record, self.hit, *look], [sa, glca, sa_said, glca_said])
         self._wire(look)
 
     def _wire(self, look: list[Any]) -> None:

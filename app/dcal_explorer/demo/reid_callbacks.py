@@ -13,28 +13,28 @@ import numpy as np
 
 import dcal
 from dcal import DCALError, Inspection, draw
-from dcal.gallery import Known, Ranking, rank
+from dcal.gallery import QueryInfo, Ranking, rank
 from dcal_explorer.content import reid_captions
 from dcal_explorer.content.galleries import Galleries
 from dcal_explorer.content.match_explanation import Explanation, yard_pair
 from dcal_explorer.demo.counting import from_one
 from dcal_explorer.demo.inputs import told, uploaded
-from dcal_explorer.demo.inspect_callbacks import Explorer, Picture
-from dcal_explorer.demo.sessions import Records, size
+from dcal_explorer.demo.inspect_callbacks import InspectCallbacks, Picture
+from dcal_explorer.demo.sessions import SessionStore, size
 
 MOST = 100  # pictures of a ranking that are shown at once
 BRANCH_SIDE = 320  # pixels of a picture's side where the branches stand beside each other
 
 
 @dataclass
-class Quest:
+class QuerySession:
     """Whom a visitor looks for, and what the page has been asked about that.
 
     `seen` is the query's record: of an upload from the start, of a gallery's picture once a match was explained.
     """
 
     checkpoint: str
-    known: Known
+    known: QueryInfo
     seen: Inspection | None = None
     ranking: Ranking | None = None
     explained: Explanation | None = None  # the hit explained last
@@ -45,12 +45,12 @@ class Quest:
         return sum(size(record) for record in records if record is not None)
 
 
-class Finder:
+class ReIDCallbacks:
     """The page's callbacks. `record` is always the key of a quest, which is kept on the server."""
 
-    def __init__(self, explorer: Explorer) -> None:
+    def __init__(self, explorer: InspectCallbacks) -> None:
         self.shelf, self.folder, self.running = explorer.shelf, explorer.folder, explorer.running
-        self.galleries, self.records = Galleries(explorer.shelf), Records[Quest]()
+        self.galleries, self.records = Galleries(explorer.shelf), SessionStore[QuerySession]()
 
     @told
     def search(
@@ -66,9 +66,9 @@ class Finder:
         """Take one of the gallery's own pictures (its path) as the query; /ranking then says what it finds."""
         catalogue = self.galleries.catalogue(checkpoint)
         item = catalogue.item(picture)
-        asked = Known(item.identity, item.camera, item.path)
+        asked = QueryInfo(item.identity, item.camera, item.path)
         said = reid_captions.query(catalogue, asked)
-        return self.records.keep(Quest(checkpoint, asked), instead_of=record), said
+        return self.records.keep(QuerySession(checkpoint, asked), instead_of=record), said
 
     @told
     def change(self, checkpoint: str, record: str) -> tuple[str, str]:
@@ -174,7 +174,7 @@ class Finder:
         if quest.seen is not None:
             return draw.tile(quest.seen.photo, draw.PAIR_SIDE)
         catalogue = self.galleries.catalogue(quest.checkpoint)
-        photo = dcal.read_picture(catalogue.photo(str(quest.known.path))).image
+        photo = dcal.read_image(catalogue.photo(str(quest.known.path))).image
         return draw.tile(np.asarray(photo), draw.PAIR_SIDE)
 
     def _look(self, image: Any, checkpoint: str, record: str | None = None) -> tuple[str, str]:
@@ -182,5 +182,5 @@ class Finder:
         catalogue, model = self.galleries.catalogue(checkpoint), self.shelf.model(checkpoint)
         with self.running:
             seen = dcal.inspect(model, image)
-        said = "\n\n".join((reid_captions.query(catalogue, Known()), *seen.notes))
-        return self.records.keep(Quest(checkpoint, Known(), seen), instead_of=record), said
+        said = "\n\n".join((reid_captions.query(catalogue, QueryInfo()), *seen.notes))
+        return self.records.keep(QuerySession(checkpoint, QueryInfo(), seen), instead_of=record), said

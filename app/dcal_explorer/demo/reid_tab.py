@@ -11,18 +11,18 @@ import gradio as gr
 
 from dcal import DCALError
 from dcal_explorer.content import cards, reid_captions
-from dcal_explorer.content.galleries import ALL, Catalogue
+from dcal_explorer.content.galleries import ALL, GalleryWithMetadata
 from dcal_explorer.demo.components import PRIVATE, PUBLIC
 from dcal_explorer.demo.events import card
 from dcal_explorer.demo.inputs import told
 from dcal_explorer.demo.match_view import MatchView
-from dcal_explorer.demo.reid_callbacks import MOST, Finder
+from dcal_explorer.demo.reid_callbacks import MOST, ReIDCallbacks
 
 SHOWN = 12  # pictures of a ranking, at first
 PAGE = 40  # pictures to choose from at once: the yard's test vehicles by one camera
 
 
-def build(tab: gr.Tab, finder: Finder) -> None:
+def build(tab: gr.Tab, finder: ReIDCallbacks) -> None:
     """Lay the tab out; without a re-identification checkpoint it says how to get one."""
     names = finder.galleries.names()
     if names:
@@ -34,7 +34,7 @@ def build(tab: gr.Tab, finder: Finder) -> None:
 class FindTab:
     """The tab's components, and what moves which."""
 
-    def __init__(self, tab: gr.Tab, finder: Finder, names: list[str]) -> None:
+    def __init__(self, tab: gr.Tab, finder: ReIDCallbacks, names: list[str]) -> None:
         self.finder, self.record = finder, gr.State()
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=300):
@@ -152,7 +152,7 @@ class FindTab:
     def asked(self, record: str, said: str) -> dict[Any, Any]:
         return {self.record: record, self.said: said, self.photo: self.finder.query_picture(record)}
 
-    def fitted(self, checkpoint: str, catalogue: Catalogue, camera: str, record: str) -> dict[Any, Any]:
+    def fitted(self, checkpoint: str, catalogue: GalleryWithMetadata, camera: str, record: str) -> dict[Any, Any]:
         """All choices as this gallery has them, and no filter."""
         names = [(f"Camera {name}", name) for name in catalogue.gallery.cameras]
         models = [(name, name) for name in catalogue.models]
@@ -180,7 +180,7 @@ class FindTab:
         }
 
     def ranking(self, record: str | None, *filters: Any) -> tuple[dict[str, Any] | None, str]:
-        """`Finder.ranking`, and nothing without a query."""
+        """`ReIDCallbacks.ranking`, and nothing without a query."""
         return self.finder.ranking(record, *filters) if record else (None, "")
 
     @told

@@ -9,12 +9,12 @@ from typing import NoReturn
 import gradio as gr
 from gradio import processing_utils
 
-from dcal_explorer.content.checkpoints import Shelf
+from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.places import SAMPLES, STYLES, sample_images
 from dcal_explorer.demo import inspect_tab, reid_tab
 from dcal_explorer.demo.inputs import NOT_UPLOADED
-from dcal_explorer.demo.inspect_callbacks import Explorer
-from dcal_explorer.demo.reid_callbacks import Finder
+from dcal_explorer.demo.inspect_callbacks import InspectCallbacks
+from dcal_explorer.demo.reid_callbacks import ReIDCallbacks
 
 HERE = Path(__file__).resolve().parent
 HEADER = (
@@ -27,7 +27,7 @@ FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
 
 
-def page(explorer: Explorer, samples: list[Path]) -> gr.Blocks:
+def page(explorer: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
     """The whole page, not yet served. Looks at one picture, so that the model is warm and the controls fit it."""
     first = explorer.warm(samples)
     with gr.Blocks(
@@ -38,7 +38,7 @@ def page(explorer: Explorer, samples: list[Path]) -> gr.Blocks:
             with gr.Tab("Inspect", id="inspect"):
                 inspect_tab.build(blocks, explorer, samples, first)
             with gr.Tab("Re-identify", id="reidentify") as tab:
-                reid_tab.build(tab, Finder(explorer))
+                reid_tab.build(tab, ReIDCallbacks(explorer))
     blocks.queue(default_concurrency_limit=2, max_size=64)
     return blocks
 
@@ -58,7 +58,7 @@ def theme() -> gr.themes.Base:
 
 def serve(checkpoints: Path, folder: Path, port: int | None = None, browser: bool = False) -> None:
     """Serve the page until interrupted."""
-    explorer, samples = Explorer(Shelf(checkpoints), folder), sample_images()
+    explorer, samples = InspectCallbacks(CheckpointLibrary(checkpoints), folder), sample_images()
     fetch_nothing()
     blocks = page(explorer, samples)
     _, url, _ = blocks.launch(

@@ -53,8 +53,8 @@ class Entry:
         return self.rollouts[fusion, discard]
 
 
-class Records(Generic[T]):
-    """Records by a key that cannot be guessed. The ones not used for longest go when they are too many."""
+class SessionStore(Generic[T]):
+    """SessionStore by a key that cannot be guessed. The ones not used for longest go when they are too many."""
 
     def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
         self.most, self.most_bytes = most, most_bytes

@@ -38,7 +38,7 @@ class Augmentation:
             )
 
 
-class Sightings(Samples):
+class ReIDSamples(Samples):
     """Photos of identities. `labels` are the identities, or for training `training_labels`.
 
     With `augment` the whole view is mirrored half the time, moved by up to `pad` pixels each way with black where

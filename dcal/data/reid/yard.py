@@ -16,7 +16,7 @@ from dcal.data.fgvc.base import whole_splits as whole_labelled
 from dcal.data.records import Record
 from dcal.data.reid.base import ReID, ReIDRecord, Row, whole_splits
 from dcal.data.yard_parts import MARK, PARTS
-from dcal.errors import PictureError
+from dcal.errors import ImageError
 
 HOME = Path(__file__).resolve().parents[1] / "yard"  # the images come with this package
 TABLE = "yard.csv"
@@ -42,7 +42,7 @@ class YardRecord(ReIDRecord):
     mask: Path
 
     def parts(self) -> UInt8[np.ndarray, "height width"]:
-        """The part of each pixel, an index of PARTS. Raises PictureError, naming the file, if it is no mask."""
+        """The part of each pixel, an index of PARTS. Raises ImageError, naming the file, if it is no mask."""
         return self._mask() % MARK
 
     def difference(self) -> Bool[np.ndarray, "height width"]:
@@ -54,9 +54,9 @@ class YardRecord(ReIDRecord):
             with Image.open(self.mask) as file:
                 values = np.asarray(file)
         except (OSError, Image.DecompressionBombError) as error:
-            raise PictureError(f"{self.mask}: {error}") from error
+            raise ImageError(f"{self.mask}: {error}") from error
         if values.ndim != 2 or values.dtype != np.uint8 or (values % MARK).max(initial=0) >= len(PARTS):
-            raise PictureError(f"{self.mask}: a mask has one part number a pixel, below {len(PARTS)} but for the mark")
+            raise ImageError(f"{self.mask}: a mask has one part number a pixel, below {len(PARTS)} but for the mark")
         return values
 
 

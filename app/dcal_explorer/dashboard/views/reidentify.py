@@ -12,10 +12,10 @@ import streamlit as st
 
 import dcal
 from dcal import draw
-from dcal.gallery import Item, Known, Ranking, rank
+from dcal.gallery import Item, QueryInfo, Ranking, rank
 from dcal_explorer.content import captions, cards, reid_captions
-from dcal_explorer.content.checkpoints import Shelf
-from dcal_explorer.content.galleries import Catalogue, Galleries
+from dcal_explorer.content.checkpoints import CheckpointLibrary
+from dcal_explorer.content.galleries import Galleries, GalleryWithMetadata
 from dcal_explorer.content.match_explanation import Explanation, yard_pair
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard.sidebar import KINDS, Look, checkpoints, look, look_at, seen_by
@@ -33,10 +33,10 @@ class Query:
     """Whom to look for: a picture of `catalogue`, or an upload; its file's bytes, and what is known of it."""
 
     photo: bytes
-    known: Known
-    catalogue: Catalogue
+    known: QueryInfo
+    catalogue: GalleryWithMetadata
 
-    def among(self, catalogue: Catalogue) -> Item | None:
+    def among(self, catalogue: GalleryWithMetadata) -> Item | None:
         """The query as a picture of some gallery; None if it is an upload or none of these."""
         return None if self.known.path is None else catalogue.own(self.catalogue, self.known.path)
 
@@ -94,7 +94,7 @@ def each(names: Iterable[str], make: Callable[[str], T], failed: dict[str, str])
     return made
 
 
-def find(compared: list[str], catalogues: dict[str, Catalogue], failed: dict[str, str], style: Look) -> None:
+def find(compared: list[str], catalogues: dict[str, GalleryWithMetadata], failed: dict[str, str], style: Look) -> None:
     """The query, the rankings and one explained picture, by all checkpoints but those that `failed`."""
     first = next(iter(catalogues.values()))
     query = ask(first)
@@ -119,7 +119,7 @@ def wrong(name: str, why: str) -> None:
 
 
 def everywhere(
-    catalogues: dict[str, Catalogue], rankings: dict[str, Ranking], shown: dict[str, Ranking]
+    catalogues: dict[str, GalleryWithMetadata], rankings: dict[str, Ranking], shown: dict[str, Ranking]
 ) -> dict[str, Item]:
     """{path: picture} of the hits shown that are the same file in all galleries, and ranked in all."""
     ranked = {name: {hit.item.path for hit in ranking.hits} for name, ranking in rankings.items()}
@@ -140,21 +140,21 @@ def galleries(folder: str) -> Galleries:
     return Galleries(checkpoints())
 
 
-def ask(catalogue: Catalogue) -> Query:
+def ask(catalogue: GalleryWithMetadata) -> Query:
     """The query: an upload, or a picture of the gallery by identity and camera."""
     with st.sidebar:
         upload = st.file_uploader("A crop of your own", type=KINDS, key="crop")
     if upload is not None:
         photo = upload.getvalue()
         left, right = st.columns([1, 3])
-        left.image(draw.tile(np.asarray(dcal.read_picture(photo).image), SIDE), width="stretch")
-        right.markdown(reid_captions.query(catalogue, Known()))
-        return Query(photo, Known(), catalogue)
+        left.image(draw.tile(np.asarray(dcal.read_image(photo).image), SIDE), width="stretch")
+        right.markdown(reid_captions.query(catalogue, QueryInfo()))
+        return Query(photo, QueryInfo(), catalogue)
     item = chosen_item(catalogue)
-    return Query(catalogue.file(item), Known(item.identity, item.camera, item.path), catalogue)
+    return Query(catalogue.file(item), QueryInfo(item.identity, item.camera, item.path), catalogue)
 
 
-def chosen_item(catalogue: Catalogue) -> Item:
+def chosen_item(catalogue: GalleryWithMetadata) -> Item:
     """A picture of the gallery, chosen by whom it shows and by which camera."""
     gallery, noun = catalogue.gallery, catalogue.noun
     by_identity: dict[str, list[Item]] = {}
@@ -172,11 +172,11 @@ def chosen_item(catalogue: Catalogue) -> Item:
     )
     item = own[number or 0]
     st.html(cards.views(catalogue, own, item))
-    st.markdown(reid_captions.query(catalogue, Known(item.identity, item.camera, item.path)))
+    st.markdown(reid_captions.query(catalogue, QueryInfo(item.identity, item.camera, item.path)))
     return item
 
 
-def filters(catalogue: Catalogue) -> Filters:
+def filters(catalogue: GalleryWithMetadata) -> Filters:
     """What is ranked, and how much of it is shown."""
     across = st.toggle(reid_captions.ACROSS, True, key="across")
     left, middle, right = st.columns(3)
@@ -188,10 +188,10 @@ def filters(catalogue: Catalogue) -> Filters:
     return Filters(across, cameras, models, most)
 
 
-def ranked(name: str, catalogue: Catalogue, query: Query, chosen: Filters) -> Ranking:
+def ranked(name: str, catalogue: GalleryWithMetadata, query: Query, chosen: Filters) -> Ranking:
     """The whole ranking by one checkpoint. Its gallery's own pictures are embedded already; another is looked at."""
     item = query.among(catalogue)
-    known = Known() if item is None else Known(item.identity, item.camera, item.path)
+    known = QueryInfo() if item is None else QueryInfo(item.identity, item.camera, item.path)
     return rank(
         catalogue.gallery,
         seen_by(name, checkpoints().version(name), query.photo) if item is None else item,
@@ -201,7 +201,7 @@ def ranked(name: str, catalogue: Catalogue, query: Query, chosen: Filters) -> Ra
     )
 
 
-def column(name: str, catalogue: Catalogue, query: Query, ranking: Ranking, across: bool) -> None:
+def column(name: str, catalogue: GalleryWithMetadata, query: Query, ranking: Ranking, across: bool) -> None:
     """One checkpoint's ranking."""
     st.html(f'<div class="about">{captions.about(checkpoints().config(name), name, {})}</div>')
     elsewhere = f" {reid_captions.NOT_THERE}" if ranking.known.path != query.known.path else ""
@@ -210,7 +210,11 @@ def column(name: str, catalogue: Catalogue, query: Query, ranking: Ranking, acro
 
 
 def explain(
-    catalogues: dict[str, Catalogue], rankings: dict[str, Ranking], found: dict[str, Item], query: Query, style: Look
+    catalogues: dict[str, GalleryWithMetadata],
+    rankings: dict[str, Ranking],
+    found: dict[str, Item],
+    query: Query,
+    style: Look,
 ) -> None:
     """One of the pictures found, and what made each checkpoint match it, at whatever rank."""
     first = catalogues[next(iter(catalogues))]
@@ -255,7 +259,7 @@ def asked_patch(why: Explanation, style: Look) -> int | None:
     return row * why.shape[1] + col
 
 
-def explanation(name: str, catalogue: Catalogue, query: Query, ranking: Ranking, path: str) -> Explanation:
+def explanation(name: str, catalogue: GalleryWithMetadata, query: Query, ranking: Ranking, path: str) -> Explanation:
     """Why a picture of the gallery matches the query, by one checkpoint, at whatever rank it stands there."""
     hit = next(hit for hit in ranking.hits if hit.item.path == path)
     match = matched(name, checkpoints().version(name), query.photo, catalogue.file(hit.item))
@@ -269,7 +273,7 @@ def matched(checkpoint: str, version: str, query: bytes, match: bytes) -> dcal.M
     return dcal.explain_match(model, look_at(checkpoint, query), look_at(checkpoint, match))
 
 
-def figures(shelf: Shelf, names: list[str]) -> None:
+def figures(shelf: CheckpointLibrary, names: list[str]) -> None:
     """What was measured of each checkpoint on the whole test split, as it is kept beside it."""
     kept = {name: shelf.figures(name) for name in names}
     across = {name: own["across_cameras"] for name, own in kept.items() if "across_cameras" in own}
