@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test bench check format-check lint types format clean
+.PHONY: help setup demo dashboard test bench check format-check lint types audit format constraints clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -19,7 +19,7 @@ demo: $(VENV)/.runtime ## open the demo: upload a photo and see what the model l
 dashboard: $(VENV)/.runtime ## open the dashboard
 	$(BIN)/streamlit run app/dcal_explorer/dashboard/main.py
 
-check: format-check lint types test ## all that CI runs: format, lint, types, tests
+check: format-check lint types audit test ## all that CI runs: format, lint, types, audit, tests
 
 format-check: $(VENV)/.development ## is everything formatted?
 	$(BIN)/ruff format --check .
@@ -29,6 +29,9 @@ lint: $(VENV)/.development ## ruff's rules
 
 types: $(VENV)/.development ## mypy
 	$(BIN)/mypy
+
+audit: $(VENV)/.development ## known vulnerabilities of what is installed; skipped, by name, where advisories cannot be reached
+	$(BIN)/python -m tools.audit
 
 test: $(VENV)/.development ## the tests; gets a Chromium for those in the browser if there is none
 	CHROME="$$($(BIN)/python tests/fixtures/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest
@@ -45,17 +48,21 @@ format: $(VENV)/.development ## format everything and apply the lint rules' safe
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+constraints: $(VENV)/.development ## pin anew all that an installation brings (constraints.txt)
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate --no-emit-index-url \
+		requirements.txt pyproject.toml --extra dev --extra milvus --output-file constraints.txt
+
 clean: ## remove caches and build products; .venv, runs and checkpoints stay
 	rm -rf build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .gradio
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two stamps, because the apps need no development tools: what has been installed into .venv, and from which lists.
-$(VENV)/.runtime: requirements.txt pyproject.toml
-	@$(call install,-r requirements.txt -e .)
+$(VENV)/.runtime: requirements.txt constraints.txt pyproject.toml
+	@$(call install,-c constraints.txt -r requirements.txt -e .)
 	@touch $@
 
-$(VENV)/.development: requirements.txt pyproject.toml
-	@$(call install,-r requirements.txt -e ".[dev]")
+$(VENV)/.development: requirements.txt constraints.txt pyproject.toml
+	@$(call install,-c constraints.txt -r requirements.txt -e ".[dev]")
 	@touch $(VENV)/.runtime $@
 
 # install(arguments): .venv if there is none, then by uv (half a minute), or by pip where uv cannot be had (two minutes).
