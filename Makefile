@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test bench check format-check lint types audit format constraints clean
+.PHONY: help setup demo dashboard test bench check format-check lint types audit format constraints screenshots clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -51,6 +51,9 @@ format: $(VENV)/.development ## format everything and apply the lint rules' safe
 constraints: $(VENV)/.development ## pin anew all that an installation brings (constraints.txt)
 	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate --no-emit-index-url \
 		requirements.txt pyproject.toml --extra dev --extra milvus --output-file constraints.txt
+
+screenshots: $(VENV)/.development ## every page of both faces on a desktop, a phone and in dark mode, into runs/screenshots
+	$(BIN)/python -m tools.screenshots
 
 clean: ## remove caches and build products; .venv, runs and checkpoints stay
 	rm -rf build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .gradio
