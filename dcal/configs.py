@@ -1,5 +1,6 @@
 """Public name of the training configuration and its presets (`dcal.training.presets`)."""
 
+from dcal.training.config import TrainConfig
 from dcal.training.presets import (
     PRESETS,
     AircraftConfig,
@@ -10,7 +11,6 @@ from dcal.training.presets import (
     MarketConfig,
     MSMTConfig,
     ReIDConfig,
-    TrainConfig,
     Vehicle2CamConfig,
     VeRiConfig,
     YardConfig,

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A room is a module or a package of dcal/, and may import only from those before it; inside a package anything goes.
 ORDER = (
-    *("errors", "intervals", "preprocess", "image"),
+    *("errors", "progress", "device", "provenance", "intervals", "preprocess", "image"),
     *("model", "retrieval", "data", "explain"),
     *("draw", "analysis", "gallery", "evaluation", "training"),
     *("configs", "train", "", "__main__"),  # public names: for the outside, not for modules of the core
@@ -27,7 +27,7 @@ ORDER = (
 RENDER = ROOT / "tools" / "yard"  # the yard's generator: a program of its own, which needs the `yard` extra
 RENDER_ONLY = {"bpy": "bpy", "mathutils": "bpy", "skimage": "scikit-image"}  # what it alone may import, and whence
 MILVUS_ONLY = {"pymilvus"}  # what the gallery's other engine alone may import, from the `milvus` extra
-FACES = {"gradio", "streamlit", "plotly"}
+FACES = {"gradio", "streamlit", "plotly", "rich", "tyro"}  # bars, tables and command lines are the faces' too
 VAGUE = {"utils", "util", "helpers", "misc", "common"}
 MAX_LINES = 350
 MAX_BYTES = 16 * 2**20  # of one tracked file
@@ -85,6 +85,44 @@ def test_the_core_does_not_know_the_apps_or_the_tests():
         for place, name in imports(path)
         if name.split(".")[0] in roots
     ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Wherever the imports stand: one that hides in a function is a circle all the same. The public names of a
+    package's `__init__` come from its modules, so these take what they need from each other, not from there."""
+    modules = {module_name(path): path for path in sources("dcal", "app")}
+    graph = {}
+    for name, path in modules.items():
+        longest = (next((m for m in (to, to.rpartition(".")[0]) if m in modules), None) for _, to in imports(path))
+        graph[name] = {to for to in longest if to is not None}
+    circles = {" → ".join(circle) for circle in _circles(graph)}
+    assert not circles, "\n".join(sorted(circles))
+
+
+def _circles(graph: dict[str, set[str]]) -> Iterator[list[str]]:
+    """One circle through every module that can come back to itself, each once."""
+    shown: set[str] = set()
+    for start in graph:
+        before: dict[str, str] = {}
+        waiting = [start]
+        while waiting and start not in before:
+            here = waiting.pop(0)
+            for to in sorted(graph[here]):
+                if to not in before:
+                    before[to] = here
+                    waiting.append(to)
+        if start in before and start not in shown:
+            circle = [start]
+            while before[circle[-1]] != start:
+                circle.append(before[circle[-1]])
+            shown.update(circle)
+            yield [start, *reversed(circle[1:]), start]
+
+
+def test_nothing_is_run_by_its_name():
+    """runpy would run a module a second time, under a second name."""
+    wrong = [place for path in sources("dcal", "app") for place, name in imports(path) if name.split(".")[0] == "runpy"]
     assert not wrong, "\n".join(wrong)
 
 

@@ -5,6 +5,7 @@ are functions of maps and may be used on any.
 """
 
 from dcal.analysis.annotations import Places, box_centres, box_cover, part_patches, places_of
+from dcal.analysis.config import AnalysisConfig
 from dcal.analysis.localisation import energy_inside, localisation, part_hits, pointing_game
 from dcal.analysis.maps import centre_map, model_maps, random_map
 from dcal.analysis.perturbation import area, deletion_insertion, filled, patch_order
@@ -12,7 +13,6 @@ from dcal.analysis.run import Analysis, analyse
 from dcal.analysis.sanity import cascade, rank_correlation
 from dcal.analysis.summary import summary
 from dcal.analysis.twins import OnPart, Twins, on_part, twin_summary, twins
-from dcal.evaluation.config import AnalysisConfig
 
 __all__ = [
     "Analysis",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,18 +12,18 @@ from torch import Tensor
 
 from dcal.analysis.annotations import places_of
 from dcal.analysis.batches import Batch, draw, map_batches
+from dcal.analysis.config import AnalysisConfig
 from dcal.analysis.localisation import localisation
 from dcal.analysis.maps import model_maps
 from dcal.analysis.perturbation import area, deletion_insertion, filled, patch_order, step_counts
 from dcal.analysis.sanity import cascade, rank_correlation
 from dcal.data.records import Record
 from dcal.errors import DCALError
-from dcal.evaluation.config import AnalysisConfig
 from dcal.model.dcal import DCAL
+from dcal.progress import OnProgress, silent
 
 Values = dict[str, Float[np.ndarray, "..."]]  # photos come first
 Scores = dict[str, Values]  # of each map under each measure
-Watch = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ def analyse(
     study: AnalysisConfig | None = None,
     batch_size: int = 16,
     workers: int = 0,
-    watch: Watch = lambda what, done, total: None,
+    on_progress: OnProgress = silent,
 ) -> Analysis:
     """Every measure for every map of `model`, which must be in evaluation mode, on the device that holds it.
 
     Maps speak for the class that the model answers, right or wrong. The numbers follow from weights, records and
-    `study` alone, up to rounding. `watch` is told what is being measured, on how many photos so far, and of how many.
+    `study` alone, up to rounding. `on_progress` gets what is measured, on how many images so far, of how many.
     Raises DCALError for a model in training mode, without records, and for more steps than patches.
     """
     study = study or AnalysisConfig()
@@ -69,7 +69,7 @@ def analyse(
         for batch in map_batches(model, records, chosen, study.seed, batch_size, workers):
             yield batch
             done += len(batch.indices)
-            watch(what, done, len(chosen))
+            on_progress(what, done, len(chosen))
 
     scores, chance = localise(model, records, batches("localisation", study.photos))
     erased, curves = erase(model, batches("deletion and insertion", study.photos_erased), study)

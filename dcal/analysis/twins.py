@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from dcal.analysis.maps import centre_map
-from dcal.analysis.run import Watch
 from dcal.analysis.summary import mean_of
 from dcal.data.reid.yard import YardRecord
 from dcal.errors import DCALError
@@ -24,6 +23,7 @@ from dcal.explain.inspection import Inspection
 from dcal.explain.match import explain_match
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import Embeddings
+from dcal.progress import OnProgress, silent
 
 Values = Float[np.ndarray, " pairs"]
 MAPS = ("rollout", "glca", "centre", "even")
@@ -54,9 +54,7 @@ class Twins:
     pictures: int  # in which the part shows, of all pairs
 
 
-def twins(
-    model: DCAL, records: Sequence[YardRecord], found: Embeddings, watch: Watch = lambda what, done, total: None
-) -> Twins:
+def twins(model: DCAL, records: Sequence[YardRecord], found: Embeddings, on_progress: OnProgress = silent) -> Twins:
     """Both measures on pictures of whole pairs, `found` being their embeddings in the same order.
 
     Raises DCALError for a model in training mode and for pictures of vehicles without their twins.
@@ -70,7 +68,7 @@ def twins(
         pictures += len(seen)
         told.append({name: told_apart(seen, values) for name, values in found.branches().items()})
         on.append(on_parts(model, list(seen.values())))
-        watch("pairs of twins", done, len(pairs))
+        on_progress("pairs of twins", done, len(pairs))
     return Twins(by_name(told), by_name([share for share, _ in on]), by_name([dense for _, dense in on]), pictures)
 
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.data import DataLoader, Dataset
 
 from dcal.data.base import DataSet, first
 from dcal.data.records import Photo
 from dcal.errors import DCALError, ImageError
+from dcal.progress import OnProgress, silent
 
 CHUNK = 16  # photos that a process decodes between two messages
 SHOWN = 20  # names in the text; the JSON has all
@@ -71,14 +69,14 @@ class Report:
         return "\n".join(line for split in self.splits for line in describe(split))
 
 
-def check(kind: type[DataSet[Any]], root: str | Path, workers: int = 2) -> Report:
-    """Read every split of a data set and decode every photo, in several processes, with a progress bar on a terminal.
+def check(kind: type[DataSet[Any]], root: str | Path, workers: int = 2, on_progress: OnProgress = silent) -> Report:
+    """Read every split of a data set and decode every photo, in several processes; `on_progress` counts the photos.
 
     Raises DCALError where no split can be read at all, a wrong root above all; whatever else is wrong is reported.
     """
     opened = open_splits(kind, root)
     photos = {split: present(data) for split, data in opened.items() if isinstance(data, DataSet)}
-    decoded = iter(decode_all([record for records in photos.values() for record in records], workers))
+    decoded = iter(decode_all([record for records in photos.values() for record in records], workers, on_progress))
     reports: list[SplitReport] = []
     train: dict[str, str] = {}
     for split, data in opened.items():
@@ -152,16 +150,13 @@ class Decoding(Dataset[Decoded]):
             return Decoded(problem=str(error).removeprefix(f"{photo.path}: "))
 
 
-def decode_all(photos: Sequence[Photo], workers: int) -> list[Decoded]:
+def decode_all(photos: Sequence[Photo], workers: int, on_progress: OnProgress = silent) -> list[Decoded]:
     """What decoding each photo told, in order; `workers` processes (0: this one alone)."""
     loader = DataLoader(Decoding(photos), batch_size=CHUNK, num_workers=workers, collate_fn=list)
     decoded: list[Decoded] = []
-    columns = (TextColumn("decoding"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("", total=len(photos))
-        for chunk in loader:
-            decoded += chunk
-            bar.advance(task, len(chunk))
+    for chunk in loader:
+        decoded += chunk
+        on_progress("decoding", len(decoded), len(photos))
     return decoded
 
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import Progress, TaskID, track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dcal.analysis import analyse, summary, twin_summary, twins
-from dcal.analysis.run import Watch
 from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.reid.samples import ReIDSamples
 from dcal.data.reid.yard import YardRecord
 from dcal.data.samples import Photos, Samples
+from dcal.device import find_device
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate
 from dcal.evaluation.classification_report import figures
@@ -31,14 +28,14 @@ from dcal.evaluation.reid import QueryGallery, intervals, ranked_figures
 from dcal.model.checkpoint import fingerprint, load_checkpoint
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
+from dcal.progress import OnProgress, reported, silent
+from dcal.provenance import command, hardware
 from dcal.retrieval import Reranking
-from dcal.training.optimizer import find_device
-from dcal.training.run import command, hardware
 
 FIGURES, ANALYSIS = "evaluation.json", "analysis.json"
 
 
-def measure(config: EvalConfig) -> tuple[dict[str, Any], list[str]]:
+def measure(config: EvalConfig, on_progress: OnProgress = silent) -> tuple[dict[str, Any], list[str]]:
     """(the record of one evaluation, JSON-ready; sentences on where it was written, or why it was not).
 
     The record: `checkpoint`, `fingerprint`, `dataset`, the keys of `figures` (Re-ID: `ranked_figures`), `command`,
@@ -57,12 +54,11 @@ def measure(config: EvalConfig) -> tuple[dict[str, Any], list[str]]:
     job.model.to(device)
 
     began = time.perf_counter()
-    record = {**about, **job.figures(), **how, "seconds": round(time.perf_counter() - began, 1)}
+    record = {**about, **job.figures(on_progress), **how, "seconds": round(time.perf_counter() - began, 1)}
     said = [keep(record, folder, FIGURES)]
     if config.analysis:
         began = time.perf_counter()
-        with Progress(**quiet_bar()) as progress:
-            analysis = job.analysis(watch(progress))
+        analysis = job.analysis(on_progress)
         record["analysis"] = {**analysis, "seconds": round(time.perf_counter() - began, 1)}
         said.append(keep({**about, **how, **record["analysis"]}, folder, ANALYSIS))
     return record, said
@@ -76,13 +72,15 @@ class ClassificationEvaluation:
         check_classes(model, config, self.data.classes)
         self.dataset = str(self.data)
 
-    def figures(self) -> dict[str, Any]:
-        loader = batches(self.config, Photos(self.data.records, self.model.config.preprocess))
-        return figures(evaluate(self.model, track(loader, "photos", **quiet_bar())), self.data.classes)
+    def figures(self, on_progress: OnProgress) -> dict[str, Any]:
+        loaded = batches(self.config, Photos(self.data.records, self.model.config.preprocess), on_progress)
+        return figures(evaluate(self.model, loaded), self.data.classes)
 
-    def analysis(self, tell: Watch) -> dict[str, Any]:
+    def analysis(self, on_progress: OnProgress) -> dict[str, Any]:
         config = self.config
-        return summary(analyse(self.model, self.data.records, config.study, config.batch_size, config.workers, tell))
+        return summary(
+            analyse(self.model, self.data.records, config.study, config.batch_size, config.workers, on_progress)
+        )
 
 
 class ReIDEvaluation:
@@ -96,9 +94,9 @@ class ReIDEvaluation:
         self.sides.check()
         self.dataset = f"{self.query}. {self.gallery}"
 
-    def figures(self) -> dict[str, Any]:
-        loader = batches(self.config, ReIDSamples(self.sides.photos, self.model.config.preprocess))
-        self.found = embed(self.model, (images for images, _ in track(loader, "photos", **quiet_bar())))
+    def figures(self, on_progress: OnProgress) -> dict[str, Any]:
+        loaded = batches(self.config, ReIDSamples(self.sides.photos, self.model.config.preprocess), on_progress)
+        self.found = embed(self.model, (images for images, _ in loaded))
         seed = self.config.study.seed
         record = ranked_figures(self.sides.judge(self.found), self.sides, self.query.names, seed)
         others = {"across_cameras": self.sides.judge_across(self.found)} if self.sides.mixed else {}
@@ -106,13 +104,14 @@ class ReIDEvaluation:
             others["reranked"] = self.sides.judge(self.found, rerank=Reranking())
         return record | {name: {**own.summary(), "intervals": intervals(own, seed)} for name, own in others.items()}
 
-    def analysis(self, tell: Watch) -> dict[str, Any]:
+    def analysis(self, on_progress: OnProgress) -> dict[str, Any]:
         records = [record for record in self.sides.photos if isinstance(record, YardRecord)]  # all: EvalConfig says so
-        return twin_summary(twins(self.model, records, self.found, tell), self.config.study.seed)
+        return twin_summary(twins(self.model, records, self.found, on_progress), self.config.study.seed)
 
 
-def batches(config: EvalConfig, photos: Samples) -> DataLoader[tuple[Tensor, int]]:
-    return DataLoader(photos, batch_size=config.batch_size, num_workers=config.workers)
+def batches(config: EvalConfig, photos: Samples, on_progress: OnProgress) -> Iterator[tuple[Tensor, Tensor]]:
+    loader = DataLoader(photos, batch_size=config.batch_size, num_workers=config.workers)
+    return reported(loader, len(loader), "batches of images", on_progress)
 
 
 def results_folder(config: EvalConfig) -> Path | None:
@@ -157,20 +156,3 @@ def check_classes(model: DCAL, config: EvalConfig, classes: Sequence[str]) -> No
 
 def few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "") if names else "without names"
-
-
-def quiet_bar() -> dict[str, Any]:
-    """A progress bar's settings: on the error stream, and only where a person looks."""
-    return {"console": Console(stderr=True), "transient": True, "disable": not sys.stderr.isatty()}
-
-
-def watch(progress: Progress) -> Watch:
-    """What `analyse` calls, drawing one bar for each thing that is measured."""
-    bars: dict[str, TaskID] = {}
-
-    def tell(what: str, done: int, total: int) -> None:
-        if what not in bars:
-            bars[what] = progress.add_task(what, total=total)
-        progress.update(bars[what], completed=done)
-
-    return tell

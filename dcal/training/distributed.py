@@ -15,8 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from dcal.device import find_device
 from dcal.errors import DCALError
-from dcal.training.optimizer import find_device
 
 Value = TypeVar("Value")
 

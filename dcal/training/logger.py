@@ -15,8 +15,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from dcal.errors import DCALError
+from dcal.training.config import TrainConfig
 from dcal.training.distributed import Processes
-from dcal.training.presets import TrainConfig
 from dcal.training.step import Step
 
 
@@ -123,3 +123,15 @@ class RunningMeans:
             "losses": dict(zip(self.branches, values[:count], strict=True)),
             "accuracies": dict(zip(self.branches, values[count:], strict=True)),
         }
+
+
+def describe(line: dict[str, Any]) -> str:
+    """The losses and the loss weights of a log line, for people."""
+    losses = " ".join(f"{name} {value:.3f}" for name, value in line["losses"].items())
+    weights = " ".join(f"{value:+.3f}" for value in line["loss_weights"].values())
+    return f"{losses}{'  w ' if weights else ''}{weights}  {line['images_per_second']:.1f} photos/s"
+
+
+def percent(found: dict[str, Any]) -> str:
+    shares = "  ".join(f"{name} {value:.1%}" for name, value in found.items() if isinstance(value, float))
+    return f"{shares}  ({', '.join(f'{name} = {count}' for name, count in found.items() if isinstance(count, int))})"

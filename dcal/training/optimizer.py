@@ -1,4 +1,4 @@
-"""The recipe: the numbers that follow from what a training run is told."""
+"""The optimizer: parameter groups, their rates, and the learning rate of each step."""
 
 from __future__ import annotations
 
@@ -6,50 +6,14 @@ import math
 from typing import Any, cast
 
 import numpy as np
-import timm
 import torch
 from timm.models import VisionTransformer
 from torch import nn
 
 from dcal.data.records import Record
 from dcal.data.reid.base import ReIDRecord
-from dcal.errors import DCALError, check_choice
 from dcal.model.dcal import DCAL
-from dcal.preprocess import Preprocess
-from dcal.training.presets import TrainConfig
-
-
-def find_device(name: str) -> torch.device:
-    """A device by name; "auto" is the GPU if there is one. Raises DCALError for one that this machine does not have."""
-    cuda = torch.cuda.is_available()
-    check_choice("device", name.partition(":")[0], ("auto", "cpu", "cuda"))
-    if name.startswith("cuda") and not cuda:
-        raise DCALError("device is 'cuda', but torch finds no GPU here: use 'cpu' or 'auto'")
-    return torch.device(("cuda" if cuda else "cpu") if name == "auto" else name)
-
-
-def precision(config: TrainConfig, device: torch.device) -> torch.dtype:
-    """What the forward pass computes in: bfloat16 under autocast, or float32."""
-    half = config.amp == "bf16" or (config.amp == "auto" and device.type == "cuda")
-    return torch.bfloat16 if half else torch.float32
-
-
-def preprocess_for(config: TrainConfig) -> Preprocess:
-    """The whole photo squashed, then `crop_fraction` of it cut out: the paper's "resize 550, crop 448"; 1 for Re-ID.
-
-    Mean, standard deviation and interpolation are those that the backbone was trained with.
-    """
-    size = config.size
-    cfg = timm.get_pretrained_cfg(config.backbone) if timm.is_model(config.backbone) else None
-    if cfg is None:  # create_model says what is wrong with the name
-        return Preprocess(size=size, crop_fraction=config.crop_fraction)
-    return Preprocess(
-        size=size,
-        crop_fraction=config.crop_fraction,
-        mean=cfg.mean,
-        std=cfg.std,
-        interpolation=cfg.interpolation,
-    )
+from dcal.training.config import TrainConfig
 
 
 def parameter_groups(model: DCAL, loss: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
@@ -101,15 +65,6 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
     if step + 1 < warmup:
         return config.peak_rate * (step + 1) / warmup
     return config.peak_rate * 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / (total + 1 - warmup)))
-
-
-def draw_seed(seed: int, epoch: int, step: int = -1, shard: int = 0) -> int:
-    """One number from the four, unrelated between neighbours.
-
-    Epoch -1 stands for the model's initial values, step -1 for an epoch's order. As every step has its own, a run can
-    be continued in the middle of an epoch without the generators' states.
-    """
-    return int(np.random.SeedSequence((seed, epoch + 1, step + 1, shard)).generate_state(1)[0])
 
 
 def hold_out(records: tuple[Record, ...], fraction: float, seed: int) -> tuple[tuple[Record, ...], tuple[Record, ...]]:

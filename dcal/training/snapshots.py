@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import struct
 import zipfile
@@ -11,13 +12,28 @@ from typing import Any
 import torch
 
 from dcal.errors import DCALError
-from dcal.training.presets import TrainConfig
+from dcal.training.config import TrainConfig
+
+# Fields that a resumed run may have otherwise: they change no number, or (accumulate) are judged as shards.
+FREE = {
+    *("data_root", "also_root", "out", "workers", "device", "accumulate", "resume"),
+    *("log_every", "save_every", "eval_every", "wandb"),
+}
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 
 
 class DamagedState(DCALError):
     """A file that was cut short or changed after it was written."""
+
+
+def comparable(config: TrainConfig, shards: int) -> dict[str, Any]:
+    """What decides a run's numbers, as plain values; a resumed run must have the same.
+
+    The number of shards counts, not how many processes share them.
+    """
+    values = {**dataclasses.asdict(config), "pretrained": Path(config.pretrained).name, "shards": shards}
+    return {name: value for name, value in values.items() if name not in FREE}
 
 
 def prepare_out(config: TrainConfig) -> None:

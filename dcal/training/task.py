@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import timm
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -21,9 +22,12 @@ from dcal.evaluation.classification import Evaluation, evaluate
 from dcal.evaluation.reid import QueryGallery, joined_embeddings
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
+from dcal.preprocess import Preprocess
+from dcal.progress import OnProgress, reported, silent
+from dcal.training.config import TrainConfig
 from dcal.training.distributed import Processes
-from dcal.training.optimizer import draw_seed, hold_out, hold_out_identities, preprocess_for
-from dcal.training.presets import TrainConfig
+from dcal.training.optimizer import hold_out, hold_out_identities
+from dcal.training.seeds import draw_seed
 
 BATCH = 32  # photos of an evaluation's forward pass; its figures do not depend on it
 
@@ -32,6 +36,7 @@ class Task(ABC):
     """One run's data. `photos` are those to train on, `goal` the figure that chooses an epoch, `about` for the card."""
 
     goal: str
+    config: TrainConfig
     photos: Samples
     classes: tuple[str, ...]  # names in the order of the logits, or none
     num_classes: int
@@ -44,12 +49,21 @@ class Task(ABC):
         """The indices of `photos` that every step of this epoch takes, shard by shard."""
 
     @abstractmethod
-    def evaluate(self, ranks: Processes, model: DCAL, split: str) -> dict[str, float | int]:
+    def evaluate(
+        self, ranks: Processes, model: DCAL, split: str, on_progress: OnProgress = silent
+    ) -> dict[str, float | int]:
         """Figures on the "test" split or on what was held out, "val": each process its share, all in every process."""
 
     @abstractmethod
     def contents(self) -> list[Any]:
         """What must be the same in every process."""
+
+    def loader(
+        self, photos: Subset[tuple[Tensor, int]], split: str, on_progress: OnProgress
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of (images, labels) for an evaluation; `on_progress` counts them."""
+        batches = DataLoader(photos, batch_size=BATCH, num_workers=self.config.workers)
+        return reported(batches, len(batches), f"evaluation ({split}), batches", on_progress)
 
 
 def open_task(config: TrainConfig) -> Task:
@@ -82,9 +96,12 @@ class ClassificationTask(Task):
         chosen = torch.randperm(len(self.photos), generator=order)[: self.steps * self.config.batch_size]
         return chosen.view(self.steps, shards, -1)
 
-    def evaluate(self, ranks: Processes, model: DCAL, split: str) -> dict[str, float | int]:
+    def evaluate(
+        self, ranks: Processes, model: DCAL, split: str, on_progress: OnProgress = silent
+    ) -> dict[str, float | int]:
         own = share(ranks, self.judged[split])
-        found = evaluate(model, loader(own, self.config.workers)) if len(own) else None
+        loaded = self.loader(own, split, on_progress)
+        found = evaluate(model, loaded) if len(own) else None
         return Evaluation.interleaved(present(ranks.gather(found))).summary()
 
     def contents(self) -> list[Any]:
@@ -136,13 +153,16 @@ class ReIdentification(Task):
             )
         return torch.tensor(self.sampler.epoch(epoch).batches[: self.steps]).view(self.steps, shards, size)
 
-    def evaluate(self, ranks: Processes, model: DCAL, split: str) -> dict[str, float | int]:
+    def evaluate(
+        self, ranks: Processes, model: DCAL, split: str, on_progress: OnProgress = silent
+    ) -> dict[str, float | int]:
         found: dict[str, float | int] = {}
         for prefix, sides in self.sides[split].items():
             photos = ReIDSamples(sides.photos, self.photos.preprocess)
             own, training = share(ranks, photos), model.training
             model.eval()
-            part = embed(model, (images for images, _ in loader(own, self.config.workers))) if len(own) else None
+            loaded = self.loader(own, split, on_progress)
+            part = embed(model, (images for images, _ in loaded)) if len(own) else None
             model.train(training)
             judged = sides.judge(joined_embeddings(present(ranks.gather(part))))
             found |= {prefix + name: value for name, value in judged.summary().items()}
@@ -159,10 +179,24 @@ def share(ranks: Processes, photos: Samples) -> Subset[tuple[Tensor, int]]:
     return Subset(photos, range(ranks.rank, len(photos), ranks.world))
 
 
-def loader(photos: Subset[tuple[Tensor, int]], workers: int) -> DataLoader[tuple[Tensor, int]]:
-    return DataLoader(photos, batch_size=BATCH, num_workers=workers)
-
-
 def present(parts: Sequence[Any]) -> list[Any]:
     """Those of the processes' parts that there are: a process without photos has none."""
     return [part for part in parts if part is not None]
+
+
+def preprocess_for(config: TrainConfig) -> Preprocess:
+    """The whole photo squashed, then `crop_fraction` of it cut out: the paper's "resize 550, crop 448"; 1 for Re-ID.
+
+    Mean, standard deviation and interpolation are those that the backbone was trained with.
+    """
+    size = config.size
+    cfg = timm.get_pretrained_cfg(config.backbone) if timm.is_model(config.backbone) else None
+    if cfg is None:  # create_model says what is wrong with the name
+        return Preprocess(size=size, crop_fraction=config.crop_fraction)
+    return Preprocess(
+        size=size,
+        crop_fraction=config.crop_fraction,
+        mean=cfg.mean,
+        std=cfg.std,
+        interpolation=cfg.interpolation,
+    )

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dcal.data.samples import Samples
+from dcal.device import precision
 from dcal.errors import DCALError, LossError
 from dcal.model.checkpoint import fingerprint, save_checkpoint
 from dcal.model.config import branches
@@ -35,17 +36,20 @@ from dcal.model.dcal import DCAL, create_model
 from dcal.model.distraction import distractor_shares
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
+from dcal.progress import OnProgress, silent
+from dcal.provenance import hardware, memory_mib
+from dcal.training.config import TrainConfig
 from dcal.training.distributed import Processes, device_of, process_group, sum_gradients
-from dcal.training.logger import RunLogger, RunningMeans
-from dcal.training.optimizer import draw_seed, learning_rate, make_optimizer, parameter_groups, precision
-from dcal.training.presets import TrainConfig
-from dcal.training.run import comparable, describe, hardware, memory_mib, percent, progress_bar, train_command
-from dcal.training.snapshots import load_newest, load_state, prepare_out, save_best, save_state
+from dcal.training.logger import RunLogger, RunningMeans, describe, percent
+from dcal.training.optimizer import learning_rate, make_optimizer, parameter_groups
+from dcal.training.presets import train_command
+from dcal.training.seeds import draw_seed
+from dcal.training.snapshots import comparable, load_newest, load_state, prepare_out, save_best, save_state
 from dcal.training.step import forward_backward
 from dcal.training.task import open_task
 
 
-def train(config: TrainConfig) -> dict[str, Any]:
+def train(config: TrainConfig, on_progress: OnProgress = silent) -> dict[str, Any]:
     """Train, evaluate on the official test split and export to <out>/checkpoint; the metrics come back (fractions).
 
     Under torchrun this process does its part, and the first one writes. Which epoch counts: choosing it by test
@@ -55,10 +59,10 @@ def train(config: TrainConfig) -> dict[str, Any]:
     run, and on a loss or a gradient that is not finite, naming the photos.
     """
     with process_group(config.device) as ranks:
-        return train_as(ranks, config)
+        return train_as(ranks, config, on_progress if ranks.first else silent)
 
 
-def train_as(ranks: Processes, config: TrainConfig) -> dict[str, Any]:
+def train_as(ranks: Processes, config: TrainConfig, on_progress: OnProgress) -> dict[str, Any]:
     # --- where and what -------------------------------------------------------------------------------------------
     device, out = device_of(config.device, ranks), config.folder
     task = open_task(config)
@@ -114,7 +118,7 @@ def train_as(ranks: Processes, config: TrainConfig) -> dict[str, Any]:
         compile_branches(model)
 
     # --- the epochs -----------------------------------------------------------------------------------------------
-    pairs, dtype = "pwca" in branches(config.ablation), precision(config, device)
+    pairs, dtype = "pwca" in branches(config.ablation), precision(config.amp, device)
     watched = "val" if task.held_out else "test"
     mine = range(ranks.rank * config.accumulate, (ranks.rank + 1) * config.accumulate)  # this process's shards
     few = torch.empty(0)  # pictures of the first shard, to measure distraction on
@@ -132,71 +136,71 @@ def train_as(ranks: Processes, config: TrainConfig) -> dict[str, Any]:
         )
         model.train()
         began, logged, line = time.perf_counter(), done, {}
-        with progress_bar(epoch, config.epochs, steps, shown=ranks.first) as bar:
-            loaded = iter(loader)
-            for step in todo:
-                lr = learning_rate(config, done, steps)
-                for group in optimizer.param_groups:
-                    group["lr"] = lr * group["rate"]
-                optimizer.zero_grad(set_to_none=True)
-                for shard in mine:
-                    images, labels = next(loaded)
-                    images = images.to(device, non_blocking=True, memory_format=layout)
-                    few = images[:8] if shard == mine.start else few
-                    labels = labels.to(device, non_blocking=True)
-                    torch.manual_seed(draw_seed(config.seed, epoch, step, shard))  # the matching and stochastic depth
-                    partner = random_matching(len(labels)).to(device) if pairs else None
-                    try:
-                        taken = forward_backward(
-                            model, loss_function, images, labels, partner, scale=1 / shards, precision=dtype
-                        )
-                    except LossError as error:
-                        raise DCALError(f"{error}, {where(epoch, step, photos, batches[step, shard])}") from error
-                    window.add(taken, labels)
-                sum_gradients(ranks, parameters)
-                norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-                if not torch.isfinite(norm):
-                    whose = where(epoch, step, photos, batches[step].flatten())
-                    raise DCALError(f"the losses are finite, but the gradient's norm is {norm.item()}, {whose}")
-                optimizer.step()
-                done += 1
-                if ema is not None:
-                    ema.update(model, step=done)
-                last = step + 1 == steps
-                saving = config.save_every > 0 and done % config.save_every == 0 and not last
+        on_progress(f"epoch {epoch + 1}/{config.epochs}", todo.start, steps)
+        loaded = iter(loader)
+        for step in todo:
+            lr = learning_rate(config, done, steps)
+            for group in optimizer.param_groups:
+                group["lr"] = lr * group["rate"]
+            optimizer.zero_grad(set_to_none=True)
+            for shard in mine:
+                images, labels = next(loaded)
+                images = images.to(device, non_blocking=True, memory_format=layout)
+                few = images[:8] if shard == mine.start else few
+                labels = labels.to(device, non_blocking=True)
+                torch.manual_seed(draw_seed(config.seed, epoch, step, shard))  # the matching and stochastic depth
+                partner = random_matching(len(labels)).to(device) if pairs else None
+                try:
+                    taken = forward_backward(
+                        model, loss_function, images, labels, partner, scale=1 / shards, precision=dtype
+                    )
+                except LossError as error:
+                    raise DCALError(f"{error}, {where(epoch, step, photos, batches[step, shard])}") from error
+                window.add(taken, labels)
+            sum_gradients(ranks, parameters)
+            norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+            if not torch.isfinite(norm):
+                whose = where(epoch, step, photos, batches[step].flatten())
+                raise DCALError(f"the losses are finite, but the gradient's norm is {norm.item()}, {whose}")
+            optimizer.step()
+            done += 1
+            if ema is not None:
+                ema.update(model, step=done)
+            last = step + 1 == steps
+            saving = config.save_every > 0 and done % config.save_every == 0 and not last
 
-                # once in a while: say how it goes
-                if done % config.log_every == 0 or last or saving:
-                    means, now = window.means(ranks), time.perf_counter()
-                    line = {
-                        "epoch": epoch,
-                        "step": done,
-                        **means,
-                        "loss_weights": loss_weights(loss_function),
-                        "learning_rate": lr,
-                        "gradient_norm": norm.item(),
-                        "images_per_second": (done - logged) * config.batch_size / (now - began),
-                        "memory_mib": memory_mib(device),
-                    }
-                    if pairs and ranks.first:
-                        drawn = torch.Generator().manual_seed(draw_seed(config.seed, epoch, step))
-                        matching = random_matching(len(few), drawn).to(device)
-                        line["distractor_shares"] = distractor_shares(model, few, matching).tolist()
-                    began, logged = now, done
-                    if journal is not None:
-                        journal.write(line)
-                    bar.update(bar.task_ids[0], completed=step + 1, numbers=describe(line))
+            # once in a while: say how it goes
+            if done % config.log_every == 0 or last or saving:
+                means, now = window.means(ranks), time.perf_counter()
+                line = {
+                    "epoch": epoch,
+                    "step": done,
+                    **means,
+                    "loss_weights": loss_weights(loss_function),
+                    "learning_rate": lr,
+                    "gradient_norm": norm.item(),
+                    "images_per_second": (done - logged) * config.batch_size / (now - began),
+                    "memory_mib": memory_mib(device),
+                }
+                if pairs and ranks.first:
+                    drawn = torch.Generator().manual_seed(draw_seed(config.seed, epoch, step))
+                    matching = random_matching(len(few), drawn).to(device)
+                    line["distractor_shares"] = distractor_shares(model, few, matching).tolist()
+                began, logged = now, done
+                if journal is not None:
+                    journal.write(line)
+                on_progress(f"epoch {epoch + 1}/{config.epochs}", step + 1, steps, describe(line))
 
-                # once in a while: what the run needs to continue
-                if saving and ranks.first:
-                    seconds, mark = seconds + time.perf_counter() - mark, time.perf_counter()
-                    save_state(state_of(learning, settings, step=done, seconds=seconds, best=best), out)
+            # once in a while: what the run needs to continue
+            if saving and ranks.first:
+                seconds, mark = seconds + time.perf_counter() - mark, time.perf_counter()
+                save_state(state_of(learning, settings, step=done, seconds=seconds, best=best), out)
         say(ranks, f"epoch {epoch + 1}/{config.epochs}  {describe(line)}")
 
         # after the last epoch, and once in a while before: how good is it?
         improved = False
         if task.held_out or (config.eval_every and (epoch + 1) % config.eval_every == 0 and epoch + 1 < config.epochs):
-            found = task.evaluate(ranks, judged, watched)
+            found = task.evaluate(ranks, judged, watched, on_progress)
             improved = task.held_out and found[task.goal] > best
             if journal is not None:
                 journal.write({"epoch": epoch, "step": done, "split": watched, **found})
@@ -217,7 +221,7 @@ def train_as(ranks: Processes, config: TrainConfig) -> dict[str, Any]:
     for name, part in learning.items():
         part.load_state_dict(exported[name])
     judged.half().float()  # a checkpoint stores float16: measure what it gives
-    found = task.evaluate(ranks, judged, "test")
+    found = task.evaluate(ranks, judged, "test", on_progress)
     epochs = exported["step"] // steps
     metrics = {
         **found,

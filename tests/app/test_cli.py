@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import runpy
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -80,11 +81,11 @@ def test_inspect_writes_pictures_and_the_record(
             assert picture.mode == "RGB" and np.asarray(picture).std() > 0
 
 
-def test_demo_starts_the_app(monkeypatch: pytest.MonkeyPatch):
-    started: list[tuple[str, str]] = []
-    monkeypatch.setattr(runpy, "run_module", lambda name, run_name: started.append((name, run_name)))
-    assert main(["demo"]) == 0
-    assert started == [("dcal_explorer.demo.program", "__main__")]
+def test_demo_is_served_by_the_command(serve: Callable[..., str], checkpoint: Path):
+    """As a shell starts it; `serve` fails if nothing answers at the address."""
+    address = serve("-m", "dcal_explorer.cli.program", "demo", "--no-browser", "--checkpoints", str(checkpoint.parent))
+    with urllib.request.urlopen(address, timeout=60) as page:
+        assert "DCAL" in page.read().decode()
 
 
 def test_mistakes_about_the_data(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -12,11 +12,12 @@ import torch
 from sklearn.metrics import top_k_accuracy_score
 from torch.utils.data import DataLoader
 
+from dcal.analysis.config import AnalysisConfig
 from dcal.data.fgvc.cub import CUB
 from dcal.data.samples import Photos
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate
-from dcal.evaluation.config import AnalysisConfig, EvalConfig
+from dcal.evaluation.config import EvalConfig
 from dcal.evaluation.run import keep, measure
 from dcal.model.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from dcal.model.dcal import create_model

@@ -16,9 +16,9 @@ import torch
 
 from dcal.errors import DCALError
 from dcal.evaluation.classification import Evaluation
+from dcal.training.config import TrainConfig
 from dcal.training.distributed import Processes, device_of, process_group
 from dcal.training.logger import flat
-from dcal.training.presets import TrainConfig
 from dcal.training.train import train
 from tests.fixtures.tiny_cub import write_cub
 from tests.fixtures.tiny_run import log_of, state_in, tiny_run, words

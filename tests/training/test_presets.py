@@ -14,7 +14,6 @@ from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.reid.vehicles import Vehicle2Cam
 from dcal.data.reid.yard import Yard, YardModels
 from dcal.errors import DCALError
-from dcal.training.optimizer import preprocess_for
 from dcal.training.presets import (
     PRESETS,
     AircraftConfig,
@@ -29,8 +28,9 @@ from dcal.training.presets import (
     Vehicle2CamConfig,
     VeRiConfig,
     YardConfig,
+    train_command,
 )
-from dcal.training.run import train_command
+from dcal.training.task import preprocess_for
 from dcal_explorer.cli.main import main
 
 
@@ -40,7 +40,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     runs: list[TrainConfig] = []
     import dcal.training.train
 
-    monkeypatch.setattr(sys.modules[dcal.training.train.__name__], "train", runs.append)
+    monkeypatch.setattr(
+        sys.modules[dcal.training.train.__name__], "train", lambda config, on_progress: runs.append(config)
+    )
     return runs
 
 

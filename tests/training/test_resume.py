@@ -15,10 +15,9 @@ import pytest
 import torch
 
 from dcal.errors import DCALError
+from dcal.training.config import TrainConfig
 from dcal.training.logger import kept_lines
-from dcal.training.presets import TrainConfig
-from dcal.training.run import comparable
-from dcal.training.snapshots import load_newest, save_state
+from dcal.training.snapshots import comparable, load_newest, save_state
 from dcal.training.train import train
 from tests.fixtures.tiny_cub import write_cub
 from tests.fixtures.tiny_run import assert_same, log_of, state_in, tiny_run, words

@@ -24,9 +24,11 @@ from dcal.model.config import ABLATIONS, branches
 from dcal.model.dcal import DCAL, create_model
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
-from dcal.training.optimizer import draw_seed, hold_out, learning_rate, parameter_groups, preprocess_for
-from dcal.training.presets import TrainConfig
+from dcal.training.config import TrainConfig
+from dcal.training.optimizer import hold_out, learning_rate, parameter_groups
+from dcal.training.seeds import draw_seed
 from dcal.training.step import Step, forward_backward
+from dcal.training.task import preprocess_for
 from dcal.training.train import train
 from tests.fixtures.tiny_cub import write_cub
 from tests.fixtures.tiny_run import assert_same, log_of, state_in, tiny_run

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +15,6 @@ from dcal.errors import DCALError
 
 if TYPE_CHECKING:
     from dcal.gallery import Ranking
-    from dcal.gallery.embed import Tell
     from dcal.gallery.sources import Images
 
 
@@ -38,16 +36,18 @@ class Build:
     collection: str = "dcal"  # the gallery's name there
 
     def run(self) -> int:
+        from dcal.device import find_device
         from dcal.gallery.build import build_collection, build_folder
         from dcal.gallery.milvus_collection import Collection
         from dcal.model.checkpoint import load_checkpoint
-        from dcal.training.optimizer import find_device
+        from dcal_explorer.cli.progress import progress_bars
 
         device, images = find_device(self.device), self.found()
         model, name = load_checkpoint(self.checkpoint).to(device), Path(self.checkpoint).name
         target = None if self.url is None else Collection(self.url, self.collection)
         options = {"batch_size": self.batch_size, "workers": self.workers}
-        with shown_progress() as tell:
+        with progress_bars() as on_progress:
+            tell = partial(on_progress, "images")
             if target is None:
                 built = build_folder(model, images, self.out, name, dtype=self.dtype, tell=tell, **options)
             else:
@@ -90,9 +90,9 @@ class Search:
     json: bool = False  # print one JSON object instead of lines
 
     def run(self) -> int:
+        from dcal.device import find_device
         from dcal.gallery import QueryInfo, open_gallery, rank
         from dcal.model.checkpoint import load_checkpoint
-        from dcal.training.optimizer import find_device
 
         device = find_device(self.device)
         gallery = open_gallery(self.gallery, collection=self.collection)
@@ -120,15 +120,3 @@ def lines(ranking: Ranking) -> Iterator[str]:
     if ranking.known.identity is not None:
         found = f"AP {ranking.ap:.1%}, first match at rank {ranking.first}" if ranking.ap is not None else "no match"
         yield f"{ranking.matches} matches among {ranking.candidates:,} images: {found}"
-
-
-@contextmanager
-def shown_progress() -> Iterator[Tell]:
-    """Takes (done, total) and draws a bar on the error stream, where a person looks."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("images"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task("")
-        yield lambda done, total: progress.update(bar, completed=done, total=total)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import runpy
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ import tyro
 
 from dcal.errors import DCALError
 from dcal.evaluation.config import EvalConfig
-from dcal.training.presets import TrainConfig, preset_for
+from dcal.training.config import TrainConfig
+from dcal.training.presets import preset_for
 from dcal_explorer.cli.index import Build, Search
 
 if TYPE_CHECKING:
@@ -24,16 +24,21 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status: 2 after an error that the user can mend, told in one line."""
     options = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["demo"]:  # which has a parser of its own
+        from dcal_explorer.demo.program import main as demo_main
+
+        return demo_main(words[1:])
     try:
         commands: dict[str, Callable[..., Any]] = {
-            "train": train_from(preset_of(sys.argv[1:] if arguments is None else arguments)),
+            "train": train_from(preset_of(words)),
             "eval": evaluate,
             "inspect": inspect,
             "data": data,
             "index": index,
             "demo": demo,
         }
-        status = tyro.extras.subcommand_cli_from_dict(commands, prog="dcal", args=arguments, config=options)
+        status = tyro.extras.subcommand_cli_from_dict(commands, prog="dcal", args=words, config=options)
     except DCALError as error:
         print(f"dcal: {error}", file=sys.stderr)
         return 2
@@ -66,8 +71,10 @@ def train_from(preset_config: TrainConfig) -> Callable[..., None]:
             preset: whose numbers hold where none are given (dcal.training.presets); by itself, the data set's
         """
         from dcal.training.train import train
+        from dcal_explorer.cli.progress import progress_bars
 
-        train(config)
+        with progress_bars() as on_progress:
+            train(config, on_progress)
 
     return train
 
@@ -77,9 +84,11 @@ def evaluate(config: Annotated[EvalConfig, tyro.conf.arg(name="")]) -> None:
     from rich.console import Console
 
     from dcal.evaluation.run import measure
+    from dcal_explorer.cli.progress import progress_bars
     from dcal_explorer.cli.tables import evaluation_tables
 
-    record, said = measure(config)
+    with progress_bars() as on_progress:
+        record, said = measure(config, on_progress)
     if config.json:
         show_json(record)
     else:
@@ -157,10 +166,13 @@ def data(
     from dcal.data.base import DataSet
     from dcal.data.validate import check
     from dcal.errors import check_choice
+    from dcal_explorer.cli.progress import progress_bars
 
     kinds: dict[str, type[DataSet[Any]]] = {**DATASETS, **REID_DATASETS}
     kind = kinds[check_choice("dataset", dataset, kinds)]
-    report = check(kind, place_of("reid" if dataset in REID_DATASETS else "fgvc", dataset, root), workers)
+    place = place_of("reid" if dataset in REID_DATASETS else "fgvc", dataset, root)
+    with progress_bars() as on_progress:
+        report = check(kind, place, workers, on_progress)
     if json:
         show_json(report.to_dict())
     else:
@@ -180,8 +192,7 @@ def index(
 
 
 def demo() -> None:
-    """Open the demo in the browser: upload a photo and see what the model looks at."""
-    runpy.run_module("dcal_explorer.demo.program", run_name="__main__")  # by name: the core does not import the apps
+    """Open the demo in the browser: upload an image and see what the model attends to."""
 
 
 def show_json(values: dict[str, Any]) -> None:

@@ -1,0 +1,33 @@
+"""How much of an analysis is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dcal.errors import DCALError
+
+Fill = Literal["mean", "blur"]
+
+
+@dataclass(frozen=True)
+class AnalysisConfig:
+    """How much is measured. Of photos, 0 means all; the photos of a smaller number are among those of a larger one.
+
+    What a photo costs, in forward passes: localisation 4, erasure 2 · maps · (steps − 1), randomised weights 3 for
+    every block of the backbone and some more.
+    """
+
+    photos: int = 0  # for localisation: the pointing game, energy, parts. Re-ID: all of the yard's pairs of twins
+    photos_erased: int = 100  # for deletion and insertion
+    photos_randomised: int = 50  # for the sanity check
+    steps: int = 10  # of deletion and insertion, from no patch to all
+    fill: Fill = "mean"  # what stands in for a patch that is taken out
+    seed: int = 0  # draws the photos, the random control, the randomised weights and the bootstrap's photos
+
+    def __post_init__(self) -> None:
+        for name in ("photos", "photos_erased", "photos_randomised", "seed"):
+            if getattr(self, name) < 0:
+                raise DCALError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.steps < 1:
+            raise DCALError(f"steps must be at least 1, got {self.steps}")

@@ -1,0 +1,26 @@
+"""How a long computation says how far it is: it calls back. The caller draws a bar, writes a line, or does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+Value = TypeVar("Value")
+
+
+class OnProgress(Protocol):
+    """Called with what is being done, how much of it is done, of how much, and a remark (figures so far; may be "")."""
+
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None: ...
+
+
+def silent(what: str, done: int, total: int, note: str = "") -> None:
+    """Reports nothing."""
+
+
+def reported(values: Iterable[Value], total: int, what: str, on_progress: OnProgress) -> Iterator[Value]:
+    """The values; `on_progress` is called with 0 before the first and with the count after each was worked on."""
+    on_progress(what, 0, total)
+    for done, value in enumerate(values, 1):
+        yield value
+        on_progress(what, done, total)
