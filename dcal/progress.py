@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 Value = TypeVar("Value")
 
 
+@runtime_checkable
 class OnProgress(Protocol):
     """Called with what is being done, how much of it is done, of how much, and a remark (figures so far; may be "")."""
 
