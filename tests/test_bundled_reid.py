@@ -11,8 +11,8 @@ import pytest
 from torch.utils.data import DataLoader
 
 import dcal
-from dcal.data.reid.samples import ReIDSamples
 from dcal.data.reid.yard import Yard
+from dcal.data.samples import ReIDSamples
 from dcal.evaluation.reid import QueryGallery
 from dcal.model.embeddings import Embeddings, embed
 

@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from dcal.data.csv_reader import Listing, ReIDCsv
 from dcal.data.fgvc.aircraft import Aircraft
 from dcal.data.fgvc.base import Labelled
 from dcal.data.fgvc.cars import Cars
+from dcal.data.fgvc.csv import Listing
 from dcal.data.fgvc.cub import CUB
 from dcal.data.fgvc.folder import FlatFolder, Folder
+from dcal.data.fgvc.yard import YardModels
 from dcal.data.reid.base import ReID
+from dcal.data.reid.csv import ReIDCsv
 from dcal.data.reid.folder import PatternFolder
 from dcal.data.reid.persons import MSMT17, DukeMTMC, Market1501
 from dcal.data.reid.vehicles import Vehicle2Cam, VeRi776
-from dcal.data.reid.yard import Yard, YardModels
+from dcal.data.reid.yard import Yard
 from dcal.errors import DCALError, check_choice
 
 DATASETS: dict[str, type[Labelled]] = {

@@ -16,9 +16,8 @@ from torch.utils.data import DataLoader
 
 from dcal.analysis import analyse, summary, twin_summary, twins
 from dcal.data import DATASETS, REID_DATASETS
-from dcal.data.reid.samples import ReIDSamples
 from dcal.data.reid.yard import YardRecord
-from dcal.data.samples import Photos, Samples
+from dcal.data.samples import Photos, ReIDSamples, Samples
 from dcal.device import find_device
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from dcal.errors import DCALError
+from dcal.errors import DCALError, ImageError
 from dcal.gallery.item import Origin
-from dcal.gallery.reading import Batch, reader
 from dcal.gallery.shards import Part, Parts, Plan
 from dcal.gallery.sources import Images
+from dcal.image import read_image
 from dcal.model.checkpoint import fingerprint
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
+from dcal.preprocess import Preprocess
 
+Sample = tuple[int, Tensor | str]
 BATCHES = 4  # in a part: what a kill costs at most
 Tell = Callable[[int, int], None]  # images done, images in all
 
@@ -87,3 +93,43 @@ def embed_part(model: DCAL, batches: Iterable[Batch]) -> Part:
     else:
         rows = embed(model, chain([first], stream)).joined
     return Part(rows, np.array(kept, dtype=np.int64), failed)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """The pictures that could be read, None if there is none, their numbers, and why others could not."""
+
+    pictures: Float[Tensor, "b 3 img_h img_w"] | None
+    numbers: list[int]
+    failed: dict[int, str]
+
+
+class Reader(Dataset[Sample]):
+    """(number, what the model sees of the picture at that path, or why it cannot be read)."""
+
+    def __init__(self, paths: Sequence[Path], preprocess: Preprocess) -> None:
+        self.paths, self.preprocess = paths, preprocess
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> Sample:
+        try:
+            picture = read_image(self.paths[number]).image
+        except ImageError as error:
+            return number, str(error)
+        return number, self.preprocess.tensor(self.preprocess.render(picture))
+
+
+def gathered(samples: Sequence[Sample]) -> Batch:
+    """A loader's samples as a batch."""
+    read = {number: sample for number, sample in samples if isinstance(sample, Tensor)}
+    failed = {number: sample for number, sample in samples if isinstance(sample, str)}
+    return Batch(torch.stack(list(read.values())) if read else None, list(read), failed)
+
+
+def reader(
+    paths: Sequence[Path], preprocess: Preprocess, batches: Sequence[list[int]], workers: int
+) -> Iterable[Batch]:
+    """The batches, each a list of numbers of `paths`, in that order."""
+    return DataLoader(Reader(paths, preprocess), batch_sampler=batches, num_workers=workers, collate_fn=gathered)

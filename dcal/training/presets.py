@@ -89,7 +89,7 @@ class ReIDConfig(TrainConfig):
     dataset: str = "market1501"
     img_size: int = 256  # paper
     img_width: int | None = 128  # paper
-    crop_fraction: float = 1.0  # the whole photo; training pads it and crops back (dcal.data.reid.samples)
+    crop_fraction: float = 1.0  # the whole photo; training pads it and crops back (dcal.data.samples)
     top_ratio: float = 0.30  # R; paper, Re-ID
     epochs: int = 120  # paper
     batch_size: int = 64  # paper: 16 identities × 4

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Subset
 from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.pk_sampler import PKSampler
 from dcal.data.reid.base import ReIDRecord, training_labels
-from dcal.data.reid.samples import ReIDSamples
-from dcal.data.samples import Photos, Samples
+from dcal.data.samples import Photos, ReIDSamples, Samples
+from dcal.data.splits import hold_out, hold_out_identities
 from dcal.errors import DCALError
 from dcal.evaluation.classification import Evaluation, evaluate
 from dcal.evaluation.reid import QueryGallery, joined_embeddings
@@ -26,7 +26,6 @@ from dcal.preprocess import Preprocess
 from dcal.progress import OnProgress, reported, silent
 from dcal.training.config import TrainConfig
 from dcal.training.distributed import Processes
-from dcal.training.optimizer import hold_out, hold_out_identities
 from dcal.training.seeds import draw_seed
 
 BATCH = 32  # photos of an evaluation's forward pass; its figures do not depend on it

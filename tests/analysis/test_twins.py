@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from dcal.analysis.twins import density, on_part, pairs_of, part_shares, told_apart, twin_summary, twins
-from dcal.data.reid.samples import ReIDSamples
 from dcal.data.reid.yard import Yard, YardRecord
+from dcal.data.samples import ReIDSamples
 from dcal.errors import DCALError
 from dcal.explain.inspect import inspect
 from dcal.model.dcal import create_model

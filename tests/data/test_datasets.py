@@ -11,10 +11,11 @@ from PIL import Image
 from scipy.io import savemat
 
 from dcal.data import DATASETS
-from dcal.data.csv_reader import Listing, ordered
+from dcal.data.csv_reader import ordered
 from dcal.data.fgvc.aircraft import Aircraft
 from dcal.data.fgvc.base import corners_to_box, whole_splits
 from dcal.data.fgvc.cars import Cars
+from dcal.data.fgvc.csv import Listing
 from dcal.data.fgvc.cub import CUB
 from dcal.data.fgvc.folder import FlatFolder, Folder
 from dcal.errors import DCALError

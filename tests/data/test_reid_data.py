@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dcal.data import DATASETS, REID_DATASETS
-from dcal.data.csv_reader import ReIDCsv
 from dcal.data.reid.base import ReIDRecord, numbers, training_labels, whole_splits
+from dcal.data.reid.csv import ReIDCsv
 from dcal.data.reid.folder import PatternFolder
 from dcal.data.reid.persons import MSMT17, DukeMTMC, Market1501
 from dcal.data.reid.vehicles import Vehicle2Cam, VeRi776

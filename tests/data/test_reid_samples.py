@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from dcal.data.reid.base import ReIDRecord
-from dcal.data.reid.samples import Augmentation, ReIDSamples
+from dcal.data.samples import Augmentation, ReIDSamples
 from dcal.errors import DCALError
 from dcal.preprocess import Preprocess
 from tests.fixtures.tiny_sets import write_photo

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcal.data.reid.yard import HOME, SIZE, Yard, YardModels
-from dcal.data.yard_parts import PARTS
+from dcal.data.fgvc.yard import YardModels
+from dcal.data.reid.yard import SIZE, Yard
+from dcal.data.yard_table import HOME, PARTS
 from dcal.errors import ImageError
 from tools.yard.twins import fleet
 

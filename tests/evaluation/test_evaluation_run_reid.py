@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from dcal.data.fgvc.yard import YardModels
 from dcal.data.reid.base import ReIDRecord
-from dcal.data.reid.samples import ReIDSamples
-from dcal.data.reid.yard import Yard, YardModels
+from dcal.data.reid.yard import Yard
+from dcal.data.samples import ReIDSamples
 from dcal.errors import DCALError
 from dcal.evaluation.config import EvalConfig
 from dcal.evaluation.reid import QueryGallery

@@ -78,18 +78,18 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from dcal.gallery import embedding, parts
+from dcal.gallery import embed, shards
 from dcal.gallery.build import build_folder
 from dcal.gallery.sources import folder_images
 from tests.fixtures.tiny_gallery import tiny_model
 torch.set_num_threads(2)
-embedding.BATCHES, replace, written = 1, os.replace, []
+embed.BATCHES, replace, written = 1, os.replace, []
 def replace_or_die(source, target):
     written.append(target)
     if len(written) == 4:  # the plan, two parts, and in the middle of writing the third
         os.kill(os.getpid(), signal.SIGKILL)
     replace(source, target)
-parts.os.replace = replace_or_die
+shards.os.replace = replace_or_die
 build_folder(tiny_model(), folder_images(sys.argv[1]), sys.argv[2], "tiny", batch_size=2, workers=0)
 """
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dcal.data.yard_parts import PARTS
+from dcal.data.yard_table import PARTS
 from tools.yard.assemble import build, whole
 from tools.yard.detail import DETAILS
 from tools.yard.fleet import COLOURS, MODELS

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from dcal.data import DATASETS, REID_DATASETS
+from dcal.data.fgvc.yard import YardModels
 from dcal.data.reid.vehicles import Vehicle2Cam
-from dcal.data.reid.yard import Yard, YardModels
+from dcal.data.reid.yard import Yard
 from dcal.errors import DCALError
 from dcal.training.presets import (
     PRESETS,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dcal.data.fgvc.cub import CUB
 from dcal.data.samples import Photos
+from dcal.data.splits import hold_out
 from dcal.errors import DCALError
 from dcal.evaluation.classification import Evaluation, evaluate
 from dcal.model.checkpoint import load_checkpoint, read_metrics
@@ -25,7 +26,7 @@ from dcal.model.dcal import DCAL, create_model
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
 from dcal.training.config import TrainConfig
-from dcal.training.optimizer import hold_out, learning_rate, parameter_groups
+from dcal.training.optimizer import learning_rate, parameter_groups
 from dcal.training.seeds import draw_seed
 from dcal.training.step import Step, forward_backward
 from dcal.training.task import preprocess_for

@@ -15,7 +15,8 @@ import torch
 from dcal.data import REID_DATASETS
 from dcal.data.pk_sampler import PKSampler
 from dcal.data.reid.base import training_labels
-from dcal.data.reid.samples import ReIDSamples
+from dcal.data.samples import ReIDSamples
+from dcal.data.splits import hold_out_identities
 from dcal.errors import DCALError
 from dcal.evaluation.reid import QueryGallery
 from dcal.model.checkpoint import load_checkpoint, read_metrics
@@ -25,7 +26,7 @@ from dcal.model.embeddings import embed
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
 from dcal.retrieval import evaluate_features
-from dcal.training.optimizer import hold_out_identities, make_optimizer, parameter_groups
+from dcal.training.optimizer import make_optimizer, parameter_groups
 from dcal.training.presets import ReIDConfig
 from dcal.training.step import forward_backward
 from dcal.training.task import ReIdentification

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dcal.data.yard_parts import MARK, PARTS
+from dcal.data.yard_table import MARK, PARTS
 from tools.yard.station import STATIONS
 from tools.yard.twins import Vehicle, fleet
 

@@ -14,7 +14,7 @@ import numpy as np
 from mathutils import Matrix
 from PIL import Image, ImageFilter
 
-from dcal.data.yard_parts import MARK, PARTS
+from dcal.data.yard_table import MARK, PARTS
 from tools.yard import country, material, mesh, town
 from tools.yard.assemble import build, coarse, whole
 from tools.yard.fleet import COLOURS

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from dcal import DCALError
-from dcal.data.reid.yard import TABLE, Yard, YardRecord
+from dcal.data.reid.yard import Yard, YardRecord
+from dcal.data.yard_table import TABLE
 from dcal.gallery import Gallery, Item, QueryInfo, open_gallery
 from dcal_explorer.content.checkpoints import LOADED, CheckpointLibrary
 

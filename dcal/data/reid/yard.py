@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from dcal.data.csv_reader import ordered, read_csv
-from dcal.data.fgvc.base import Labelled
-from dcal.data.fgvc.base import whole_splits as whole_labelled
-from dcal.data.records import Record
 from dcal.data.reid.base import ReID, ReIDRecord, Row, whole_splits
-from dcal.data.yard_parts import MARK, PARTS
+from dcal.data.yard_table import HOME, MARK, PARTS, TERMS, read_table
 from dcal.errors import ImageError
 
-HOME = Path(__file__).resolve().parents[1] / "yard"  # the images come with this package
-TABLE = "yard.csv"
-COLUMNS = ("path", "mask", "identity", "camera", "split", "label", "twin", "differs", "present", "visible")
-TERMS = "The yard: rendered by this repository's own code, under this repository's licence (MIT)."
 SIZE = (256, 256)
 
 
@@ -102,29 +93,3 @@ class Yard(ReID):
             visible=int(row["visible"]),
             mask=self.root / row["mask"],
         )
-
-
-class YardModels(Labelled):
-    """The yard for fine-grained recognition: 20 models and trims; test vehicles are none of the training split's."""
-
-    title = "the yard's models"
-    terms = TERMS
-    home = HOME
-    official: ClassVar = whole_labelled(20, 640, 320)
-
-    def __init__(self, root: str | Path = HOME, split: str = "train", strict: bool = True) -> None:
-        super().__init__(root, split, strict)
-
-    def read(self) -> tuple[Record, ...]:
-        rows = read_table(self.root)
-        self.classes = ordered({row["label"] for row in rows})
-        return tuple(
-            Record(self.root / row["path"], self.classes.index(row["label"]))
-            for row in rows
-            if row["split"] == self.split
-        )
-
-
-def read_table(root: Path) -> list[dict[str, str]]:
-    """The rows of yard.csv."""
-    return [row for _, row in read_csv(root / TABLE, COLUMNS, ("train", "test"))]
