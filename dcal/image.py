@@ -1,4 +1,4 @@
-"""Reading a picture, whatever it is, into upright 8-bit RGB; and saying clearly why when it cannot be."""
+"""Reading an image file, array or pillow image into upright 8-bit RGB, or an ImageError with the reason."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Source = str | Path | bytes | Image.Image | np.ndarray
 
 MAX_PIXELS = 80_000_000  # below pillow's own alarm; 240 MB as RGB
 MIN_SIDE = 16  # pixels: one patch of the usual models
-ACCEPTED = "Use a JPEG, PNG, WebP, TIFF, BMP or GIF picture."
+ACCEPTED = "Use a JPEG, PNG, WebP, TIFF, BMP or GIF image."
 # What pillow's decoders raise on damaged files.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """An upright RGB picture, and what the user should know about how it was read (sentences; usually none)."""
+    """An upright RGB image, and what the user should know about how it was read (sentences; usually none)."""
 
     image: Image.Image
     notes: tuple[str, ...] = ()
 
 
 def read_image(source: Source) -> DecodedImage:
-    """The picture at a path, in bytes, or already opened; or an array (height, width[, 1 | 3 | 4]).
+    """The image at a path, in bytes, or already opened; or an array (height, width[, 1 | 3 | 4]).
 
     EXIF orientation is applied; transparency is laid on white; of an animation the first frame is taken; 16-bit values
-    are scaled to 8 bits. Arrays hold uint8, uint16, bool, or floats in [0, 1]. Raises ImageError, saying what was
-    found and what to do, for anything else: damaged, no picture, over `MAX_PIXELS`, or a side under `MIN_SIDE` pixels.
+    are scaled to 8 bits. Arrays hold uint8, uint16, bool, or floats in [0, 1]. Raises ImageError with what was
+    found and what to do for anything else: damaged, no image, over `MAX_PIXELS`, or a side under `MIN_SIDE` pixels.
     """
     if isinstance(source, np.ndarray):
         opened = _from_array(source)
@@ -49,21 +49,20 @@ def read_image(source: Source) -> DecodedImage:
         opened.load()
         upright = ImageOps.exif_transpose(opened)
     except BROKEN as error:
-        raise ImageError(f"The picture is damaged or cut off ({error}). Save or download it again.") from error
+        raise ImageError(f"The image is damaged or cut off ({error}). Save or download it again.") from error
     return DecodedImage(to_rgb(upright), notes)
 
 
 def check_size(width: int, height: int) -> None:
-    """Raises ImageError if the picture is too large to open safely, or too small to see anything in."""
+    """Raises ImageError if the image is too large to open safely, or too small to be useful."""
     if width * height > MAX_PIXELS:
         raise ImageError(
-            f"The picture is {width}×{height} pixels ({width * height / 1e6:.0f} million); "
+            f"The image is {width}×{height} pixels ({width * height / 1e6:.0f} million); "
             f"the limit is {MAX_PIXELS / 1e6:.0f} million. Make it smaller first."
         )
     if min(width, height) < MIN_SIDE:
         raise ImageError(
-            f"The picture is {width}×{height} pixels: there is nothing to see in it. "
-            f"Each side needs at least {MIN_SIDE} pixels."
+            f"The image is {width}×{height} pixels, which is too small. Each side needs at least {MIN_SIDE} pixels."
         )
 
 
@@ -82,7 +81,7 @@ def _integers(pixels: np.ndarray) -> np.ndarray:
     """Pillow's wide modes (I;16, I, F) as uint8 or uint16, by the range that their values use."""
     low, high = float(pixels.min()), float(pixels.max())
     if not (low >= 0 and high <= 65535):
-        raise ImageError(f"The picture's values run from {low:g} to {high:g}; 0 to 255 or 0 to 65535 is expected.")
+        raise ImageError(f"The image's values run from {low:g} to {high:g}; 0 to 255 or 0 to 65535 is expected.")
     wide = pixels.dtype == np.uint16 or high > 255
     return np.rint(pixels).astype(np.uint16 if wide else np.uint8)
 
@@ -114,7 +113,7 @@ def _open(source: str | Path | bytes) -> Image.Image:
         return Image.open(io.BytesIO(data))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(
-            f"The picture is too large to open safely ({error}). The limit is {MAX_PIXELS / 1e6:.0f} million pixels."
+            f"The image is too large to open safely ({error}). The limit is {MAX_PIXELS / 1e6:.0f} million pixels."
         ) from error
     except (UnidentifiedImageError, *BROKEN) as error:
         raise ImageError(f"{_what_is(data)} {ACCEPTED}") from error
@@ -126,16 +125,16 @@ def _what_is(data: bytes) -> str:
     if not data:
         return "The file is empty."
     if head.startswith(b"%pdf"):
-        return "This is a PDF document, not a picture, whatever its name says."
+        return "This is a PDF document, not an image, whatever its name ends in."
     if b"<svg" in head:
-        return "This is an SVG drawing: it has no pixels to look at. Export it as PNG first."
+        return "This is an SVG drawing: it has no pixels. Export it as PNG first."
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
-        return "This is a HEIC picture, which cannot be opened here. Export it as JPEG first."
-    return "This is not a picture that can be opened: it is damaged or of an unknown kind."
+        return "This is a HEIC image, which cannot be opened here. Export it as JPEG first."
+    return "This is not an image that can be opened: it is damaged or of an unknown kind."
 
 
 def _notes(image: Image.Image) -> tuple[str, ...]:
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # phones' MPO holds previews of the same photo
+    if frames > 1 and image.format != "MPO":  # phones' MPO holds previews of the main image
         return (f"This file has {frames} frames; the first one is shown.",)
     return ()

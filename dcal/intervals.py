@@ -1,4 +1,4 @@
-"""95 % intervals: Wilson's for a share of photos, the bootstrap's for a mean over photos."""
+"""95 % intervals: Wilson's for a share of images, the bootstrap's for a mean over images."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def wilson(hits: int, n: int) -> Interval:
 
 
 def mean_interval(values: Float[np.ndarray, " n"], seed: int) -> Interval:
-    """The percentile bootstrap's interval of the mean: photos are drawn again with replacement, 2,000 times.
+    """The percentile bootstrap's interval of the mean: images are drawn again with replacement, 2,000 times.
 
-    Not the bias-corrected variant, which is undefined where all photos agree. One photo has no spread to draw from:
+    Not the bias-corrected variant, which is undefined where all images agree. One image has no spread to draw from:
     its interval is (nan, nan).
     """
     if len(values) < 2:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 import dcal
 from dcal.data.fgvc.cub import CUB
 from dcal.data.records import Record
-from dcal.data.samples import Photos
+from dcal.data.samples import ImageSamples
 from dcal.evaluation.classification import evaluate
 from dcal_explorer.content.places import SAMPLES as SAMPLE_FOLDER
 from dcal_explorer.content.places import sample_images
@@ -31,7 +31,7 @@ ANSWERS = Path(__file__).parent / "fixtures" / "bundled_answers.json"
 def answers(folder: Path) -> dict[str, Any]:
     """The fingerprint and, of each drawn sample, every branch's three largest probabilities by class name."""
     model = dcal.load(folder)
-    photos = Photos([Record(path, label=0) for path in SAMPLES], model.config.preprocess)
+    photos = ImageSamples([Record(path, label=0) for path in SAMPLES], model.config.preprocess)
     found = evaluate(model, DataLoader(photos, batch_size=3))
     told: dict[str, dict[str, dict[str, float]]] = {}
     branches = {"fused": found.fused, "sa": found.sa, "glca": found.glca}
@@ -103,7 +103,7 @@ def test_the_readme_s_maps_are_the_analysed_ones(folder):
 def test_measured_again_it_gives_its_card_s_figures(folder):
     model, data = dcal.load(folder), CUB(os.environ["DCAL_CUB"], "test")
     assert data.classes == model.config.classes
-    found = evaluate(model, DataLoader(Photos(data.records, model.config.preprocess), batch_size=32)).summary()
+    found = evaluate(model, DataLoader(ImageSamples(data.records, model.config.preprocess), batch_size=32)).summary()
     for figure, value in found.items():
         assert value == pytest.approx(dcal.read_metrics(folder)[figure], abs=1.5 / 1389), figure
 

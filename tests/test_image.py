@@ -133,7 +133,7 @@ def test_a_cut_off_jpeg_is_called_damaged(flag):
         (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (b"", "empty"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
-        (b"just some text", "not a picture"),
+        (b"just some text", "not an image"),
     ],
 )
 def test_what_is_no_picture_is_named(tmp_path, data, says):

@@ -1,4 +1,4 @@
-"""Data sets in their official layouts and of the user's own, and photos as training samples."""
+"""Data sets in their official layouts and of the user's own, and images as training samples."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +41,7 @@ REID_DATASETS: dict[str, type[ReID]] = {
 
 
 def data_sets(task: str) -> Mapping[str, type[Labelled] | type[ReID]]:
-    """The data sets of a task, by name: "fgvc" has labelled photos, "reid" photos with identities."""
+    """The data sets of a task, by name: "fgvc" has labelled images, "reid" images with identities."""
     return DATASETS if task == "fgvc" else REID_DATASETS
 
 

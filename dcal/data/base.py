@@ -1,4 +1,4 @@
-"""What every data set is: one split's photos, what was found of it, and what should be there."""
+"""What every data set is: one split's images, what was found of it, and what should be there."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
-from dcal.data.records import Photo
+from dcal.data.records import ImageRecord
 from dcal.errors import DCALError, check_choice
 
-PhotoT = TypeVar("PhotoT", bound=Photo)
+RecordT = TypeVar("RecordT", bound=ImageRecord)
 
 
-class DataSet(ABC, Generic[PhotoT]):
-    """One split of a data set in some layout: `.records`, and `str()`, which says what was found of what there is.
+class DataSet(ABC, Generic[RecordT]):
+    """One split of a data set in some layout: `.records`, and `str()`, a summary of what was found.
 
     `official` holds the counts of each whole split, the one that decides first: a split that has all the classes (or
-    identities) is held to be whole and must have the other counts too, one that has fewer is a subset and says so.
-    Raises DCALError for a wrong root, naming the files that were looked for, for files that contradict each other,
-    for a whole split with wrong counts, and for photos that are listed but not there. `strict=False` leaves the last
+    identities) is taken to be whole and must have the other counts too, one that has fewer is reported as a subset.
+    Raises DCALError for a wrong root, naming the missing files, for files that contradict each other,
+    for a whole split with wrong counts, and for images that are listed but not there. `strict=False` leaves the last
     two to the caller: they are `.problems()`.
     """
 
     title: str
-    terms: ClassVar[str]  # whose the photos are, and what may be done with them
+    terms: ClassVar[str]  # whose the images are, and what may be done with them
     splits: ClassVar[tuple[str, ...]]
     official: ClassVar[Mapping[str, Mapping[str, int]]] = {}
     home: ClassVar[Path | None] = None  # where it lies if it comes with this package
 
     root: Path  # the folder that the layout starts from; `read` may set a more exact one
-    records: tuple[PhotoT, ...]
+    records: tuple[RecordT, ...]
 
     def __init__(self, root: str | Path, split: str = "train", strict: bool = True) -> None:
         self.root, self.split = Path(root), check_choice("split", split, self.splits)
         self.notes: list[str] = []  # what a reader of the figures should know
         self.records = self.read()
         if not self.records:
-            raise DCALError(f"{self.title} at {self.root}: no photo belongs to the {split} split")
+            raise DCALError(f"{self.title} at {self.root}: no image belongs to the {split} split")
         self.missing = tuple(record.path for record in self.records if not record.path.is_file())
         if strict and (problems := self.problems()):
             raise DCALError("; ".join(problems))
 
     @abstractmethod
-    def read(self) -> tuple[PhotoT, ...]:
+    def read(self) -> tuple[RecordT, ...]:
         """The records of `self.split`, whether or not their files exist."""
 
     @abstractmethod
@@ -52,7 +52,7 @@ class DataSet(ABC, Generic[PhotoT]):
 
     @property
     def expected(self) -> Mapping[str, int]:
-        """The whole split's counts; empty where nobody knows them."""
+        """The whole split's counts; empty where unknown."""
         return self.official.get(self.split, {})
 
     @property
@@ -71,13 +71,13 @@ class DataSet(ABC, Generic[PhotoT]):
             )
         if self.missing:
             problems.append(
-                f"{len(self.missing)} of the {len(self.records)} {self.split} photos listed in {self.root} are "
+                f"{len(self.missing)} of the {len(self.records)} {self.split} images listed in {self.root} are "
                 f"missing: {first(self.shown(path) for path in self.missing)}. Unpack the archive again"
             )
         return problems
 
     def shown(self, path: Path) -> str:
-        """A photo's path as messages show it."""
+        """An image's path as messages show it."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
     def __len__(self) -> int:
@@ -92,13 +92,13 @@ class DataSet(ABC, Generic[PhotoT]):
             rest = counts({name: count for name, count in found.items() if name != key})
             text = (
                 f"{found[key]:,} of the {expected[key]:,} {key}, {rest} "
-                f"(a subset; the whole split has {expected['photos']:,})"
+                f"(a subset; the whole split has {expected['images']:,})"
             )
         return "; ".join((f"{self.title}, {self.split} split: {text}", *self.notes))
 
 
 def counts(table: Mapping[str, int]) -> str:
-    """{"classes": 200, "photos": 5994} → '200 classes, 5,994 photos'."""
+    """{"classes": 200, "images": 5994} → '200 classes, 5,994 images'."""
     return ", ".join(f"{count:,} {name}" for name, count in table.items())
 
 

@@ -1,4 +1,4 @@
-"""One photo, of whatever data set."""
+"""One image, of whatever data set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcal.image import read_image
 
 
 class Part(NamedTuple):
-    """An annotated point of a photo: (x, y) in its pixels from the upper left; meaningless where it is not visible."""
+    """An annotated point of an image: (x, y) in its pixels from the upper left; meaningless where it is not visible."""
 
     name: str
     x: float
@@ -22,13 +22,13 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A photo's file."""
+class ImageRecord:
+    """An image's file."""
 
     path: Path
 
     def open(self) -> Image.Image:
-        """The photo as `read_image` decodes it: upright, RGB. Raises ImageError, naming the file."""
+        """The image as `read_image` decodes it: upright, RGB. Raises ImageError, naming the file."""
         try:
             return read_image(self.path).image
         except ImageError as error:
@@ -36,12 +36,12 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Record(Photo):
-    """One labelled photo: its file, its label (from 0), and what the data set says of it beyond that.
+class Record(ImageRecord):
+    """One labelled image: its file, its label (from 0), and the annotations that the data set has.
 
     `box` is the object's (left, top, width, height), and `parts` its annotated points, both in the pixels of what
     `open` gives; None where the data set has none. `banner` is the number of rows at the file's lower edge that are
-    no part of the photo; `open` cuts them off.
+    no part of the image; `open` cuts them off.
     """
 
     label: int
@@ -50,5 +50,5 @@ class Record(Photo):
     banner: int = 0
 
     def open(self) -> Image.Image:
-        photo = super().open()
-        return photo.crop((0, 0, photo.width, photo.height - self.banner)) if self.banner else photo
+        image = super().open()
+        return image.crop((0, 0, image.width, image.height - self.banner)) if self.banner else image

@@ -1,4 +1,4 @@
-"""Labelled photos as a torch data set: what the model sees in a test, and the augmentation of training."""
+"""Labelled images as a torch data set: what the model sees in a test, and the augmentation of training."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dcal.data.records import Photo, Record
+from dcal.data.records import ImageRecord, Record
 from dcal.data.reid.base import ReIDRecord
 from dcal.errors import DCALError
 from dcal.preprocess import Box, Preprocess
 
 
 class Samples(Dataset[tuple[Tensor, int]]):
-    """(tensor (3, height, width), label) of each photo: what the model sees in a test, through `preprocess`.
+    """(tensor (3, height, width), label) of each image: what the model sees in a test, through `preprocess`.
 
     A subclass augments. Every draw follows from (seed, epoch, index) alone: neither workers nor what was read before
     can change a sample. `set_epoch` must be called before the loader's iterator is made, since workers copy the data
@@ -27,44 +27,44 @@ class Samples(Dataset[tuple[Tensor, int]]):
     """
 
     def __init__(
-        self, photos: Sequence[Photo], labels: Sequence[int], preprocess: Preprocess, augment: bool, seed: int
+        self, records: Sequence[ImageRecord], labels: Sequence[int], preprocess: Preprocess, augment: bool, seed: int
     ) -> None:
-        self.photos, self.labels, self.preprocess = tuple(photos), tuple(labels), preprocess
+        self.records, self.labels, self.preprocess = tuple(records), tuple(labels), preprocess
         self.augment, self.seed, self.epoch = augment, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.photos)
+        return len(self.records)
 
     def __getitem__(self, index: int) -> tuple[Float[Tensor, "3 height width"], int]:
-        photo = self.photos[index].open()
+        image = self.records[index].open()
         if self.augment:
-            return self.augmented(photo, np.random.default_rng((self.seed, self.epoch, index))), self.labels[index]
-        return self.preprocess.tensor(self.preprocess.render(photo)), self.labels[index]
+            return self.augmented(image, np.random.default_rng((self.seed, self.epoch, index))), self.labels[index]
+        return self.preprocess.tensor(self.preprocess.render(image)), self.labels[index]
 
-    def augmented(self, photo: Image.Image, random: np.random.Generator) -> Float[Tensor, "3 height width"]:
-        """The photo as a sample of training."""
+    def augmented(self, image: Image.Image, random: np.random.Generator) -> Float[Tensor, "3 height width"]:
+        """The image as a sample of training."""
         raise NotImplementedError
 
 
-class Photos(Samples):
-    """Photos of a class each. With `augment` the model sees a box of the test's size at a random place, mirrored half
+class ImageSamples(Samples):
+    """Images of one class each. With `augment` the model sees a box of the test's size at a random place, mirrored half
     the time (the paper's "resize 550, random crop 448"), cut and scaled in one resampling."""
 
     def __init__(self, records: Sequence[Record], preprocess: Preprocess, augment: bool = False, seed: int = 0) -> None:
         super().__init__(records, [record.label for record in records], preprocess, augment, seed)
 
-    def augmented(self, photo: Image.Image, random: np.random.Generator) -> Float[Tensor, "3 height width"]:
-        view = self.preprocess.render(photo, random_box(self.preprocess, photo.height, photo.width, random))
+    def augmented(self, image: Image.Image, random: np.random.Generator) -> Float[Tensor, "3 height width"]:
+        view = self.preprocess.render(image, random_box(self.preprocess, image.height, image.width, random))
         if random.random() < 0.5:
             view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return self.preprocess.tensor(view)
 
 
 def random_box(preprocess: Preprocess, height: int, width: int, random: np.random.Generator) -> Box:
-    """(left, top, right, bottom): a box of the size that tests use, anywhere within the photo with equal chance."""
+    """(left, top, right, bottom): a box of the size that tests use, anywhere within the image with equal chance."""
     box_height, box_width = preprocess.box_size(height, width)
     left, top = random.random() * (width - box_width), random.random() * (height - box_height)
     return left, top, min(left + box_width, width), min(top + box_height, height)
@@ -92,10 +92,10 @@ class Augmentation:
 
 
 class ReIDSamples(Samples):
-    """Photos of identities. `labels` are the identities, or for training `training_labels`.
+    """Images of identities. `labels` are the identities, or for training `training_labels`.
 
     With `augment` the whole view is mirrored half the time, moved by up to `pad` pixels each way with black where
-    nothing is left, and half the time loses a rectangle to noise. Give it a `preprocess` that shows the whole photo
+    nothing is left, and half the time loses a rectangle to noise. Give it a `preprocess` that shows the whole image
     (`crop_fraction=1`), as Re-ID does; in a test nothing is cut.
     """
 
@@ -114,8 +114,8 @@ class ReIDSamples(Samples):
         super().__init__(records, labels, preprocess, augment, seed)
         self.augmentation = Augmentation() if augmentation is None else augmentation
 
-    def augmented(self, photo: Image.Image, random: np.random.Generator) -> Float[Tensor, "3 height width"]:
-        chosen, view = self.augmentation, self.preprocess.render(photo)
+    def augmented(self, image: Image.Image, random: np.random.Generator) -> Float[Tensor, "3 height width"]:
+        chosen, view = self.augmentation, self.preprocess.render(image)
         if random.random() < chosen.flip:
             view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         left, top = (int(move) for move in random.integers(-chosen.pad, chosen.pad + 1, 2))

@@ -9,7 +9,7 @@ from dcal.data.reid.base import ReIDRecord
 
 
 def hold_out(records: tuple[Record, ...], fraction: float, seed: int) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """(kept, held out): of every class, round(fraction × its photos) drawn by `seed` are held out."""
+    """(kept, held out): of every class, round(fraction × its images) drawn by `seed` are held out."""
     random = np.random.default_rng((seed, 0))
     members: dict[int, list[int]] = {}
     for index, record in enumerate(records):
@@ -24,7 +24,7 @@ def hold_out(records: tuple[Record, ...], fraction: float, seed: int) -> tuple[t
 def hold_out_identities(
     records: tuple[ReIDRecord, ...], fraction: float, seed: int
 ) -> tuple[tuple[ReIDRecord, ...], tuple[ReIDRecord, ...]]:
-    """(kept, held out): all photos of round(fraction × the identities), drawn by `seed`, are held out.
+    """(kept, held out): all images of round(fraction × the identities), drawn by `seed`, are held out.
 
     In re-identification those that are asked for are strangers, so whole identities must be.
     """

@@ -1,4 +1,4 @@
-"""What is there of a data set against what should be: before an hour of training is lost."""
+"""Checks a data set before training: what is there against what should be."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from dcal.data.base import DataSet, first
-from dcal.data.records import Photo
+from dcal.data.records import ImageRecord
 from dcal.errors import DCALError, ImageError
 from dcal.progress import OnProgress, silent
 
-CHUNK = 16  # photos that a process decodes between two messages
+CHUNK = 16  # images that a process decodes per message
 SHOWN = 20  # names in the text; the JSON has all
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What decoding one photo told: its pixels and its file's digest, or why it cannot be read."""
+    """The result of decoding one image: its size and its file's digest, or why it cannot be read."""
 
     height: int = 0
     width: int = 0
@@ -33,10 +33,10 @@ class Decoded:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split: `found` against `expected` counts (empty where nobody knows them), and what is wrong with it.
+    """One split: `found` against `expected` counts (empty where unknown), and what is wrong with it.
 
-    `unreadable` maps each photo that cannot be decoded to the reason, `missing` names those that are not there.
-    `sizes` is ((height, width) of the smallest, of the largest photo by area), None if none could be read.
+    `unreadable` maps each image that cannot be decoded to the reason, `missing` names those that are not there.
+    `sizes` is ((height, width) of the smallest, of the largest image by area), None if none could be read.
     """
 
     split: str
@@ -70,23 +70,23 @@ class Report:
 
 
 def check(kind: type[DataSet[Any]], root: str | Path, workers: int = 2, on_progress: OnProgress = silent) -> Report:
-    """Read every split of a data set and decode every photo, in several processes; `on_progress` counts the photos.
+    """Read every split of a data set and decode every image, in several processes; `on_progress` counts the images.
 
     Raises DCALError where no split can be read at all, a wrong root above all; whatever else is wrong is reported.
     """
     opened = open_splits(kind, root)
-    photos = {split: present(data) for split, data in opened.items() if isinstance(data, DataSet)}
-    decoded = iter(decode_all([record for records in photos.values() for record in records], workers, on_progress))
+    records = {split: present(data) for split, data in opened.items() if isinstance(data, DataSet)}
+    decoded = iter(decode_all([record for own in records.values() for record in own], workers, on_progress))
     reports: list[SplitReport] = []
     train: dict[str, str] = {}
     for split, data in opened.items():
         if isinstance(data, DCALError):
             reports.append(SplitReport(split, f"{kind.title}, {split} split", problems=(str(data),)))
             continue
-        told = {data.shown(record.path): next(decoded) for record in photos[split]}
-        reports.append(report(data, told, train))
+        results = {data.shown(record.path): next(decoded) for record in records[split]}
+        reports.append(report(data, results, train))
         if split == "train":
-            train = {each.digest: name for name, each in told.items() if each.digest}
+            train = {each.digest: name for name, each in results.items() if each.digest}
     return Report(kind.title, tuple(reports))
 
 
@@ -103,20 +103,20 @@ def open_splits(kind: type[DataSet[Any]], root: str | Path) -> dict[str, DataSet
     return opened
 
 
-def present(data: DataSet[Any]) -> list[Photo]:
+def present(data: DataSet[Any]) -> list[ImageRecord]:
     """The split's records whose files are there."""
     missing = set(data.missing)
     return [record for record in data.records if record.path not in missing]
 
 
 def report(data: DataSet[Any], decoded: Mapping[str, Decoded], train: Mapping[str, str]) -> SplitReport:
-    """What there is to say of one split; `train` maps the digests of the training photos to their names."""
+    """The report of one split; `train` maps the digests of the training images to their names."""
     unreadable = {name: each.problem for name, each in decoded.items() if each.problem}
     problems, notes = data.problems(), list(data.notes)
     if unreadable:
-        problems.append(f"{len(unreadable)} of the {len(data)} photos cannot be read: {first(unreadable)}")
+        problems.append(f"{len(unreadable)} of the {len(data)} images cannot be read: {first(unreadable)}")
     if shared := [f"{name} = {train[each.digest]}" for name, each in decoded.items() if each.digest in train]:
-        notes.append(f"{len(shared)} photos are byte for byte photos of the training split: {first(shared)}")
+        notes.append(f"{len(shared)} images are byte for byte images of the training split: {first(shared)}")
     sizes = [(each.height, each.width) for each in decoded.values() if not each.problem]
     return SplitReport(
         split=data.split,
@@ -133,44 +133,44 @@ def report(data: DataSet[Any], decoded: Mapping[str, Decoded], train: Mapping[st
 
 
 class Decoding(Dataset[Decoded]):
-    """Every photo decoded once. A bad one is an answer, not an error."""
+    """Every image decoded once. One that cannot be read is a result, not an error."""
 
-    def __init__(self, photos: Sequence[Photo]) -> None:
-        self.photos = photos
+    def __init__(self, records: Sequence[ImageRecord]) -> None:
+        self.records = records
 
     def __len__(self) -> int:
-        return len(self.photos)
+        return len(self.records)
 
     def __getitem__(self, index: int) -> Decoded:
-        photo = self.photos[index]
+        record = self.records[index]
         try:
-            image = photo.open()
-            return Decoded(image.height, image.width, hashlib.sha256(photo.path.read_bytes()).hexdigest())
+            image = record.open()
+            return Decoded(image.height, image.width, hashlib.sha256(record.path.read_bytes()).hexdigest())
         except (ImageError, OSError) as error:
-            return Decoded(problem=str(error).removeprefix(f"{photo.path}: "))
+            return Decoded(problem=str(error).removeprefix(f"{record.path}: "))
 
 
-def decode_all(photos: Sequence[Photo], workers: int, on_progress: OnProgress = silent) -> list[Decoded]:
-    """What decoding each photo told, in order; `workers` processes (0: this one alone)."""
-    loader = DataLoader(Decoding(photos), batch_size=CHUNK, num_workers=workers, collate_fn=list)
+def decode_all(records: Sequence[ImageRecord], workers: int, on_progress: OnProgress = silent) -> list[Decoded]:
+    """The result of decoding each image, in order; `workers` processes (0: this one alone)."""
+    loader = DataLoader(Decoding(records), batch_size=CHUNK, num_workers=workers, collate_fn=list)
     decoded: list[Decoded] = []
     for chunk in loader:
         decoded += chunk
-        on_progress("decoding", len(decoded), len(photos))
+        on_progress("decoding", len(decoded), len(records))
     return decoded
 
 
 def describe(split: SplitReport) -> list[str]:
-    """A split's report as lines for people."""
+    """A split's report as lines of text."""
     lines = [split.summary]
     if split.sizes:
         (small_height, small_width), (large_height, large_width) = split.sizes
         lines.append(f"  sizes: {small_width}×{small_height} to {large_width}×{large_height} pixels (width × height)")
-    said = [note for note in split.notes if note not in split.summary]
-    lines += [f"  note: {note}" for note in said] + [f"  WRONG: {problem}" for problem in split.problems]
+    extra = [note for note in split.notes if note not in split.summary]
+    lines += [f"  note: {note}" for note in extra] + [f"  WRONG: {problem}" for problem in split.problems]
     lines += listed("missing", list(split.missing))
     lines += listed("unreadable", [f"{name}: {reason}" for name, reason in split.unreadable.items()])
-    return lines if split.problems else [*lines, "  all is well"]
+    return lines if split.problems else [*lines, "  no problems found"]
 
 
 def listed(what: str, names: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from dcal.analysis import analyse, summary, twin_summary, twins
 from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.reid.yard import YardRecord
-from dcal.data.samples import Photos, ReIDSamples, Samples
+from dcal.data.samples import ImageSamples, ReIDSamples, Samples
 from dcal.device import find_device
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate
@@ -72,7 +72,7 @@ class ClassificationEvaluation:
         self.dataset = str(self.data)
 
     def figures(self, on_progress: OnProgress) -> dict[str, Any]:
-        loaded = batches(self.config, Photos(self.data.records, self.model.config.preprocess), on_progress)
+        loaded = batches(self.config, ImageSamples(self.data.records, self.model.config.preprocess), on_progress)
         return figures(evaluate(self.model, loaded), self.data.classes)
 
     def analysis(self, on_progress: OnProgress) -> dict[str, Any]:

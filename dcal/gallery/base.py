@@ -1,4 +1,4 @@
-"""What a gallery is, whatever engine holds it: images with embeddings, and the nearest of them to a query."""
+"""The interface of a gallery, whatever the engine: images with embeddings, and the nearest of them to a query."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from dcal.gallery.item import Item, Origin
 from dcal.model.checkpoint import fingerprint
 from dcal.model.dcal import DCAL
 
-SPARE = 8  # candidates beyond those asked for, so that one look at the engine mostly is_exact the order
-BLOCK = 2**6  # queries that are looked up at a time
+SPARE = 8  # candidates beyond those asked for, so that one request to the engine is mostly enough
+BLOCK = 2**6  # queries per search block
 NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -42,7 +42,7 @@ class Choice:
 
 
 class Gallery(ABC):
-    """Images and their embeddings under one checkpoint; engines differ in who keeps the embeddings and looks them up.
+    """Images and their embeddings under one checkpoint; engines differ in storage and search.
 
     The answers are the same: an engine proposes candidates, and these are ranked here by cosines that are computed in
     float64 and rounded once, so that they depend on nothing but the two embeddings.
@@ -93,8 +93,8 @@ class Gallery(ABC):
     def labels(self) -> Labels:
         return Labels(self.items)
 
-    def photo(self, item: Item | int) -> Path:
-        """Where an image's file was when the gallery was built; whether it still is there is not looked at."""
+    def image_path(self, item: Item | int) -> Path:
+        """Where an image's file was when the gallery was built; it may have moved since."""
         return self.images / (item if isinstance(item, Item) else self.items[item]).path
 
     def index_of(self, path: str) -> int | None:
@@ -121,7 +121,7 @@ class Gallery(ABC):
     ) -> Hits:
         """The k nearest images to each query by cosine, exactly, among those of `cameras` and of `identities`.
 
-        None among these admits the images whose camera, or identity, nobody knows. `exclude` holds one `Exclusion` for
+        None among these admits images of unknown camera, or identity. `exclude` holds one `Exclusion` for
         each query. Raises DCALError for embeddings of another width or that are not finite, and for cameras and
         identities that the gallery does not have.
         """
@@ -143,7 +143,7 @@ class Gallery(ABC):
         out: Sequence[np.ndarray],
         choice: Choice,
     ) -> None:
-        """Write each query's best into its row of `hits`, asking for more candidates until they are certain."""
+        """Write each query's best into its row of `hits`, requesting more candidates until the order is exact."""
         k, waiting = hits.indices.shape[1], list(range(len(queries)))
         count = k + SPARE + max(map(len, out), default=0)
         while waiting:

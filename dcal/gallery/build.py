@@ -14,7 +14,7 @@ import numpy as np
 
 from dcal.data.base import first
 from dcal.errors import DCALError, check_choice
-from dcal.gallery.embed import Tell, begun, embed_missing, origin_of
+from dcal.gallery.embed import begun, embed_missing, origin_of
 from dcal.gallery.exact import unit_rows
 from dcal.gallery.milvus_collection import Collection
 from dcal.gallery.shards import Parts
@@ -22,6 +22,7 @@ from dcal.gallery.sources import Images
 from dcal.gallery.storage import DTYPES, EMBEDDINGS, FAILED, ITEMS, Stored, relative, write_failed, write_folder
 from dcal.model.checkpoint import swap
 from dcal.model.dcal import DCAL
+from dcal.progress import OnProgress, silent
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,6 @@ class Built:
 
     count: int
     failed: dict[str, str]
-
-
-def silent(done: int, total: int) -> None:
-    """Tells nobody."""
 
 
 def build_folder(
@@ -45,9 +42,9 @@ def build_folder(
     batch_size: int = 32,
     workers: int = 2,
     dtype: str = "float32",
-    tell: Tell = silent,
+    on_progress: OnProgress = silent,
 ) -> Built:
-    """Embed images into the gallery `out`, a folder, in place of one that is there; `checkpoint` is a name for people.
+    """Embed images into the gallery `out`, a folder, in place of one that is there; `checkpoint` is a name for display.
 
     With `dtype` "float16" the embeddings take half the bytes, and cosines change by some 1e-4. Raises DCALError if
     none of the images can be read, for a folder that holds something else, and for an unfinished build of other
@@ -55,7 +52,7 @@ def build_folder(
     """
     folder = Path(out).resolve()
     check_choice("dtype", dtype, DTYPES)
-    parts = embedded(model, images, folder, batch_size, workers, tell)
+    parts = embedded(model, images, folder, batch_size, workers, on_progress)
     whole, made = parts.folder / "whole", list(parts.all())
     origin, root = origin_of(model, checkpoint), relative(images.root, folder)
     rows = unit_rows("embeddings", np.concatenate([part.embeddings for part in made]), origin.width)
@@ -79,14 +76,14 @@ def build_collection(
     *,
     batch_size: int = 32,
     workers: int = 2,
-    tell: Tell = silent,
+    on_progress: OnProgress = silent,
 ) -> Built:
     """`build_folder`, but the embeddings go into a Milvus database, and `out` gets failed.csv alone, if there are any.
 
     They go there a part at a time, once all are made; what was in the collection before is replaced.
     """
     folder = Path(out).resolve()
-    parts = embedded(model, images, folder, batch_size, workers, tell)
+    parts = embedded(model, images, folder, batch_size, workers, on_progress)
     origin, root, count = origin_of(model, checkpoint), images.root.resolve(), 0
     collection.begin(origin, root, sum(len(part.kept) for part in parts.all()))
     for part in parts.all():
@@ -101,15 +98,17 @@ def build_collection(
     return Built(count, failed)
 
 
-def embedded(model: DCAL, images: Images, folder: Path, batch_size: int, workers: int, tell: Tell) -> Parts:
+def embedded(
+    model: DCAL, images: Images, folder: Path, batch_size: int, workers: int, on_progress: OnProgress
+) -> Parts:
     """All parts of a build whose gallery will be `folder`. Raises DCALError if no image at all can be read."""
     check_place(folder)
     parts = begun(model, images, folder.with_name(f".{folder.name}-building"), batch_size)
-    embed_missing(model, images, parts, workers, tell)
+    embed_missing(model, images, parts, workers, on_progress)
     if not any(len(part.kept) for part in parts.all()):
         why = next(iter(failures(images, parts).items()))
         shutil.rmtree(parts.folder)
-        raise DCALError(f"none of the {len(images.items)} files in {images.root} is a picture; {': '.join(why)}")
+        raise DCALError(f"none of the {len(images.items)} files in {images.root} is an image; {': '.join(why)}")
     return parts
 
 

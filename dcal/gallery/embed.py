@@ -1,9 +1,9 @@
-"""The images of a build, through the model once: part by part, those that are there already passed over."""
+"""The images of a build, through the model once: part by part, finished parts are skipped."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -23,14 +23,14 @@ from dcal.model.checkpoint import fingerprint
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
 from dcal.preprocess import Preprocess
+from dcal.progress import OnProgress
 
 Sample = tuple[int, Tensor | str]
 BATCHES = 4  # in a part: what a kill costs at most
-Tell = Callable[[int, int], None]  # images done, images in all
 
 
 def origin_of(model: DCAL, checkpoint: str) -> Origin:
-    """Whose embeddings these are; `checkpoint` is the name to show to people."""
+    """The weights and layout of the embeddings; `checkpoint` is the name to display."""
     branches = ("sa",) if model.glca is None else ("sa", "glca")
     return Origin(fingerprint(model), checkpoint, dict.fromkeys(branches, model.backbone.num_features))
 
@@ -51,7 +51,7 @@ def begun(model: DCAL, images: Images, folder: Path, batch_size: int) -> Parts:
     return Parts(folder, Plan(fingerprint(model), listed.hexdigest(), len(images.items), batch_size, BATCHES, device))
 
 
-def embed_missing(model: DCAL, images: Images, parts: Parts, workers: int, tell: Tell) -> None:
+def embed_missing(model: DCAL, images: Images, parts: Parts, workers: int, on_progress: OnProgress) -> None:
     """Make the parts that are missing."""
     step, numbers = parts.plan.batch_size, {part: parts.images(part) for part in parts.missing()}
     batches = {
@@ -59,19 +59,19 @@ def embed_missing(model: DCAL, images: Images, parts: Parts, workers: int, tell:
     }
     paths = [images.root / item.path for item in images.items]
     loader = reader(paths, model.config.preprocess, list(chain(*batches.values())), workers)
-    told = telling(loader, len(paths) - sum(map(len, numbers.values())), len(paths), tell)
+    reported = reporting(loader, len(paths) - sum(map(len, numbers.values())), len(paths), on_progress)
     for part, own in batches.items():
-        parts.write(part, embed_part(model, islice(told, len(own))))
-    next(told, None)  # it tells of the last batch when it is asked for another
+        parts.write(part, embed_part(model, islice(reported, len(own))))
+    next(reported, None)  # progress of the last batch is reported when another is requested
 
 
-def telling(batches: Iterable[Batch], done: int, total: int, tell: Tell) -> Iterator[Batch]:
-    """The batches; `tell` hears how many images were handed out before, and after each."""
-    tell(done, total)
+def reporting(batches: Iterable[Batch], done: int, total: int, on_progress: OnProgress) -> Iterator[Batch]:
+    """The batches; `on_progress` gets the number of images done before the first, and after each."""
+    on_progress("images", done, total)
     for batch in batches:
         yield batch
         done += len(batch.numbers) + len(batch.failed)
-        tell(done, total)
+        on_progress("images", done, total)
 
 
 def embed_part(model: DCAL, batches: Iterable[Batch]) -> Part:
@@ -79,14 +79,14 @@ def embed_part(model: DCAL, batches: Iterable[Batch]) -> Part:
     kept: list[int] = []
     failed: dict[int, str] = {}
 
-    def pictures() -> Iterator[Tensor]:
+    def tensors() -> Iterator[Tensor]:
         for batch in batches:
             kept.extend(batch.numbers)
             failed.update(batch.failed)
-            if batch.pictures is not None:
-                yield batch.pictures
+            if batch.images is not None:
+                yield batch.images
 
-    stream = pictures()
+    stream = tensors()
     first = next(stream, None)
     if first is None:
         rows = np.empty((0, origin_of(model, "").width), dtype=np.float32)
@@ -97,15 +97,15 @@ def embed_part(model: DCAL, batches: Iterable[Batch]) -> Part:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """The pictures that could be read, None if there is none, their numbers, and why others could not."""
+    """The images that could be read, None if there is none, their numbers, and why others could not."""
 
-    pictures: Float[Tensor, "b 3 img_h img_w"] | None
+    images: Float[Tensor, "b 3 img_h img_w"] | None
     numbers: list[int]
     failed: dict[int, str]
 
 
 class Reader(Dataset[Sample]):
-    """(number, what the model sees of the picture at that path, or why it cannot be read)."""
+    """(number, what the model sees of the image at that path, or why it cannot be read)."""
 
     def __init__(self, paths: Sequence[Path], preprocess: Preprocess) -> None:
         self.paths, self.preprocess = paths, preprocess
@@ -115,10 +115,10 @@ class Reader(Dataset[Sample]):
 
     def __getitem__(self, number: int) -> Sample:
         try:
-            picture = read_image(self.paths[number]).image
+            image = read_image(self.paths[number]).image
         except ImageError as error:
             return number, str(error)
-        return number, self.preprocess.tensor(self.preprocess.render(picture))
+        return number, self.preprocess.tensor(self.preprocess.render(image))
 
 
 def gathered(samples: Sequence[Sample]) -> Batch:

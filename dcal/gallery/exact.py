@@ -16,7 +16,7 @@ class Candidates(NamedTuple):
 
     indices: Int64[np.ndarray, " m"]
     similarities: Float32[np.ndarray, " m"]
-    upper_bound: float  # a cosine; −∞ where all images were looked at
+    upper_bound: float  # a cosine; −∞ where all images are candidates
 
     def without(self, left_out: Int64[np.ndarray, " e"]) -> Candidates:
         kept = ~np.isin(self.indices, left_out)

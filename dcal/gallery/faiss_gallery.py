@@ -1,4 +1,4 @@
-"""The embedded engine: all embeddings in memory, every one of them looked at, no server."""
+"""The embedded engine: all embeddings in memory, exhaustive search, no server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcal.gallery.base import Choice, Gallery
 from dcal.gallery.exact import unit_rows
 from dcal.gallery.item import Item, Origin
 
-FEW = 3  # queries that FAISS looks up faster than matrix products do
+FEW = 3  # queries for which FAISS is faster than matrix products
 BLOCK = 2**13  # rows of one product
 
 
@@ -65,7 +65,7 @@ def by_products(
 ) -> tuple[Int64[np.ndarray, "q count"], Float32[np.ndarray, "q count"]]:
     """The `count` rows of the highest inner products with each query, in any order, by matrix products of blocks.
 
-    FAISS 1.15 takes many queries one by one, each past all rows, which is up to ten times slower.
+    FAISS 1.15 reads all rows once for each query, which is up to ten times slower.
     """
     admitted = np.arange(len(rows)) if mask is None else np.flatnonzero(mask)
     indices, scores = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)

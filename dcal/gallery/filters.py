@@ -1,4 +1,4 @@
-"""Who is in a gallery and before which cameras, in a form that filters can count on."""
+"""A gallery's identities and cameras as columns for filtering."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dcal.gallery.item import Item
 
 @dataclass(frozen=True)
 class Exclusion:
-    """What is no answer to one query: the image at `path`, and all images of `identity` by `camera` (both, or neither).
+    """Excluded from one query's results: the image at `path`, and `identity` from `camera` (both, or neither).
 
     With the query's own path, identity and camera that is the standard protocol's rule.
     """
@@ -28,12 +28,14 @@ class Exclusion:
 
     def __post_init__(self) -> None:
         if (self.identity is None) != (self.camera is None):
-            raise DCALError(f"leave out an identity by a camera: got {self.identity!r} by {self.camera!r}")
+            raise DCALError(
+                f"an exclusion needs identity and camera, or neither: got {self.identity!r} and {self.camera!r}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One label of every image: its number among `names`, −1 where nobody knows it."""
+    """One label of every image: its number among `names`, −1 where it is unknown."""
 
     what: str
     names: tuple[str, ...]
@@ -46,7 +48,7 @@ class Column:
         return cls(what, names, np.array([-1 if label is None else number[label] for label in labels], dtype=np.int64))
 
     def are(self, wanted: Collection[str | None]) -> Bool[np.ndarray, " n"]:
-        """Which images have one of these labels; None among them: or one that nobody knows.
+        """Which images have one of these labels; None among them: or an unknown one.
 
         Raises DCALError, listing the known ones, for a label that none has.
         """

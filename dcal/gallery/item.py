@@ -11,9 +11,9 @@ from dcal.errors import DCALError
 
 @dataclass(frozen=True)
 class Item:
-    """An image: its path below the gallery's image folder, with forward slashes, and who it shows before which camera.
+    """An image: its path below the gallery's image folder, with forward slashes, its identity and its camera.
 
-    None where nobody knows. Names are text, also where they are numbers.
+    None where unknown. Names are text, also where they are numbers.
     """
 
     path: str
@@ -29,7 +29,7 @@ class Item:
         except UnicodeEncodeError as error:
             raise DCALError(f"the name of {self.path!r} is not UTF-8: rename the file") from error
         if "" in (self.identity, self.camera):
-            raise DCALError(f"{self.path}: an identity or a camera that nobody knows is None, not empty")
+            raise DCALError(f"{self.path}: an unknown identity or camera is None, not empty")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Origin:
     """Which weights made a gallery's embeddings, and how these are laid out."""
 
     fingerprint: str  # SHA-256 of the checkpoint's weights, dcal.fingerprint(model)
-    checkpoint: str  # its name, for people
+    checkpoint: str  # its name, for display
     layout: Mapping[str, int]  # branch → width of its part, in order: {"sa": 192, "glca": 192}
 
     @property

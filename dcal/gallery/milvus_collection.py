@@ -1,7 +1,7 @@
 """A gallery's collection in a Milvus database: how it is laid out, and the few requests that are made of it.
 
 The database is a file (milvus-lite) or a server, which may be many machines. Beside the collection of the images lies
-`<name>_about`, one row that says what they are; it is marked complete last.
+`<name>_about`, one row that describes them; it is marked complete last.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Collection:
         except ModuleNotFoundError as error:
             raise DCALError("a gallery in Milvus needs pymilvus: pip install 'dcal[milvus]'") from error
         self.url, self.name, self.about_name = url, name, f"{name}_about"
-        with self.asked():
+        with self.requests():
             self.client = MilvusClient(uri=url, timeout=10)
 
     @contextmanager
-    def asked(self) -> Iterator[None]:
+    def requests(self) -> Iterator[None]:
         """Makes a DCALError of what pymilvus raises."""
         from pymilvus.exceptions import MilvusException
 
@@ -54,7 +54,7 @@ class Collection:
 
     def about(self) -> dict[str, Any]:
         """What the images are: format, complete, images, count, fingerprint, checkpoint, layout."""
-        with self.asked():
+        with self.requests():
             there = [name for name in (self.name, self.about_name) if self.client.has_collection(name)]
             rows = []
             if self.about_name in there:
@@ -75,7 +75,7 @@ class Collection:
 
         Raises DCALError for a collection of that name that is no gallery: it would be lost.
         """
-        with self.asked():
+        with self.requests():
             there = [name for name in (self.name, self.about_name) if self.client.has_collection(name)]
             if there == [self.name]:
                 raise DCALError(
@@ -84,13 +84,13 @@ class Collection:
             for name in there:
                 self.client.drop_collection(name)
             self._create(self.about_name, {"about": 65535}, 2)
-            self._tell(origin, images, count, complete=False)
+            self._describe(origin, images, count, complete=False)
             self._create(self.name, {"path": TEXT, "identity": TEXT, "camera": TEXT}, origin.width)
 
     def add(self, first: int, items: Sequence[Item], rows: Float32[np.ndarray, "m d"]) -> None:
         """Put images at the indices `first`, `first` + 1, …"""
         step = max(1, ROW_BYTES // rows[0].nbytes) if len(rows) else 1
-        with self.asked():
+        with self.requests():
             for start in range(0, len(items), step):
                 data = [
                     {"id": first + index, "path": items[index].path, "embedding": rows[index]}
@@ -101,11 +101,11 @@ class Collection:
 
     def finish(self, origin: Origin, images: Path, count: int) -> None:
         """Make what was added last, and the gallery complete."""
-        with self.asked():
+        with self.requests():
             self.client.flush(self.name)
-            self._tell(origin, images, count, complete=True)
+            self._describe(origin, images, count, complete=True)
 
-    def _tell(self, origin: Origin, images: Path, count: int, complete: bool) -> None:
+    def _describe(self, origin: Origin, images: Path, count: int, complete: bool) -> None:
         about = {"format": FORMAT, "complete": complete, "images": str(images), "count": count}
         about |= {"fingerprint": origin.fingerprint, "checkpoint": origin.checkpoint, "layout": dict(origin.layout)}
         self.client.upsert(self.about_name, [{"id": 0, "about": json.dumps(about), "embedding": [1.0, 0.0]}])
@@ -120,13 +120,13 @@ class Collection:
             schema.add_field(field, DataType.VARCHAR, max_length=most)
         schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=width)
         index = self.client.prepare_index_params()
-        index.add_index("embedding", index_type="FLAT", metric_type="IP")  # FLAT: every row is looked at
+        index.add_index("embedding", index_type="FLAT", metric_type="IP")  # FLAT: exhaustive
         self.client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong")
 
     def items(self, count: int) -> tuple[Item, ...]:
         """All images, by index."""
         fields, found = ["id", "path", "identity", "camera"], []
-        with self.asked():
+        with self.requests():
             for start in range(0, count, MOST):
                 chosen = f"id >= {start} and id < {start + MOST}"
                 found += self.client.query(self.name, filter=chosen, output_fields=fields, limit=MOST)
@@ -140,7 +140,7 @@ class Collection:
     def rows(self, indices: Int64[np.ndarray, " m"], width: int) -> Float32[np.ndarray, "m d"]:
         """The embeddings at these indices, each given once."""
         step, found = max(1, min(MOST, ROW_BYTES // (4 * width))), {}
-        with self.asked():
+        with self.requests():
             for start in range(0, len(indices), step):
                 own = indices[start : start + step].tolist()
                 for row in self.client.get(self.name, ids=own, output_fields=["id", "embedding"]):
@@ -149,7 +149,7 @@ class Collection:
 
     def search(self, queries: Float32[np.ndarray, "q d"], count: int, chosen: str) -> list[list[tuple[float, int]]]:
         """(inner product, index) of each query's `count` nearest rows that the expression `chosen` admits."""
-        with self.asked():
+        with self.requests():
             found = self.client.search(
                 self.name, data=list(queries), limit=count, filter=chosen, search_params={"metric_type": "IP"}
             )

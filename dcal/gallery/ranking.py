@@ -1,4 +1,4 @@
-"""One query's ranking of a gallery, judged where it can be: the record that the apps and the command line draw from."""
+"""One query's ranking of a gallery, judged where it can be: the result that the apps and the command line show."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Hit:
     """One image that was found.
 
     `verdict`, None unless the query's identity is known: "match", "wrong", or "junk", which is neither (the same
-    identity from the query's own camera, junk by the data set's mark, an image whose identity nobody knows). `rank`
+    identity from the query's own camera, junk by the data set's mark, an image of unknown identity). `rank`
     counts from 1 as the protocol does: junk has none.
     """
 
@@ -41,7 +41,7 @@ class Hit:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """What a query found in a gallery, best first, and what that is worth by the protocol.
+    """The results of a query, best first, and their quality by the protocol.
 
     `quality` is `dcal.retrieval.evaluate`'s over all images that the filters admit, not only those in `hits`; it is
     None where the query's identity is not known, and where the images have no match.
@@ -86,11 +86,11 @@ def rank(
 ) -> Ranking:
     """The k images of a gallery nearest to a query, and what that ranking is worth.
 
-    The query is a picture (then `model` embeds it), a record of `dcal.inspect`, an embedding (d,), or an item of the
-    gallery, of which all is known and which is left out itself. `known` says what is known of any other. Junk is among
-    the hits, marked, unless `leave_out_junk`; it is out of `quality` in any case. `cameras` and `identities` restrict
-    both to images of these, and of unknown ones if None is among them. Raises DCALError where the model or the record
-    is of other weights than the gallery, and what `Gallery.search` raises.
+    The query is an image (then `model` embeds it), a record of `dcal.inspect`, an embedding (d,), or an item of the
+    gallery, whose identity and camera are known and which is itself excluded. `known` holds what is known of any other.
+    Junk is among the hits, marked, unless `leave_out_junk`; it is out of `quality` in any case. `cameras` and `identities`
+    restrict both to images of these, and of unknown ones if None is among them. Raises DCALError where the model or the
+    record is of other weights than the gallery, and what `Gallery.search` raises.
     """
     if k < 1:
         raise DCALError(f"k must be at least 1, got {k}")
@@ -129,7 +129,7 @@ def resolve(
     elif isinstance(query, np.ndarray) and query.ndim == 1:
         vector = query
     elif model is None:
-        raise DCALError("a picture needs the model that embeds it")
+        raise DCALError("an image needs the model that embeds it")
     else:
         gallery.check_model(model)
         preprocess = model.config.preprocess

@@ -68,9 +68,9 @@ class Parts:
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise DCALError(f"{path} is no plan of a build ({error}): remove {folder} to begin anew") from error
         if differing := [name for name, value in wanted.items() if found.get(name) != value]:
-            told = "; ".join(f"{name} was {found.get(name)}, is {wanted[name]}" for name in differing)
+            differences = "; ".join(f"{name} was {found.get(name)}, is {wanted[name]}" for name in differing)
             raise DCALError(
-                f"an unfinished build in {folder} cannot go on, as it was begun otherwise ({told}): repeat its "
+                f"an unfinished build in {folder} cannot go on, as it was begun otherwise ({differences}): repeat its "
                 "command, or remove that folder to begin anew"
             )
 

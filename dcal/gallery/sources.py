@@ -1,4 +1,4 @@
-"""Which images go into a gallery, and who is on them: from a folder, or from a data set."""
+"""The images of a gallery and their identities: from a folder, or from a data set."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def folder_images(root: str | Path, pattern: str | None = None) -> Images:
     """Every file below a folder whose name, and its folders', does not begin with a dot, in order of path.
 
     `pattern` is a regular expression that is matched from the start of each path below `root`, with groups `identity`
-    and `camera`, or one of them; then only files that end like a photo are taken (.jpg, .png, .webp, …), and all of
+    and `camera`, or one of them; then only files that end like an image are taken (.jpg, .png, .webp, …), and all of
     them must match.
     """
     folder = Path(root)
@@ -41,7 +41,7 @@ def folder_images(root: str | Path, pattern: str | None = None) -> Images:
             for path, match in matched(folder, compiled(pattern))
         ]
     if not items:
-        raise DCALError(f"{folder} holds no {'file' if pattern is None else 'photo'}: there is nothing to embed")
+        raise DCALError(f"{folder} holds no {'file' if pattern is None else 'image'}: there is nothing to embed")
     return Images(folder, tuple(sorted(items, key=lambda item: item.path)))
 
 

@@ -29,7 +29,7 @@ DTYPES = {"float32": np.float32, "float16": np.float16}  # half loses some 1e-4 
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """What a gallery's folder holds. `images` is the image folder as it was written, for people: absolute or relative
+    """What a gallery's folder holds. `images` is the image folder as written: absolute or relative
     to the gallery's folder."""
 
     items: tuple[Item, ...]
@@ -58,7 +58,7 @@ def write_folder(folder: Path, stored: Stored, dtype: str = "float32") -> None:
 
 
 def write_failed(folder: Path, failed: Mapping[str, str]) -> None:
-    """Write failed.csv, path and why, if there is anything to tell; else there is none."""
+    """Write failed.csv (path, why) if any image failed; else remove it."""
     (folder / FAILED).unlink(missing_ok=True)
     if failed:
         write_rows(folder / FAILED, ("path", "why"), failed.items())
@@ -85,7 +85,7 @@ def read_folder(folder: Path) -> Stored:
             "edited, paths and the order of the lines may not. Restore it, or build the gallery again"
         )
     if embeddings.shape != (len(items), origin.width):
-        raise DCALError(f"{path} holds {embeddings.shape}, its own description says {(len(items), origin.width)}")
+        raise DCALError(f"{path} holds {embeddings.shape}, its metadata gives {(len(items), origin.width)}")
     return Stored(items, embeddings, origin, images)
 
 

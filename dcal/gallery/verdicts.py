@@ -27,7 +27,7 @@ class QueryInfo:
 
 @dataclass(frozen=True, eq=False)
 class Verdicts:
-    """What each image is to one query. An image is junk if the protocol says so, or if nobody knows whom it shows."""
+    """The verdict on each image for one query. Junk: by the protocol, or if its identity is unknown."""
 
     names: Shaped[np.ndarray, " n"]  # Verdict of each image; of one that was not admitted, junk
     judged: Int64[np.ndarray, " m"]  # the images that `arguments` lists
@@ -39,16 +39,16 @@ class Verdicts:
         judged = np.flatnonzero(admitted & (gallery.labels.identities.numbers >= 0))
         items = [gallery.items[index] for index in judged.tolist()]
         arguments: dict[str, Any] = {"query_ids": [known.identity], "gallery_ids": [item.identity for item in items]}
-        if known.camera is not None:  # one that nobody knows is like no other, which the empty name is
+        if known.camera is not None:  # an unknown camera equals no other: the empty name
             cameras = [item.camera or "" for item in items]
             arguments |= {"query_cameras": [known.camera], "gallery_cameras": cameras}
         arguments["protocol"] = protocol
         names = np.full(len(gallery), "junk", dtype=object)
         if items:
-            who = relevance(**arguments)
-            _, columns, matches = who.of(0, 1)
-            names[judged[who.kept]] = "wrong"
-            names[judged[who.kept[columns]]] = np.where(matches, "match", "junk")
+            truth = relevance(**arguments)
+            _, columns, matches = truth.of(0, 1)
+            names[judged[truth.kept]] = "wrong"
+            names[judged[truth.kept[columns]]] = np.where(matches, "match", "junk")
         return cls(names, judged, arguments)
 
     @property
@@ -61,9 +61,9 @@ class Verdicts:
         return float(cosines(gallery.rows(own), embedding).min()) if len(own) else np.inf
 
     def quality(self, found: Candidates) -> Quality | None:
-        """The quality of a ranking that was looked at down to the last match; None where there is none."""
+        """The quality of a ranking that reaches down to the last match; None where there is none."""
         if not self.matches:
             return None
-        distances = np.full(len(self.names), 2, dtype=np.float32)  # what was not looked at comes after all that was
+        distances = np.full(len(self.names), 2, dtype=np.float32)  # images beyond the candidates come last
         distances[found.indices] = -found.similarities
         return evaluate(distances[None, self.judged], **self.arguments)

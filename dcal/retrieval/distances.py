@@ -13,7 +13,7 @@ from dcal.errors import DCALError, check_choice
 
 Matrix = np.ndarray | Tensor
 DISTANCES = ("cosine", "euclidean")
-GROUP = 64  # columns of which the least is looked at first
+GROUP = 64  # columns whose minimum bounds the k-th least value
 BLOCK_BYTES = 2**25  # of one block of distances: large enough for fast products, small beside any features
 
 

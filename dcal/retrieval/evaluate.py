@@ -34,9 +34,9 @@ def evaluate(
     """
     if distances.ndim != 2:
         raise DCALError(f"distances must be (queries, gallery), got the shape {tuple(distances.shape)}")
-    who = relevance(query_ids, gallery_ids, query_cameras, gallery_cameras, protocol)
-    check_sizes(tuple(distances.shape), who, len(gallery_ids))
-    return judge(given_blocks(distances, who.kept), who, protocol)
+    truth = relevance(query_ids, gallery_ids, query_cameras, gallery_cameras, protocol)
+    check_sizes(tuple(distances.shape), truth, len(gallery_ids))
+    return judge(given_blocks(distances, truth.kept), truth, protocol)
 
 
 def evaluate_features(
@@ -58,13 +58,13 @@ def evaluate_features(
     """
     queries, gallery = features("query_features", query_features), features("gallery_features", gallery_features)
     queries, gallery = check_pair(queries, gallery, rerank.kind if rerank else distance)
-    who = relevance(query_ids, gallery_ids, query_cameras, gallery_cameras, protocol)
-    check_sizes((len(queries), len(gallery)), who, len(gallery_ids))
-    if len(who.kept) < len(gallery):
-        gallery = gallery[who.kept]
+    truth = relevance(query_ids, gallery_ids, query_cameras, gallery_cameras, protocol)
+    check_sizes((len(queries), len(gallery)), truth, len(gallery_ids))
+    if len(truth.kept) < len(gallery):
+        gallery = gallery[truth.kept]
     if rerank is None:
-        return judge(distance_blocks(queries, gallery, distance), who, protocol)
-    return judge(reranked_blocks(*side_by_side(queries, gallery), rerank), who, protocol)
+        return judge(distance_blocks(queries, gallery, distance), truth, protocol)
+    return judge(reranked_blocks(*side_by_side(queries, gallery), rerank), truth, protocol)
 
 
 def evaluate_rows(
@@ -87,32 +87,32 @@ def evaluate_rows(
     if len(names) != len(values) or (places is not None and len(places) != len(values)):
         raise DCALError(f"{len(values)} features need as many ids and cameras, got {len(names)} ids")
     own, others = (None, None) if places is None else (places[query], places[gallery])
-    who = names[query], names[gallery], own, others
+    sides = names[query], names[gallery], own, others
     if rerank is None:
-        return evaluate_features(values[query], values[gallery], *who, protocol, distance)
-    relevant = relevance(*who, protocol)
+        return evaluate_features(values[query], values[gallery], *sides, protocol, distance)
+    relevant = relevance(*sides, protocol)
     kept, rows = np.unique(np.concatenate([query, gallery[relevant.kept]]), return_inverse=True)
     values, _ = check_pair(values[kept], values[kept], rerank.kind)
     return judge(reranked_blocks(values, rows[: len(query)], rows[len(query) :], rerank), relevant, protocol)
 
 
-def check_sizes(shape: tuple[int, ...], who: GroundTruth, gallery: int) -> None:
-    if shape != (len(who.start), gallery):
-        raise DCALError(f"{shape[0]} × {shape[1]} distances, but {len(who.start)} query and {gallery} gallery ids")
+def check_sizes(shape: tuple[int, ...], truth: GroundTruth, gallery: int) -> None:
+    if shape != (len(truth.start), gallery):
+        raise DCALError(f"{shape[0]} × {shape[1]} distances, but {len(truth.start)} query and {gallery} gallery ids")
 
 
-def judge(blocks: Iterable[Float[np.ndarray, "rows kept"]], who: GroundTruth, protocol: Protocol) -> Quality:
+def judge(blocks: Iterable[Float[np.ndarray, "rows kept"]], truth: GroundTruth, protocol: Protocol) -> Quality:
     """The quality of rankings that come as blocks of rows over the kept columns, in the queries' order."""
     first, all_rows, all_ranks, curves = 0, [], [], []
     for block in blocks:
         last = first + len(block)
-        rows, columns, matches = who.of(first, last)
+        rows, columns, matches = truth.of(first, last)
         all_ranks.append(ranks_of_matches(block, rows, columns, matches))
         all_rows.append(rows[matches] + first)
         if protocol.shots == "single":
-            curves.append(single_shot_hits(block, rows[matches], columns[matches], who, protocol.max_rank))
+            curves.append(single_shot_hits(block, rows[matches], columns[matches], truth, protocol.max_rank))
         first = last
-    queries = len(who.start)
+    queries = len(truth.start)
     found = quality(
         np.concatenate(all_rows), np.concatenate(all_ranks), queries, protocol.average_precision, protocol.max_rank
     )

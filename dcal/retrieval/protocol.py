@@ -1,4 +1,4 @@
-"""Who counts for which query: matches, images to be left out, and the conventions of a protocol."""
+"""Ground truth: each query's matches and excluded images, and the conventions of a protocol."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Protocol:
     scikit-learn have it so, and recent papers); "trapezoid", the area under the precision-recall curve with straight
     lines between ranks, as Market-1501's and Oxford Buildings' own programs compute it: always a little less, or equal.
 
-    `shots`: with "multiple" the CMC looks at all images of the gallery. With "single" (CUHK03's first protocol) it
-    looks at one random image of each identity, and is the exact expectation over all such draws, where public code
-    averages ten of them. AP and INP look at all images in both.
+    `shots`: with "multiple" the CMC counts all images of the gallery. With "single" (CUHK03's first protocol) it
+    counts one random image of each identity, and is the exact expectation over all such draws, where public code
+    averages ten of them. AP and INP use all images in both.
 
     `exclude_same_camera`: gallery images of the query's identity from the query's camera are no answer, neither right
     nor wrong. Set it to False for data of one camera.

@@ -19,7 +19,8 @@ def ranks_of_matches(
     """The rank (from 1) of each match among its row's columns, nearest first, equals by index.
 
     `rows` (ascending) and `columns` name the matches and the entries to leave out, which are overwritten with infinity
-    here. The matches are looked up among their row's sorted values. Raises DCALError for distances that are not finite.
+    here. The matches are found by binary search among their row's sorted values. Raises DCALError for distances that
+    are not finite.
     """
     out_rows, out_columns = rows[~matches], columns[~matches]
     rows, columns = rows[matches], columns[matches]

@@ -12,7 +12,7 @@ from scipy import sparse
 from dcal.errors import DCALError, check_choice
 from dcal.retrieval.distances import Matrix, check_pair, distance_blocks, features, nearest, squares
 
-HANDED = ("euclidean", "squared", "cosine")
+INPUTS = ("euclidean", "squared", "cosine")
 SPARE = 8  # neighbours beyond those that count, among which rounding may have mixed up the last
 ROUNDING = 64  # units in the last place that a distance may be off by, of the longest image's squared length
 
@@ -21,12 +21,12 @@ ROUNDING = 64  # units in the last place that a distance may be off by, of the l
 class Reranking:
     """The settings of k-reciprocal re-ranking; the defaults are the paper's for Market-1501.
 
-    Where the paper and the code that everybody copies (its authors' and luohao's) differ, this follows the code:
+    Where the paper and the widely copied code (its authors' and luohao's) differ, this follows the code:
 
     - An image is among its own neighbours, so that there are k1 + 1, and round(k1 / 2) + 1 where it is expanded, halves
       rounded to even. A candidate's set joins if strictly more than two thirds of it are in common (paper: at least).
-    - The code squares the distances that it is handed and divides each image's by its greatest. `distance` says which
-      ones it is handed: "euclidean" (luohao's; so the weights are exp(−d² / max d²)), "squared" (what torchreid hands
+    - The code squares the distances that it is given and divides each image's by its greatest. `distance` names
+      which it is given: "euclidean" (luohao's; so the weights are exp(−d² / max d²)), "squared" (what torchreid gives
       it: d⁴ results) or "cosine" (1 − cosine, squared too).
     - `weight` is λ, the share of the (squared, divided) distance in the result; 1 − λ is the Jaccard distance's.
     """
@@ -37,7 +37,7 @@ class Reranking:
     distance: str = "euclidean"
 
     def __post_init__(self) -> None:
-        check_choice("distance", self.distance, HANDED)
+        check_choice("distance", self.distance, INPUTS)
         if self.k1 < 1 or self.k2 < 1 or not 0 <= self.weight <= 1:
             raise DCALError(f"k1 and k2 must be at least 1 and weight in [0, 1]: {self}")
 
@@ -52,7 +52,7 @@ class Reranking:
         return "cosine" if self.distance == "cosine" else "euclidean"
 
     def squared(self, distances: np.ndarray) -> np.ndarray:
-        """The square of what the known code would be handed, from a block of distances."""
+        """The square of what the known code would be given, from a block of distances."""
         return distances if self.distance == "euclidean" else np.square(distances)
 
 
@@ -88,7 +88,7 @@ def reranked_blocks(
 ) -> Iterator[Float[np.ndarray, "rows g"]]:
     """Re-ranked distances of some of the images to others, a block of queries at a time.
 
-    Whoever stands on both sides is one image: counted twice, everybody's nearest neighbour would be a copy.
+    An image that is query and gallery is one image: counted twice, its nearest neighbour would be its copy.
     """
     neighbours, greatest = neighbourhood(every, settings)
     encoding = encode(every, neighbours, greatest, settings)
@@ -127,7 +127,7 @@ def settle(
     slack: float,
     settings: Reranking,
 ) -> None:
-    """Put the neighbours of images `first`, `first` + 1, … in exact order where rounding may decide who is among them.
+    """Put the neighbours of images `first`, `first` + 1, … in exact order where rounding may decide which they are.
 
     Two distances may have changed places in rounding if they are no more than `slack` apart.
     A set of neighbours is all or nothing: one that rounding lets in changes distances by far more than itself.

@@ -12,7 +12,7 @@ def single_shot_hits(
     distances: Float[np.ndarray, "rows kept"],
     rows: Int64[np.ndarray, " n"],
     columns: Int64[np.ndarray, " n"],
-    who: GroundTruth,
+    truth: GroundTruth,
     max_rank: int,
 ) -> Float[np.ndarray, "rows max_rank"]:
     """The probability that a random match is within the first k, when every other identity shows one random image too.
@@ -22,23 +22,23 @@ def single_shot_hits(
     before it has the Poisson binomial distribution. NaN for a row without a match.
     """
     sums, counts = np.zeros((len(distances), max_rank)), np.bincount(rows, minlength=len(distances))
-    sizes = np.bincount(who.identities)
+    sizes = np.bincount(truth.identities)
     for row in np.flatnonzero(counts):
         own = columns[rows == row]
-        nearer = np.stack([nearer_fractions(distances[row], column, who, sizes) for column in own.tolist()])
-        nearer[:, who.identities[own[0]]] = 0
+        nearer = np.stack([nearer_fractions(distances[row], column, truth, sizes) for column in own.tolist()])
+        nearer[:, truth.identities[own[0]]] = 0
         sums[row] = at_most(nearer, max_rank).sum(axis=0)
     with np.errstate(invalid="ignore"):
         return (sums / counts[:, None]).astype(np.float32)
 
 
 def nearer_fractions(
-    distances: Float[np.ndarray, " kept"], column: int, who: GroundTruth, sizes: Int64[np.ndarray, " identities"]
+    distances: Float[np.ndarray, " kept"], column: int, truth: GroundTruth, sizes: Int64[np.ndarray, " identities"]
 ) -> Float[np.ndarray, " identities"]:
     """Which fraction of each identity's images is nearer than the one in `column`."""
     nearer = distances < distances[column]
     nearer[:column] |= distances[:column] == distances[column]
-    return np.bincount(who.identities[nearer], minlength=len(sizes)) / sizes
+    return np.bincount(truth.identities[nearer], minlength=len(sizes)) / sizes
 
 
 def at_most(chances: Float[np.ndarray, "n events"], counts: int) -> Float[np.ndarray, "n counts"]:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.pk_sampler import PKSampler
 from dcal.data.reid.base import ReIDRecord, training_labels
-from dcal.data.samples import Photos, ReIDSamples, Samples
+from dcal.data.samples import ImageSamples, ReIDSamples, Samples
 from dcal.data.splits import hold_out, hold_out_identities
 from dcal.errors import DCALError
 from dcal.evaluation.classification import Evaluation, evaluate
@@ -85,8 +85,8 @@ class ClassificationTask(Task):
                 f"{len(kept)} training photos do not fill one batch of {config.batch_size}: lower batch_size"
             )
         preprocess = preprocess_for(config)
-        self.photos = Photos(kept, preprocess, augment=True, seed=config.seed)
-        self.judged = {"val": Photos(held, preprocess), "test": Photos(test.records, preprocess)}
+        self.photos = ImageSamples(kept, preprocess, augment=True, seed=config.seed)
+        self.judged = {"val": ImageSamples(held, preprocess), "test": ImageSamples(test.records, preprocess)}
         self.classes, self.num_classes = data.classes, len(data.classes)
         self.about = f"{data}. {test}. {data.terms}"
 
@@ -105,7 +105,7 @@ class ClassificationTask(Task):
 
     def contents(self) -> list[Any]:
         every = (self.photos, *self.judged.values())
-        return [(photo.path.name, label) for one in every for photo, label in zip(one.photos, one.labels, strict=True)]
+        return [(photo.path.name, label) for one in every for photo, label in zip(one.records, one.labels, strict=True)]
 
 
 class ReIdentification(Task):
@@ -169,7 +169,7 @@ class ReIdentification(Task):
 
     def contents(self) -> list[Any]:
         judged = [(name, side) for split in self.sides.values() for name, side in split.items()]
-        own = [(photo.path.name, label) for photo, label in zip(self.photos.photos, self.photos.labels, strict=True)]
+        own = [(photo.path.name, label) for photo, label in zip(self.photos.records, self.photos.labels, strict=True)]
         return own + [(name, record.path.name, record.identity) for name, side in judged for record in side.photos]
 
 

@@ -263,7 +263,7 @@ def state_of(learning: dict[str, Any], settings: dict[str, Any], **progress: Any
 
 
 def where(epoch: int, step: int, photos: Samples, indices: Tensor) -> str:
-    names = ", ".join(photos.photos[index].path.name for index in indices.tolist())
+    names = ", ".join(photos.records[index].path.name for index in indices.tolist())
     return f"at epoch {epoch}, step {step}; photos: {names}"
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from dcal.data.fgvc.cub import CUB, human
-from dcal.data.samples import Photos, random_box
+from dcal.data.samples import ImageSamples, random_box
 from dcal.errors import DCALError, ImageError
 from dcal.preprocess import Preprocess
 from tests.fixtures.tiny_cub import write_cub
@@ -34,7 +34,7 @@ def test_splits_labels_names_and_boxes(root: Path):
     assert first.path == root / "images" / "001.Black_footed_Albatross" / "photo_4.jpg"
     assert first.box == (3.0, 5.0, 46.0, 40.0)
     assert not {record.path for record in train.records} & {record.path for record in test.records}
-    assert str(train).startswith("CUB-200-2011, train split: 3 of the 200 classes, 12 photos (a subset; ")
+    assert str(train).startswith("CUB-200-2011, train split: 3 of the 200 classes, 12 images (a subset; ")
 
 
 def test_parts_are_points_in_the_photos_pixels(root: Path):
@@ -49,7 +49,7 @@ def test_parts_may_be_absent_but_not_broken(root: Path):
     points = root / "parts" / "part_locs.txt"
     whole = points.read_text()
     points.write_text(whole.replace("21 1 ", "22 1 ").replace("21 2 ", "22 2 ").replace("21 3 ", "22 3 "))
-    with pytest.raises(DCALError, match=r"part_locs.txt says nothing of 1 of the 9 photos .*: 21\)"):
+    with pytest.raises(DCALError, match=r"part_locs.txt lacks 1 of the 9 images .*: 21\)"):
         CUB(root, "test")
     points.write_text(whole.replace("2 3 0.0", "2 4 0.0", 1))
     with pytest.raises(DCALError, match=r"part_locs.txt, line 6: .* got '2 4 0.0 0.0 0'"):
@@ -71,7 +71,7 @@ def test_a_banner_is_cut_off_at_the_lower_edge(root: Path):
 def test_a_photo_that_cannot_be_read_is_named(root: Path):
     record = CUB(root).records[2]
     record.path.write_bytes(record.path.read_bytes()[:700])
-    with pytest.raises(ImageError, match=r"Albatross/photo_2\.jpg: The picture is damaged or cut off"):
+    with pytest.raises(ImageError, match=r"Albatross/photo_2\.jpg: The image is damaged or cut off"):
         record.open()
 
 
@@ -98,7 +98,7 @@ def test_a_root_without_one_file_names_that_file(root: Path):
 def test_missing_photos_are_named_and_counted(root: Path):
     for index in range(4):
         (root / "images" / "002.Red_winged_Blackbird" / f"photo_{index}.jpg").unlink()
-    with pytest.raises(DCALError, match=r"4 of the 12 train photos .*Blackbird/photo_0\.jpg.* and others"):
+    with pytest.raises(DCALError, match=r"4 of the 12 train images .*Blackbird/photo_0\.jpg.* and others"):
         CUB(root, "train")
     assert len(CUB(root, "test")) == 9  # theirs are all there
 
@@ -107,7 +107,7 @@ def test_tables_that_contradict_each_other(root: Path):
     labels = root / "image_class_labels.txt"
     whole = labels.read_text()
     labels.write_text("".join(whole.splitlines(keepends=True)[:-2]))
-    with pytest.raises(DCALError, match=r"image_class_labels.txt says nothing of 2 of the 21 photos .*: 20\)"):
+    with pytest.raises(DCALError, match=r"image_class_labels.txt lacks 2 of the 21 images .*: 20\)"):
         CUB(root)
     labels.write_text(whole.replace("1 1\n", "1 9\n", 1))
     with pytest.raises(DCALError, match=r"1 class numbers that are not among the 3 .*: 9"):
@@ -122,13 +122,13 @@ def test_unknown_and_empty_splits(root: Path):
         CUB(root, "val")
     table = root / "train_test_split.txt"
     table.write_text(table.read_text().replace(" 0\n", " 1\n"))
-    with pytest.raises(DCALError, match="no photo belongs to the test split"):
+    with pytest.raises(DCALError, match="no image belongs to the test split"):
         CUB(root, "test")
 
 
 def test_a_test_sample_is_what_the_model_sees(root: Path):
     records = CUB(root, "test").records
-    image, label = Photos(records, SMALL)[4]
+    image, label = ImageSamples(records, SMALL)[4]
     with Image.open(records[4].path) as file:
         expected = SMALL.tensor(SMALL.render(file.convert("RGB")))
     assert label == 1
@@ -155,7 +155,7 @@ def test_augmentation_moves_and_mirrors(tmp_path: Path):
     root = write_cub(tmp_path)
     records = CUB(root).records[:1]
     Image.fromarray(np.ascontiguousarray(ramp)).save(records[0].path, quality=100)
-    photos = Photos(records, SMALL, augment=True)
+    photos = ImageSamples(records, SMALL, augment=True)
     slopes, means = [], []
     for epoch in range(60):
         photos.set_epoch(epoch)
@@ -170,7 +170,7 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(root: Path):
     records = CUB(root).records
 
     def sample(seed: int, epoch: int, index: int, before: tuple[int, ...] = ()) -> torch.Tensor:
-        photos = Photos(records, SMALL, augment=True, seed=seed)
+        photos = ImageSamples(records, SMALL, augment=True, seed=seed)
         photos.set_epoch(epoch)
         for other in before:
             photos[other]
@@ -180,12 +180,12 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(root: Path):
     assert torch.equal(reference, sample(1, 2, 3, before=(5, 3, 0)))
     assert not torch.equal(reference, sample(0, 2, 3))
     assert not torch.equal(reference, sample(1, 3, 3))
-    twice = Photos([records[3]] * 2, SMALL, augment=True)
+    twice = ImageSamples([records[3]] * 2, SMALL, augment=True)
     assert not torch.equal(twice[0][0], twice[1][0])
 
 
 def test_workers_change_nothing(root: Path):
-    photos = Photos(CUB(root).records, SMALL, augment=True, seed=4)
+    photos = ImageSamples(CUB(root).records, SMALL, augment=True, seed=4)
     photos.set_epoch(7)
     alone, helped = (torch.cat([x for x, _ in DataLoader(photos, 5, num_workers=n)]) for n in (0, 1))
     assert torch.equal(alone, helped)

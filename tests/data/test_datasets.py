@@ -27,7 +27,7 @@ from tests.fixtures.tiny_sets import CARS, VARIANTS, write_aircraft, write_cars,
 
 def test_the_official_counts():
     official = {name: kind.official for name, kind in DATASETS.items() if kind.official}
-    found = {name: [(half["classes"], half["photos"]) for half in both.values()] for name, both in official.items()}
+    found = {name: [(half["classes"], half["images"]) for half in both.values()] for name, both in official.items()}
     assert found == {
         "cub": [(200, 5994), (200, 5794)],
         "cars": [(196, 8144), (196, 8041)],
@@ -43,12 +43,12 @@ class TinyCUB(CUB):
 def test_a_whole_split_with_the_official_counts(tmp_path: Path):
     data = TinyCUB(write_cub(tmp_path), "train")
     assert data.whole and not data.problems()
-    assert str(data) == "CUB-200-2011, train split: 3 classes, 12 photos"
+    assert str(data) == "CUB-200-2011, train split: 3 classes, 12 images"
 
 
 def test_a_whole_split_with_other_counts_is_an_error(tmp_path: Path):
     root = write_cub(tmp_path)
-    with pytest.raises(DCALError, match=r"3 classes, 9 photos in its test split, the official .* 3 classes, 8 photos"):
+    with pytest.raises(DCALError, match=r"3 classes, 9 images in its test split, the official .* 3 classes, 8 images"):
         TinyCUB(root, "test")
     assert len(TinyCUB(root, "test", strict=False)) == 9
 
@@ -57,7 +57,7 @@ def test_a_subset_is_stated(tmp_path: Path):
     data = CUB(write_cub(tmp_path), "test")
     assert not data.whole
     assert str(data) == (
-        "CUB-200-2011, test split: 3 of the 200 classes, 9 photos (a subset; the whole split has 5,794)"
+        "CUB-200-2011, test split: 3 of the 200 classes, 9 images (a subset; the whole split has 5,794)"
     )
 
 
@@ -80,7 +80,7 @@ def test_cars(tmp_path: Path):
     # the sixth: corners 7, 7, 257, 45, both inside and from 1; 257 - 7 overflows the uint8 that they are stored in
     assert test.records[5].box == (6.0, 6.0, 251.0, 39.0)
     assert test.records[5].label == 2 and test.records[5].parts is None
-    assert str(test).startswith("Stanford Cars, test split: 3 of the 196 classes, 6 photos (a subset; ")
+    assert str(test).startswith("Stanford Cars, test split: 3 of the 196 classes, 6 images (a subset; ")
 
 
 def test_cars_where_copies_have_them(tmp_path: Path):
@@ -147,7 +147,7 @@ def test_aircraft(tmp_path: Path, below: str):
     assert [record.label for record in test.records] == [0, 0, 1, 1, 2, 2]
     assert test.records[2].path == root / "data" / "images" / "1000031.jpg"
     assert test.records[2].box == (0.0, 4.0, 74.0, 50.0)
-    assert len(train) == 9 and "20 rows of the banner at each photo's lower edge are cut off" in str(train)
+    assert len(train) == 9 and "20 rows of the banner at each image's lower edge are cut off" in str(train)
 
 
 def test_aircraft_loses_its_banner(tmp_path: Path):
@@ -170,7 +170,7 @@ def test_aircraft_with_broken_files(tmp_path: Path):
     lines = boxes.read_text().splitlines()
     boxes.write_text("\n".join(lines[:-1]))
     assert len(Aircraft(root, "train")) == 9
-    with pytest.raises(DCALError, match=r"says nothing of 1 of the 6 .*for one: 1000042"):
+    with pytest.raises(DCALError, match=r"lacks 1 of the 6 .*for one: 1000042"):
         Aircraft(root, "test")
     boxes.write_text("\n".join([lines[0] + " 7", *lines[1:]]))
     with pytest.raises(DCALError, match=r"four numbers: xmin ymin xmax ymax, got '1 4 71 53 7'"):
@@ -196,9 +196,9 @@ def test_folders(tmp_path: Path):
     ]
     assert [record.label for record in test.records] == [0, 0, 1]
     assert str(train) == (
-        "class folders of pets, train split: 3 classes, 7 photos; 1 files in train that are no photos are passed over"
+        "class folders of pets, train split: 3 classes, 7 images; 1 files in train that are no images are ignored"
     )
-    assert str(test).endswith("1 classes have no photo in this split: eel")
+    assert str(test).endswith("1 classes have no image in this split: eel")
     assert test.records[0].box is None
 
 
@@ -215,10 +215,10 @@ def test_folders_that_are_not_laid_out_so(tmp_path: Path):
     with pytest.raises(DCALError, match=r"1 class folders in .*test are not in .*train: dog"):
         Folder(root)
     (root / "train" / "dog").mkdir()
-    with pytest.raises(DCALError, match=r"1 class folders in .*train hold no photo: dog"):
+    with pytest.raises(DCALError, match=r"1 class folders in .*train hold no image: dog"):
         Folder(root)
     write_photo(root / "train" / "loose.png", 31, 43, seed=6)
-    with pytest.raises(DCALError, match=r"1 photos lie in .*train itself.*: loose\.png"):
+    with pytest.raises(DCALError, match=r"1 images lie in .*train itself.*: loose\.png"):
         Folder(root)
     shutil.rmtree(root / "test")
     with pytest.raises(DCALError, match=r"lacks the folders test \(or val\).*take the data set 'flat-folder'"):
@@ -240,7 +240,7 @@ def test_a_flat_folder_is_split_by_name(tmp_path: Path):
 def test_one_class_alone_is_told(tmp_path: Path):
     """Or training would end at once, with a loss of 0 and an accuracy of 100 %."""
     root = write_folders(tmp_path, photos={"cat": 3, "dog": 3})
-    with pytest.raises(DCALError, match="has one class alone, photos: two are needed to tell apart"):
+    with pytest.raises(DCALError, match="has one class alone, photos: at least two are needed"):
         FlatFolder(root)
     assert len(FlatFolder(root / "photos").classes) == 2
 
@@ -249,7 +249,7 @@ def test_flat_folders_that_cannot_be_split(tmp_path: Path):
     with pytest.raises(DCALError, match="holds no class folder"):
         FlatFolder(tmp_path)
     root = write_folders(tmp_path, **{".": {"cat": 2, "dog": 1}})
-    with pytest.raises(DCALError, match=r"1 class folders in .* hold fewer than two photos: dog"):
+    with pytest.raises(DCALError, match=r"1 class folders in .* hold fewer than two images: dog"):
         FlatFolder(root)
     split = write_folders(tmp_path / "split", train={"cat": 2, "dog": 3}, val={"cat": 2})
     with pytest.raises(DCALError, match=r"split are train, val, which look like splits: take the data set 'folder'"):
@@ -283,7 +283,7 @@ def test_a_list(tmp_path: Path):
         (tmp_path / "photos" / "0.jpg", 0, None),
     ]
     assert [record.path.name for record in test.records] == ["1.jpg"]
-    assert str(test) == "list set.csv, test split: 2 classes, 1 photos; 1 rows marked val are not used"
+    assert str(test) == "list set.csv, test split: 2 classes, 1 images; 1 rows marked val are not used"
 
 
 def test_a_list_with_val_for_test(tmp_path: Path):
@@ -311,8 +311,8 @@ def test_labels_in_order():
         (["path,label,split", "a.jpg,x,train", "b.jpg,y,test"], "1 labels of the test split .*: y"),
         (["path,label,split,left,top,width,height", "a.jpg,x,train,1,2,3,"], "line 2: a box is four numbers"),
         (["path,label,split,left,top,width,height", "a.jpg,x,train,1,2,3,0"], "line 2: .* positive, got 3 and 0"),
-        (["path,label,split", "a.jpg,x,test"], "1 labels of the test split have no training photo: x"),
-        (["path,label,split", "nobody.jpg,x,train"], r"1 of the 1 train photos .* missing: nobody\.jpg"),
+        (["path,label,split", "a.jpg,x,test"], "1 labels of the test split have no training image: x"),
+        (["path,label,split", "nobody.jpg,x,train"], r"1 of the 1 train images .* missing: nobody\.jpg"),
         (["path,label,split", '"a.jpg,x,train'], "cannot read .* as a CSV file"),
     ],
 )
@@ -328,5 +328,5 @@ def test_which_list(tmp_path: Path):
         (tmp_path / name).write_text("path,label,split\n")
     with pytest.raises(DCALError, match=r"it holds 2: a\.csv, b\.csv"):
         Listing(tmp_path)
-    with pytest.raises(DCALError, match=r"no photo belongs to the train split"):
+    with pytest.raises(DCALError, match=r"no image belongs to the train split"):
         Listing(tmp_path / "a.csv")

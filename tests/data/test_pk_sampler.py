@@ -41,7 +41,7 @@ def test_three_photos_in_a_group_of_five_take_turns():
 
 def test_it_says_what_it_leaves_out():
     epoch = PKSampler([0] * 6 + [1] * 6, identities=2, instances=4).epoch(0)
-    assert str(epoch) == "1 batches, 4 photos left out"
+    assert str(epoch) == "1 batches, 4 images left out"
     assert len(PKSampler([0] * 8 + [1] * 8, identities=2, instances=4).epoch(5).batches) == 2
 
 

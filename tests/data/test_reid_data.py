@@ -37,7 +37,7 @@ def said(records: tuple[ReIDRecord, ...]) -> list[tuple[str, int, int]]:
 
 def test_the_official_counts():
     found = {
-        name: [(kind.official[split]["identities"], kind.official[split]["photos"]) for split in kind.splits]
+        name: [(kind.official[split]["identities"], kind.official[split]["images"]) for split in kind.splits]
         for name, kind in REID_DATASETS.items()
         if kind.official
     }
@@ -60,10 +60,10 @@ def test_market(tmp_path: Path):
     assert said(query.records) == [("0003_c1s6_015971_00.jpg", 3, 1), ("0005_c4s1_002001_00.jpg", 5, 4)]
     assert [record.identity for record in gallery.records] == [0, 0, 0, 3, 3, 5]  # no junk
     assert [record.camera for record in gallery.records] == [1, 5, 6, 1, 2, 3]
-    assert gallery.found() == {"identities": 2, "photos": 6, "cameras": 5}
+    assert gallery.found() == {"identities": 2, "images": 6, "cameras": 5}
     assert str(gallery) == (
-        "Market-1501, gallery split: 2 of the 750 identities, 6 photos, 5 cameras (a subset; the whole split has "
-        "15,913); 3 of the photos are distractors (identity 0); 2 junk photos (identity -1) left out"
+        "Market-1501, gallery split: 2 of the 750 identities, 6 images, 5 cameras (a subset; the whole split has "
+        "15,913); 3 of the images are distractors (identity 0); 2 junk images (identity -1) left out"
     )
     assert all(record.track is None for record in gallery.records)
     assert Market1501(root, "query").records == query.records
@@ -85,7 +85,7 @@ def test_a_whole_market_must_have_its_counts(tmp_path: Path):
 
     assert all(Tiny(root, split).whole for split in Tiny.splits)
     write_photo(root / "query" / "0005_c1s1_002099_00.jpg", 33, 17, seed=0)
-    with pytest.raises(DCALError, match=r"has 2 identities, 3 photos in its query split, .* 2 identities, 2 photos"):
+    with pytest.raises(DCALError, match=r"has 2 identities, 3 images in its query split, .* 2 identities, 2 images"):
         Tiny(root, "query")
 
 
@@ -112,7 +112,7 @@ def test_msmt(tmp_path: Path, version: int):
 def test_msmt_with_broken_lists(tmp_path: Path):
     root = write_msmt(tmp_path)
     (root / "test" / "0003" / "0003_009_15_0303noon_0001_1.jpg").unlink()
-    with pytest.raises(DCALError, match=r"1 of the 2 gallery photos .* missing: test/0003/0003_009_15_0303noon_0001_1"):
+    with pytest.raises(DCALError, match=r"1 of the 2 gallery images .* missing: test/0003/0003_009_15_0303noon_0001_1"):
         MSMT17(root, "gallery")
     listed = root / "list_val.txt"
     listed.write_text("0000/0000_011.jpg 0\n")
@@ -146,7 +146,7 @@ def test_vehicle2cam(tmp_path: Path):
     assert [record.identity for record in query.records] == [record.identity for record in gallery.records]
     assert len(train) == 6 and len({record.identity for record in train.records}) == 3
     assert not {record.identity for record in train.records} & {record.identity for record in query.records}
-    assert "3 of the 507 identities, 6 photos, 2 cameras (a subset; the whole split has 1,014)" in str(train)
+    assert "3 of the 507 identities, 6 images, 2 cameras (a subset; the whole split has 1,014)" in str(train)
 
 
 def test_vehicle2cam_has_two_cameras(tmp_path: Path):
@@ -167,7 +167,7 @@ def test_a_wrong_root_is_one_clear_error(name: str, tmp_path: Path):
 def test_a_photo_with_a_strange_name_is_named(tmp_path: Path):
     root = write_market(tmp_path)
     write_photo(root / "query" / "holiday.jpg", 33, 17, seed=0)
-    with pytest.raises(DCALError, match=r"1 of the 3 photos in .*query are not named as .*: holiday\.jpg"):
+    with pytest.raises(DCALError, match=r"1 of the 3 images in .*query do not match the pattern .*: holiday\.jpg"):
         Market1501(root, "query")
 
 
@@ -234,7 +234,7 @@ def test_a_pattern_with_a_split_and_tracks(tmp_path: Path):
     assert [(record.identity, record.camera, record.track) for record in gallery.records] == [(1, 0, 8), (1, 1, 9)]
     assert [(record.identity, record.camera, record.track) for record in query.records] == [(1, 0, 8)]
     assert gallery.names == {0: "ann", 1: "bob"}
-    assert str(query) == "photos by pattern of street, query split: 1 identities, 1 photos, 1 cameras"
+    assert str(query) == "images by pattern of street, query split: 1 identities, 1 images, 1 cameras"
 
 
 @pytest.mark.parametrize(
@@ -245,9 +245,12 @@ def test_a_pattern_with_a_split_and_tracks(tmp_path: Path):
         (r"(?P<identity>\d+)_(?P<camera>\d+)", "needs groups identity, camera, and split .*; it has identity, camera"),
         (r"(?P<split>\w+)/\d+", "it has split"),
         (r"(\w+)/\d+", "it has none"),
-        (r"(?P<split>\w+)/(?P<identity>\d+)_(?P<camera>\d+)", "says split 'probe'; a photo is of the train, query"),
+        (r"(?P<split>\w+)/(?P<identity>\d+)_(?P<camera>\d+)", "gives the split 'probe'; the splits are train, query"),
         (r"(?P<train>train)?.*?(?P<identity>\d+)_(?P<camera>\d+)", "matched none of the groups train, query, gallery"),
-        (r"(?P<split>\w+)/(?P<identity>\d+)_c(?P<camera>\d+)", r"2 of the 2 photos .* not named as .*: probe/2_1\.jpg"),
+        (
+            r"(?P<split>\w+)/(?P<identity>\d+)_c(?P<camera>\d+)",
+            r"2 of the 2 images .* do not match the pattern .*: probe/2_1\.jpg",
+        ),
     ],
 )
 def test_patterns_that_are_wrong(tmp_path: Path, pattern: str | None, message: str):
@@ -279,7 +282,7 @@ def test_a_list(tmp_path: Path):
     query, gallery = ReIDCsv(root, "query"), ReIDCsv(root / "set.csv", "gallery")
     assert query.records == (ReIDRecord(root / "photos" / "1.jpg", 7, 1, 5),)
     assert [(record.identity, record.camera, record.track) for record in gallery.records] == [(7, 1, 5), (7, 2, None)]
-    assert str(gallery) == "list set.csv, gallery split: 1 identities, 2 photos, 2 cameras"
+    assert str(gallery) == "list set.csv, gallery split: 1 identities, 2 images, 2 cameras"
 
 
 def test_two_names_are_two_identities_and_two_cameras(tmp_path: Path):
@@ -287,7 +290,7 @@ def test_two_names_are_two_identities_and_two_cameras(tmp_path: Path):
     gallery = ReIDCsv(write_list(tmp_path, COLUMNS, *lines), "gallery")
     named = [(gallery.names[record.identity], gallery.camera_names[record.camera]) for record in gallery.records]
     assert named == [("01", "1"), ("1", "01"), ("7", "2")]
-    assert gallery.found() == {"identities": 3, "photos": 3, "cameras": 3}
+    assert gallery.found() == {"identities": 3, "images": 3, "cameras": 3}
 
 
 def test_what_a_list_should_know_of_itself(tmp_path: Path):
@@ -317,7 +320,7 @@ def test_what_a_list_should_know_of_itself(tmp_path: Path):
             [COLUMNS, *["photos/0.jpg,1,1,query"] * 2],
             "line 3: .* is listed already, in line 2",
         ),
-        ([COLUMNS, "photos/0.jpg,1,1,gallery"], "no photo belongs to the train split"),
+        ([COLUMNS, "photos/0.jpg,1,1,gallery"], "no image belongs to the train split"),
     ],
 )
 def test_lists_that_are_wrong(tmp_path: Path, lines: list[str], message: str):

@@ -27,9 +27,9 @@ def root(tmp_path: Path) -> Path:
 def test_nothing_wrong(root: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["data", "check", "cub", str(root), "--workers", "1"]) == 0
     said = capsys.readouterr().out
-    assert "test split: 3 of the 200 classes, 9 photos (a subset; the whole split has 5,794)" in said
+    assert "test split: 3 of the 200 classes, 9 images (a subset; the whole split has 5,794)" in said
     assert "sizes: 53×41 to 59×47 pixels (width × height)" in said  # of the training photos
-    assert said.count("all is well") == 2
+    assert said.count("no problems found") == 2
 
 
 def test_missing_and_damaged_photos_are_named(root: Path, capsys: pytest.CaptureFixture[str]):
@@ -46,11 +46,11 @@ def test_missing_and_damaged_photos_are_named(root: Path, capsys: pytest.Capture
     assert (trained["split"], trained["missing"], trained["unreadable"]) == ("train", [names[0]], {})
     assert tested["missing"] == [] and list(tested["unreadable"]) == names[1:]
     assert "damaged or cut off" in tested["unreadable"][names[1]] and "PDF" in tested["unreadable"][names[2]]
-    assert tested["found"] == {"classes": 3, "photos": 9} and tested["expected"] == {"classes": 200, "photos": 5794}
+    assert tested["found"] == {"classes": 3, "images": 9} and tested["expected"] == {"classes": 200, "images": 5794}
     assert main(["data", "check", "cub", str(root), "--workers", "0"]) == 1
     said = capsys.readouterr().out
     assert f"missing: {names[0]}\n" in said and f"unreadable: {names[2]}: This is a PDF" in said
-    assert "all is well" not in said
+    assert "no problems found" not in said
 
 
 def test_wrong_counts(root: Path):
@@ -59,7 +59,7 @@ def test_wrong_counts(root: Path):
 
     report = check(Bigger, root, workers=0)
     assert [bool(split.problems) for split in report.splits] == [False, True]
-    assert "the official one has 3 classes, 10 photos" in report.splits[1].problems[0]
+    assert "the official one has 3 classes, 10 images" in report.splits[1].problems[0]
     assert [split.whole for split in report.splits] == [True, True]
 
 
@@ -69,7 +69,7 @@ def test_a_split_that_cannot_be_read_does_not_hide_the_other(tmp_path: Path):
     report = check(Cars, root, workers=0)
     assert not report.ok
     assert not report.splits[0].problems and "cars_test_annos_withlabels.mat" in report.splits[1].problems[0]
-    assert "all is well" in str(report) and "WRONG: the test split needs" in str(report)
+    assert "no problems found" in str(report) and "WRONG: the test split needs" in str(report)
 
 
 def test_a_wrong_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -86,9 +86,9 @@ def test_photos_in_both_splits_are_told(tmp_path: Path):
     report = check(Folder, root, workers=0)
     assert report.ok
     assert report.splits[1].notes == (
-        "1 photos are byte for byte photos of the training split: test/dog/same.jpg = train/cat/1.jpg",
+        "1 images are byte for byte images of the training split: test/dog/same.jpg = train/cat/1.jpg",
     )
-    assert "note: 1 photos are byte for byte" in str(report)
+    assert "note: 1 images are byte for byte" in str(report)
 
 
 def test_every_photo_is_decoded_as_training_sees_it(tmp_path: Path):

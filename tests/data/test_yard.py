@@ -21,8 +21,8 @@ ALL = TRAIN.records + QUERY.records
 
 def test_it_is_whole_and_small():
     assert TRAIN.whole and QUERY.whole and GALLERY.whole and QUERY.records == GALLERY.records
-    assert TRAIN.found() == {"identities": 80, "photos": 640, "cameras": 8}
-    assert QUERY.found() == {"identities": 40, "photos": 320, "cameras": 8} and not QUERY.notes
+    assert TRAIN.found() == {"identities": 80, "images": 640, "cameras": 8}
+    assert QUERY.found() == {"identities": 40, "images": 320, "cameras": 8} and not QUERY.notes
     assert {(r.identity, r.camera) for r in ALL} == {(i, c) for i in range(1, 121) for c in range(1, 9)}
     pictures = [path for record in ALL for path in (record.path, record.mask)]
     assert len(set(pictures)) == 1920 and sum(path.stat().st_size for path in pictures) < 25e6

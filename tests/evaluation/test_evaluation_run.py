@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from dcal.analysis.config import AnalysisConfig
 from dcal.data.fgvc.cub import CUB
-from dcal.data.samples import Photos
+from dcal.data.samples import ImageSamples
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate
 from dcal.evaluation.config import EvalConfig
@@ -47,7 +47,7 @@ def config(root: Path, checkpoint: Path | str, **changes: Any) -> EvalConfig:
 def test_the_record_and_its_file(root: Path, checkpoint: Path):
     record, said = measure(config(root, checkpoint))
     model, data = load_checkpoint(checkpoint), CUB(root, "test")
-    found = evaluate(model, DataLoader(Photos(data.records, model.config.preprocess), batch_size=9))
+    found = evaluate(model, DataLoader(ImageSamples(data.records, model.config.preprocess), batch_size=9))
     assert record["top1"] == top_k_accuracy_score(found.labels, found.fused, k=1, labels=range(3))
     assert record["fingerprint"] == file_hash(checkpoint / "model.safetensors")
     assert record["dataset"] == str(data) and record["torch"] == torch.__version__ and record["n"] == 9

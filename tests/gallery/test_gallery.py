@@ -137,7 +137,7 @@ def test_a_gallery_says_what_it_is(tmp_path: Path):
     assert len(gallery) == N and gallery.width == D and gallery.fingerprint == ORIGIN.fingerprint
     assert gallery.cameras == tuple(f"c{k}" for k in range(CAMERAS))
     assert gallery.identities == tuple(map(str, range(IDENTITIES)))
-    assert gallery.photo(4) == gallery.photo(gallery.items[4]) == Path("photos/1/004.jpg")
+    assert gallery.image_path(4) == gallery.image_path(gallery.items[4]) == Path("photos/1/004.jpg")
     assert gallery.index_of("1/004.jpg") == 4 and gallery.index_of("004.jpg") is None
     np.testing.assert_allclose(np.linalg.norm(gallery.rows(np.arange(N)), axis=1), 1, atol=1e-6)
 

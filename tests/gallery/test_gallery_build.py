@@ -43,14 +43,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_gallery_holds_each_photo_s_own_embedding(photos: Path, tmp_path: Path):
     model, told = tiny_model(), []
-    tell = lambda done, total: told.append((done, total))  # noqa: E731
-    built = build_folder(model, folder_images(photos), tmp_path / "gallery", "tiny", batch_size=5, workers=0, tell=tell)
+    on_progress = lambda what, done, total: told.append((done, total))  # noqa: E731
+    built = build_folder(
+        model, folder_images(photos), tmp_path / "gallery", "tiny", batch_size=5, workers=0, on_progress=on_progress
+    )
     gallery = open_gallery(tmp_path / "gallery")
     names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
     assert [item.path for item in gallery.items] == [name for name in names if name[0] != "." and name not in BROKEN]
     assert built.count == len(gallery) == 9 and told == [(0, 12), (5, 12), (10, 12), (12, 12)]
     for index in range(len(gallery)):
-        own = dcal.inspect(model, gallery.photo(index)).embedding
+        own = dcal.inspect(model, gallery.image_path(index)).embedding
         np.testing.assert_allclose(gallery.rows(np.array([index]))[0], own / np.linalg.norm(own), atol=1e-6)
     gallery.check_model(model)
     assert gallery.origin.checkpoint == "tiny" and gallery.origin.layout == {"sa": 64, "glca": 64}
@@ -68,7 +70,7 @@ def test_unreadable_files_are_listed_with_the_reason(photos: Path, tmp_path: Pat
     assert not (tmp_path / "gallery" / "failed.csv").exists() and len(open_gallery(tmp_path / "gallery")) == 3
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.jpg").write_bytes(b"")
-    with pytest.raises(DCALError, match=r"none of the 1 files in .*bad is a picture; a\.jpg: The file is empty"):
+    with pytest.raises(DCALError, match=r"none of the 1 files in .*bad is an image; a\.jpg: The file is empty"):
         build_folder(tiny_model(), folder_images(tmp_path / "bad"), tmp_path / "gallery", "tiny", workers=0)
     assert len(open_gallery(tmp_path / "gallery")) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "gallery", "good"]
@@ -115,8 +117,8 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(photos: Path, tmp_path:
         build_folder(tiny_model(), fewer, place, "tiny", batch_size=2, workers=0)
 
     told: list[int] = []
-    tell = lambda done, total: told.append(done)  # noqa: E731
-    build_folder(tiny_model(), folder_images(photos), place, "tiny", batch_size=2, workers=0, tell=tell)
+    on_progress = lambda what, done, total: told.append(done)  # noqa: E731
+    build_folder(tiny_model(), folder_images(photos), place, "tiny", batch_size=2, workers=0, on_progress=on_progress)
     assert told == [4, 6, 8, 10, 12]  # what was done before is not done again
     (tmp_path / "whole").mkdir()
     build_folder(tiny_model(), folder_images(photos), tmp_path / "whole" / "gallery", "tiny", batch_size=2, workers=0)
@@ -129,12 +131,12 @@ def test_an_edited_photo_is_another_photo(photos: Path, tmp_path: Path, monkeypa
     """A resumed build must not mix embeddings of what a file was with those of what it is."""
     own = write_sightings(tmp_path / "own", 3)
 
-    def stop(done: int, total: int) -> None:
+    def stop(what: str, done: int, total: int) -> None:
         if done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_folder(tiny_model(), folder_images(own), tmp_path / "gallery", "tiny", workers=0, tell=stop)
+        build_folder(tiny_model(), folder_images(own), tmp_path / "gallery", "tiny", workers=0, on_progress=stop)
     (own / "half0" / "0000_c0.png").write_bytes((own / "half1" / "0001_c0.png").read_bytes())
     with pytest.raises(DCALError, match=r"cannot go on, as it was begun otherwise .images was"):
         build_folder(tiny_model(), folder_images(own), tmp_path / "gallery", "tiny", workers=0)
@@ -161,18 +163,18 @@ def test_what_came_during_a_build_is_not_replaced(tmp_path: Path):
     own, place = folder_images(write_sightings(tmp_path / "own", 3)), tmp_path / "gallery"
     build_folder(tiny_model(), own, place, "tiny", workers=0)
 
-    def note(done: int, total: int) -> None:
+    def note(what: str, done: int, total: int) -> None:
         (place / "note.txt").write_text("…")
 
     with pytest.raises(DCALError, match=r"would remove what it holds .note\.txt\)"):
-        build_folder(tiny_model(), own, place, "tiny", workers=0, tell=note)
+        build_folder(tiny_model(), own, place, "tiny", workers=0, on_progress=note)
     (place / "note.txt").rename(tmp_path / "note.txt")
     assert build_folder(tiny_model(), own, place, "tiny", workers=0).count == 3  # goes on where it was
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gallery", "note.txt", "own"]
 
 
 def test_who_is_on_an_image(photos: Path, tmp_path: Path):
-    with pytest.raises(DCALError, match=r"1 of the 11 photos .* are not named as"):
+    with pytest.raises(DCALError, match=r"1 of the 11 images .* do not match the pattern"):
         folder_images(photos, PATTERN)
     clean = write_sightings(tmp_path / "clean", 4)
     assert folder_images(clean, PATTERN).items == (

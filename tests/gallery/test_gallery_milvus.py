@@ -54,7 +54,7 @@ def gallery(database: Collection) -> Iterator[MilvusGallery]:
 def test_it_is_the_same_gallery(gallery: MilvusGallery):
     own = random_gallery()
     assert gallery.items == own.items and len(gallery) == N and gallery.origin == own.origin
-    assert gallery.cameras == own.cameras and gallery.photo(3) == Path("/photos") / own.items[3].path
+    assert gallery.cameras == own.cameras and gallery.image_path(3) == Path("/photos") / own.items[3].path
     order = np.array([41, 3, 17])
     assert np.array_equal(gallery.rows(order), own.rows(order))
 
@@ -104,7 +104,7 @@ def test_odd_names_and_other_galleries_in_the_same_database(database: Collection
     gallery = open_gallery(database.url, collection="other", images="here")
     for index, name in enumerate(ODD):
         assert gallery.search(random_rows(1), 2, cameras=[name], identities=[name]).indices.tolist() == [[index, -1]]
-    assert gallery.photo(0) == Path("here/0.jpg")
+    assert gallery.image_path(0) == Path("here/0.jpg")
     assert open_gallery(database.url).items == tuple(random_items())
     other.close()
 

@@ -33,7 +33,7 @@ def test_what_is_written_comes_back(tmp_path: Path):
     gallery = open_gallery(write(tmp_path))
     assert [item.path for item in gallery.items[: len(ODD)]] == ODD and gallery.items[2].identity == "x,y"
     assert gallery.items[5:] == tuple(random_items()[5:]) and gallery.items[-1].camera is None
-    assert gallery.origin == ORIGIN and gallery.photo(3).resolve() == tmp_path / "photos" / "東京" / "é.jpg"
+    assert gallery.origin == ORIGIN and gallery.image_path(3).resolve() == tmp_path / "photos" / "東京" / "é.jpg"
     assert np.array_equal(gallery.rows(np.arange(N)), random_gallery().rows(np.arange(N)))
     written = (tmp_path / "gallery" / "embeddings.safetensors").read_bytes()
     assert written == (write(tmp_path / "again") / "embeddings.safetensors").read_bytes()
@@ -61,7 +61,7 @@ def test_both_folders_can_move_together_and_images_alone(tmp_path: Path):
     (tmp_path / "before").rename(tmp_path / "after")
     gallery = open_gallery(tmp_path / "after" / "gallery")
     assert gallery.images.resolve() == tmp_path / "after" / "photos"
-    assert open_gallery(tmp_path / "after" / "gallery", images="elsewhere").photo(0) == Path("elsewhere/a,b.jpg")
+    assert open_gallery(tmp_path / "after" / "gallery", images="elsewhere").image_path(0) == Path("elsewhere/a,b.jpg")
 
 
 def test_names_may_be_edited_and_the_order_may_not(tmp_path: Path):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dcal.data.fgvc.cub import CUB
-from dcal.data.samples import Photos
+from dcal.data.samples import ImageSamples
 from dcal.data.splits import hold_out
 from dcal.errors import DCALError
 from dcal.evaluation.classification import Evaluation, evaluate
@@ -188,7 +188,7 @@ def test_a_run_leaves_a_checkpoint_a_log_and_metrics(config: Callable[..., Train
     assert read_metrics(run.out / "checkpoint") == metrics == json.loads((run.out / "metrics.json").read_text())
     assert model.config.classes == CUB(run.data_root).classes
     records = CUB(run.data_root, "test").records
-    again = evaluate(model, torch.utils.data.DataLoader(Photos(records, model.config.preprocess), batch_size=4))
+    again = evaluate(model, torch.utils.data.DataLoader(ImageSamples(records, model.config.preprocess), batch_size=4))
     assert {name: metrics[name] for name in again.summary()} == again.summary()  # the figures are the checkpoint's own
 
 

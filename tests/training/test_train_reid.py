@@ -132,7 +132,7 @@ def test_two_data_sets_are_learned_together_and_judged_apart(config: Callable[..
     run = config(also="vehicle2cam", also_root=tmp_path, ablation="sa_only", epochs=2)
     task = ReIdentification(run)
     first, second = (REID_DATASETS[name](root, "train").records for name, root in run.sources)
-    assert task.num_classes == 7 + 3 and task.photos.photos == (*first, *second)
+    assert task.num_classes == 7 + 3 and task.photos.records == (*first, *second)
     assert task.photos.labels == (*training_labels(first), *(7 + label for label in training_labels(second)))
     metrics = train(run)
     assert {"mAP", "vehicle2cam_mAP", "vehicle2cam_rank1"} <= metrics.keys() and metrics["vehicle2cam_queries"] == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -47,11 +46,12 @@ class Build:
         target = None if self.url is None else Collection(self.url, self.collection)
         options = {"batch_size": self.batch_size, "workers": self.workers}
         with progress_bars() as on_progress:
-            tell = partial(on_progress, "images")
             if target is None:
-                built = build_folder(model, images, self.out, name, dtype=self.dtype, tell=tell, **options)
+                built = build_folder(
+                    model, images, self.out, name, dtype=self.dtype, on_progress=on_progress, **options
+                )
             else:
-                built = build_collection(model, images, self.out, name, target, tell=tell, **options)
+                built = build_collection(model, images, self.out, name, target, on_progress=on_progress, **options)
         place = self.out if self.url is None else f"{self.url}, collection {self.collection}"
         print(f"{built.count:,} images in {place}")
         if built.failed:

@@ -52,7 +52,7 @@ def _hit(catalogue: GalleryWithMetadata, ranking: Ranking, number: int, hit: Hit
     who = reid_captions.who(catalogue, hit.item)
     return Card(
         key=str(number),
-        picture=catalogue.gallery.photo(hit.item),
+        picture=catalogue.gallery.image_path(hit.item),
         said=reid_captions.hit_said(rank, who, hit.similarity, verdict.text),
         kind=verdict.kind,
         mark=f"<b>{rank}</b> <span>{verdict.sign} {verdict.text}</span>",
@@ -63,7 +63,8 @@ def _hit(catalogue: GalleryWithMetadata, ranking: Ranking, number: int, hit: Hit
 def thumbnails(catalogue: GalleryWithMetadata, items: Iterable[Item], chosen: str | None = None) -> str:
     """Pictures to choose a query from, by their paths; the one `chosen` is marked."""
     cards = [
-        Card(item.path, catalogue.gallery.photo(item), ", ".join(reid_captions.who(catalogue, item))) for item in items
+        Card(item.path, catalogue.gallery.image_path(item), ", ".join(reid_captions.who(catalogue, item)))
+        for item in items
     ]
     return row(cards, THUMBNAIL_SIDE, "thumbnails", True, chosen)
 
@@ -73,7 +74,7 @@ def views(catalogue: GalleryWithMetadata, items: Iterable[Item], chosen: Item) -
     cards = [
         Card(
             item.path,
-            catalogue.gallery.photo(item),
+            catalogue.gallery.image_path(item),
             ", ".join(reid_captions.who(catalogue, item)),
             kind="chosen" if item == chosen else "",
             lines=reid_captions.who(catalogue, item)[-1:],

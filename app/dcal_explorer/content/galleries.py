@@ -34,7 +34,7 @@ class GalleryWithMetadata:
 
     def known(self, item: Item) -> YardRecord | None:
         """What the yard knows of a picture."""
-        return self.yard.get(self.gallery.photo(item))
+        return self.yard.get(self.gallery.image_path(item))
 
     @cached_property
     def models(self) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ class GalleryWithMetadata:
     def file(self, item: Item) -> bytes:
         """A picture's file. Raises DCALError if it is no longer where it was when the gallery was built."""
         try:
-            return self.gallery.photo(item).read_bytes()
+            return self.gallery.image_path(item).read_bytes()
         except OSError as error:
             raise DCALError(
                 f"{item.path} cannot be read ({error.strerror}): put it back, or build the gallery again without it"

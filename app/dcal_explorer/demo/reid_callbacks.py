@@ -164,7 +164,7 @@ class ReIDCallbacks:
             with self.running:
                 if quest.seen is None:
                     quest.seen = dcal.inspect(model, catalogue.photo(str(quest.known.path)))
-                match = dcal.explain_match(model, quest.seen, catalogue.gallery.photo(found.item))
+                match = dcal.explain_match(model, quest.seen, catalogue.gallery.image_path(found.item))
             quest.explained = Explanation(found, match, yard_pair(catalogue, quest.known, found))
         return quest.explained
 

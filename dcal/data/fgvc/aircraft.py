@@ -9,7 +9,7 @@ from dcal.errors import DCALError
 
 LISTS = {"train": "images_variant_trainval.txt", "test": "images_variant_test.txt"}
 FILES = ("variants.txt", *LISTS.values(), "images_box.txt", "images")
-BANNER = 20  # rows, by the archive's README, which asks to remove them in training and evaluation
+BANNER = 20  # rows, to be removed in training and evaluation by the archive's README
 
 
 class Aircraft(Labelled):
@@ -17,12 +17,12 @@ class Aircraft(Labelled):
 
     The training split is the official training and validation halves together, as in the paper's and most others'
     results. `root` is the folder fgvc-aircraft-2013b, its parent, or its folder data. Every record has the aircraft's
-    box, and `banner = 20`: the copyright line at the lower edge is cut off whenever the photo is opened as a record.
+    box, and `banner = 20`: the copyright line at the lower edge is cut off whenever the image is opened as a record.
     """
 
     title = "FGVC-Aircraft"
     terms = (
-        "FGVC-Aircraft 2013b (Maji, Kannala, Rahtu, Blaschko and Vedaldi, 2013): photos of aircraft spotters, "
+        "FGVC-Aircraft 2013b (Maji, Kannala, Rahtu, Blaschko and Vedaldi, 2013): images of aircraft spotters, "
         "exclusively for non-commercial research; none of them is in this repository."
     )
     official = whole_splits(classes=100, train=6667, test=3333)
@@ -30,7 +30,7 @@ class Aircraft(Labelled):
     def read(self) -> tuple[Record, ...]:
         folders = (self.root, self.root / "data", self.root / "fgvc-aircraft-2013b" / "data")
         self.root = find_root(self.title, folders, FILES)
-        self.notes = [f"the {BANNER} rows of the banner at each photo's lower edge are cut off"]
+        self.notes = [f"the {BANNER} rows of the banner at each image's lower edge are cut off"]
         self.classes = tuple(name.strip() for name in read_lines(self.root / "variants.txt"))
         labels = {name: label for label, name in enumerate(self.classes)}
         variants, boxes = table(self.root / LISTS[self.split]), table(self.root / "images_box.txt")
@@ -41,7 +41,7 @@ class Aircraft(Labelled):
             )
         if absent := variants.keys() - boxes.keys():
             raise DCALError(
-                f"{self.root / 'images_box.txt'} says nothing of {len(absent)} of the {len(variants)} photos in "
+                f"{self.root / 'images_box.txt'} lacks {len(absent)} of the {len(variants)} images in "
                 f"{LISTS[self.split]} (for one: {min(absent)})"
             )
         return tuple(

@@ -1,4 +1,4 @@
-"""Data sets of photos with one class each."""
+"""Data sets of images with one class each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dcal.errors import DCALError
 
 
 class Labelled(DataSet[Record]):
-    """One split of photos with a class each: `.records`, whose labels index `.classes`, the human names.
+    """One split of images with a class each: `.records`, whose labels index `.classes`, the human names.
 
     Both splits of a data set give the same classes in the same order.
     """
@@ -19,18 +19,18 @@ class Labelled(DataSet[Record]):
     classes: tuple[str, ...]
 
     def found(self) -> dict[str, int]:
-        return {"classes": len(self.classes), "photos": len(self.records)}
+        return {"classes": len(self.classes), "images": len(self.records)}
 
     def problems(self) -> list[str]:
         if len(self.classes) > 1:
             return super().problems()
         only = f"{self.title} at {self.root} has one class alone, {', '.join(self.classes)}"
-        return [f"{only}: two are needed to tell apart. Is the root a folder too high or too low?", *super().problems()]
+        return [f"{only}: at least two are needed. Is the root a folder too high or too low?", *super().problems()]
 
 
 def whole_splits(classes: int, train: int, test: int) -> dict[str, Mapping[str, int]]:
     """The official counts of a data set in the form of `DataSet.official`."""
-    return {split: {"classes": classes, "photos": photos} for split, photos in (("train", train), ("test", test))}
+    return {split: {"classes": classes, "images": images} for split, images in (("train", train), ("test", test))}
 
 
 def corners_to_box(corners: tuple[float, float, float, float]) -> tuple[float, float, float, float]:

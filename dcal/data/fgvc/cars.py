@@ -24,13 +24,13 @@ class Cars(Labelled):
     """One split of Stanford Cars, its records in the order of the annotation file.
 
     `root` is the folder that holds devkit/, cars_train/ and cars_test/, or its parent when it is called stanford_cars.
-    The photos may lie in cars_train/cars_train/, as a well-known copy has them. Every record has the car's box. The
+    The images may lie in cars_train/cars_train/, as a well-known copy has them. Every record has the car's box. The
     devkit's own cars_test_annos.mat has no classes; the test split needs `cars_test_annos_withlabels.mat`.
     """
 
     title = "Stanford Cars"
     terms = (
-        "Stanford Cars (Krause, Stark, Deng and Fei-Fei, 2013): photos from the web, for non-commercial research; "
+        "Stanford Cars (Krause, Stark, Deng and Fei-Fei, 2013): images from the web, for non-commercial research; "
         "none of them is in this repository."
     )
     official = whole_splits(classes=196, train=8144, test=8041)

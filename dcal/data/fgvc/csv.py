@@ -18,13 +18,13 @@ class Listing(Labelled):
     height.
 
     `root` is the file, or a folder that holds no other CSV file. Paths are relative to the file's folder. The split
-    is train or test; val stands for test where no row says test, and is left out otherwise, which the notes say. The
+    is train or test; val stands for test where no row says test, and is left out otherwise, as the notes state. The
     classes are the training rows' labels, numbers in order of size and names in order of the alphabet. A box is in
-    the photo's pixels; four empty cells mean that the photo has none. Other columns are passed over.
+    the image's pixels; four empty cells mean that the image has none. Other columns are ignored.
     """
 
     title = "list"
-    terms = "A list of the user's own: who may use the photos, and for what, is not known here."
+    terms = "A list of the user's own: who may use the images, and for what, is not known here."
 
     def read(self) -> tuple[Record, ...]:
         path = csv_file(self.root)
@@ -34,7 +34,7 @@ class Listing(Labelled):
         self.classes = ordered({row["label"] for _, row in rows if row["split"] == "train"})
         labels = {name: label for label, name in enumerate(self.classes)}
         if unknown := ordered({row["label"] for _, row in rows if row["split"] == test} - labels.keys()):
-            raise DCALError(f"{path}: {len(unknown)} labels of the test split have no training photo: {first(unknown)}")
+            raise DCALError(f"{path}: {len(unknown)} labels of the test split have no training image: {first(unknown)}")
         if test == "val" and self.split == "test":
             self.notes.append("the test split is the rows marked val")
         elif unused := sum(row["split"] == "val" for _, row in rows) if test == "test" else 0:

@@ -24,7 +24,7 @@ class CUB(Labelled):
 
     title = "CUB-200-2011"
     terms = (
-        "CUB-200-2011 (Wah, Branson, Welinder, Perona and Belongie, 2011): photos from Flickr, for non-commercial "
+        "CUB-200-2011 (Wah, Branson, Welinder, Perona and Belongie, 2011): images from Flickr, for non-commercial "
         "research, not to be redistributed; none of them is in this repository."
     )
     official = whole_splits(classes=200, train=5994, test=5794)
@@ -56,10 +56,10 @@ class CUB(Labelled):
             for number in chosen
         )
 
-    def _agrees(self, name: str, absent: set[str], photos: int) -> None:
+    def _agrees(self, name: str, absent: set[str], images: int) -> None:
         if absent:
             raise DCALError(
-                f"{self.root / name} says nothing of {len(absent)} of the {photos} photos in images.txt "
+                f"{self.root / name} lacks {len(absent)} of the {images} images in images.txt "
                 f"(the first by number: {min(absent, key=lambda number: (len(number), number))})."
             )
 
@@ -79,7 +79,7 @@ def parse_box(text: str, path: Path) -> tuple[float, float, float, float]:
 
 
 def read_parts(root: Path) -> dict[str, tuple[Part, ...]] | None:
-    """{photo's number: its points in the order of parts.txt}; None where there is no folder parts/."""
+    """{image's number: its points in the order of parts.txt}; None where there is no folder parts/."""
     if not (root / "parts").is_dir():
         return None
     if lacking := [name for name in PART_FILES if not (root / name).is_file()]:
@@ -92,7 +92,7 @@ def read_parts(root: Path) -> dict[str, tuple[Part, ...]] | None:
             point = Part(names[part], float(x), float(y), visible == "1")
         except (KeyError, ValueError) as error:
             raise DCALError(
-                f"{root / PART_FILES[1]}, line {line}: expected 'photo part x y visible' with a part of parts.txt, "
+                f"{root / PART_FILES[1]}, line {line}: expected 'image part x y visible' with a part of parts.txt, "
                 f"got {row[:80]!r}"
             ) from error
         found[number] = (*found.get(number, ()), point)

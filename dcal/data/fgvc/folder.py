@@ -17,14 +17,14 @@ TEST_SHARE = 0.2  # of each class of a folder that has no split
 
 
 class ClassFolders(Labelled):
-    """Photos in folders named after their classes, at any depth below them; records and classes in order of name.
+    """Images in folders named after their classes, at any depth below them; records and classes in order of name.
 
-    A photo is a file that ends in .jpg, .jpeg, .png, .webp, .tif, .tiff, .bmp or .gif, in capitals or not. Names that
-    begin with a dot are passed over, other files are too and are counted in the notes.
+    An image is a file that ends in .jpg, .jpeg, .png, .webp, .tif, .tiff, .bmp or .gif, in capitals or not. Names that
+    begin with a dot are ignored, other files are too and are counted in the notes.
     """
 
     title = "class folders"
-    terms = "A folder of the user's own: who may use the photos, and for what, is not known here."
+    terms = "A folder of the user's own: who may use the images, and for what, is not known here."
 
     def read(self) -> tuple[Record, ...]:
         if not self.root.is_dir():
@@ -40,27 +40,27 @@ class ClassFolders(Labelled):
 
     @abstractmethod
     def choose(self) -> dict[str, list[Path]]:
-        """The split's photos by class, with an entry for every class of the data set."""
+        """The split's images by class, with an entry for every class of the data set."""
 
-    def photos(self, folder: Path) -> dict[str, list[Path]]:
-        """{name: the photos below} of every class folder in `folder`."""
+    def images(self, folder: Path) -> dict[str, list[Path]]:
+        """{name: the images below} of every class folder in `folder`."""
         found = {child.name: list(files(child)) for child in sorted(folder.iterdir()) if is_shown(child, folder=True)}
-        loose = [child.name for child in sorted(folder.iterdir()) if is_photo(child)]
+        loose = [child.name for child in sorted(folder.iterdir()) if is_image(child)]
         if loose:
             raise DCALError(
-                f"{len(loose)} photos lie in {folder} itself, in no class folder: {first(loose)}. {self.layout()}"
+                f"{len(loose)} images lie in {folder} itself, in no class folder: {first(loose)}. {self.layout()}"
             )
-        other = sum(not is_photo(path) for paths in found.values() for path in paths)
+        other = sum(not is_image(path) for paths in found.values() for path in paths)
         if other:
-            self.notes.append(f"{other:,} files in {folder.name} that are no photos are passed over")
-        return {name: [path for path in paths if is_photo(path)] for name, paths in found.items()}
+            self.notes.append(f"{other:,} files in {folder.name} that are no images are ignored")
+        return {name: [path for path in paths if is_image(path)] for name, paths in found.items()}
 
 
 class Folder(ClassFolders):
     """root/train/CLASS/… and root/test/CLASS/…; where there is no test/, root/val/ is the test split.
 
-    The classes are the folders of train/, each of which must hold a photo. One in test/ that train/ lacks is an
-    error; the other way round the class has no test photos, and the notes say so.
+    The classes are the folders of train/, each of which must hold an image. One in test/ that train/ lacks is an
+    error; the other way round the class has no test images, and the notes list it.
     """
 
     def layout(self) -> str:
@@ -72,9 +72,9 @@ class Folder(ClassFolders):
             lacks = " and ".join("test (or val)" if name == "val" else name for name in lacking)
             flat = "; for a folder without a split take the data set 'flat-folder'"
             raise DCALError(f"{self.root} lacks the folders {lacks}. {self.layout()}{flat}")
-        training, tested = self.photos(self.root / "train"), self.photos(self.root / test)
+        training, tested = self.images(self.root / "train"), self.images(self.root / test)
         if empty := [name for name, paths in training.items() if not paths]:
-            raise DCALError(f"{len(empty)} class folders in {self.root / 'train'} hold no photo: {first(empty)}")
+            raise DCALError(f"{len(empty)} class folders in {self.root / 'train'} hold no image: {first(empty)}")
         if unknown := sorted(name for name, paths in tested.items() if paths and name not in training):
             raise DCALError(
                 f"{len(unknown)} class folders in {self.root / test} are not in {self.root / 'train'}: {first(unknown)}"
@@ -86,23 +86,23 @@ class Folder(ClassFolders):
         elif (self.root / "val").is_dir():
             self.notes.append("the folder val is not used")
         if untested := [name for name in training if not tested.get(name)]:
-            self.notes.append(f"{len(untested)} classes have no photo in this split: {first(untested)}")
+            self.notes.append(f"{len(untested)} classes have no image in this split: {first(untested)}")
         return {name: tested.get(name, []) for name in training}
 
 
 class FlatFolder(ClassFolders):
-    """root/CLASS/… without a split: a fifth of each class, at least one photo, is the test split.
+    """root/CLASS/… without a split: a fifth of each class, at least one image, is the test split.
 
-    Which one follows from the photos' names alone (in order of SHA-256 of CLASS/NAME), so it is the same on every
-    machine. Pictures that belong together (frames of one film, views of one animal) can come apart into both splits,
-    and then the test flatters: give such data a split of its own.
+    Which one follows from the images' names alone (in order of SHA-256 of CLASS/NAME), so it is the same on every
+    machine. Images that belong together (frames of one film, views of one animal) can come apart into both splits,
+    and then the test result is too good: give such data a split of its own.
     """
 
     def layout(self) -> str:
-        return "Expected is CLASS/*.jpg, at least two photos a class"
+        return "Expected is CLASS/*.jpg, at least two images a class"
 
     def choose(self) -> dict[str, list[Path]]:
-        found = self.photos(self.root)
+        found = self.images(self.root)
         if not found:
             raise DCALError(f"{self.root} holds no class folder. {self.layout()}")
         if set(found) <= {"train", "test", "val"}:
@@ -111,7 +111,7 @@ class FlatFolder(ClassFolders):
                 "'folder' for train/CLASS/*.jpg and test/CLASS/*.jpg, or give the folder that holds the classes"
             )
         if small := [name for name, paths in found.items() if len(paths) < 2]:
-            raise DCALError(f"{len(small)} class folders in {self.root} hold fewer than two photos: {first(small)}")
+            raise DCALError(f"{len(small)} class folders in {self.root} hold fewer than two images: {first(small)}")
         self.notes.append(f"split here by file name, {TEST_SHARE:.0%} of each class to test")
         return {name: self._half(paths) for name, paths in found.items()}
 
@@ -136,5 +136,5 @@ def is_shown(path: Path, folder: bool) -> bool:
     return not path.name.startswith(".") and (path.is_dir() if folder else path.is_file())
 
 
-def is_photo(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS and is_shown(path, folder=False)

@@ -12,7 +12,7 @@ from dcal.data.yard_table import HOME, TERMS, read_table
 
 
 class YardModels(Labelled):
-    """The yard for fine-grained recognition: 20 models and trims; test vehicles are none of the training split's."""
+    """The yard for fine-grained classification: 20 models and trims; test vehicles are none of the training split's."""
 
     title = "the yard's models"
     terms = TERMS

@@ -1,4 +1,4 @@
-"""Data sets for re-identification: photos of persons or vehicles, each with an identity and a camera."""
+"""Data sets for re-identification: images of persons or vehicles, each with an identity and a camera."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from dcal.data.base import DataSet, first
-from dcal.data.records import Photo
+from dcal.data.records import ImageRecord
 from dcal.errors import DCALError
 
 SPLITS = ("train", "query", "gallery")
 
 
 @dataclass(frozen=True)
-class ReIDRecord(Photo):
-    """One photo of somebody: the data set's own numbers of who, by which camera, and on which track if it says so.
+class ReIDRecord(ImageRecord):
+    """One image, with the data set's own numbers of identity, camera and, if there are any, track.
 
-    A track is one passage before one camera. `training_labels` numbers identities for a classifier.
+    A track is one passage of the identity through one camera's view. `training_labels` numbers identities for a classifier.
     """
 
     identity: int
@@ -30,7 +30,7 @@ class ReIDRecord(Photo):
 
 
 class Row(NamedTuple):
-    """A photo as a data set's files name it."""
+    """An image as a data set's files name it."""
 
     split: str
     path: Path
@@ -40,13 +40,13 @@ class Row(NamedTuple):
 
 
 class ReID(DataSet[ReIDRecord]):
-    """One split of a Re-ID data set: train, query or gallery; people of the first are in none of the others.
+    """One split of a Re-ID data set: train, query or gallery; identities of the first are in none of the others.
 
     Identities, cameras and tracks keep their numbers where the data set's are all whole numbers, and no two of them
     the same one ("01" and "1"). Elsewhere they are numbered from 0 in order of name, the same in every split; `.names`
     maps an identity to what the files call it, `.camera_names` a camera.
     `junk` identities are left out of the gallery, since the standard protocol counts them neither as right nor as
-    wrong; `distractors` stay in it, and no query is one of them. `.notes` says how many there are of both. A data set
+    wrong; `distractors` stay in it, and no query is one of them. `.notes` counts both. A data set
     with such numbers raises DCALError for two names of one number.
     """
 
@@ -54,7 +54,7 @@ class ReID(DataSet[ReIDRecord]):
     image_size: ClassVar[tuple[int, int]] = (256, 128)  # (height, width) that the paper trains with: persons
     junk: ClassVar[int | None] = None
     distractor: ClassVar[int | None] = None
-    one_numbering: ClassVar[bool] = True  # whether a number means the same person in training and test
+    one_numbering: ClassVar[bool] = True  # whether a number means the same identity in training and test
     names: dict[int, str]
     camera_names: dict[int, str]
 
@@ -87,29 +87,30 @@ class ReID(DataSet[ReIDRecord]):
 
     def _note(self, junk: int, distractors: int) -> None:
         if distractors:
-            self.notes.append(f"{distractors:,} of the photos are distractors (identity {self.distractor})")
+            self.notes.append(f"{distractors:,} of the images are distractors (identity {self.distractor})")
         if junk:
-            self.notes.append(f"{junk:,} junk photos (identity {self.junk}) left out")
+            self.notes.append(f"{junk:,} junk images (identity {self.junk}) left out")
 
     def _compare(self, rows: Sequence[Row]) -> None:
         train, query, gallery = ({row.identity for row in rows if row.split == split} for split in SPLITS)
-        if lonely := sorted(query - gallery):
-            self.notes.append(f"{len(lonely)} identities are not in the gallery: {first(lonely)}")
-        if self.one_numbering and (known := sorted(query & train)):
-            self.notes.append(f"{len(known)} identities are in the training split too: {first(known)}")
-
+        if unmatched := sorted(query - gallery):
+            self.notes.append(f"{len(unmatched)} identities are not in the gallery: {first(unmatched)}")
+        if self.one_numbering and (shared := sorted(query & train)):
+            self.notes.append(f"{len(shared)} identities are in the training split too: {first(shared)}")
         cameras = {row.camera for row in rows if row.split != "train"}
         if len(cameras) == 1:
-            self.notes.append("queries and gallery are of one camera: train and evaluate with --one-camera")
+            self.notes.append(
+                "all queries and gallery images are from one camera: train and evaluate with --one-camera"
+            )
 
     @abstractmethod
     def rows(self) -> Sequence[Row]:
-        """The photos of every split, whether or not their files exist."""
+        """The images of every split, whether or not their files exist."""
 
     def found(self) -> dict[str, int]:
         identities = {record.identity for record in self.records} - {self.distractor}
         cameras = {record.camera for record in self.records}
-        return {"identities": len(identities), "photos": len(self.records), "cameras": len(cameras)}
+        return {"identities": len(identities), "images": len(self.records), "cameras": len(cameras)}
 
 
 def numbers(names: Iterable[str]) -> dict[str, int]:
@@ -131,5 +132,5 @@ def training_labels(records: Iterable[ReIDRecord]) -> tuple[int, ...]:
 
 
 def whole_splits(**splits: tuple[int, int]) -> dict[str, dict[str, int]]:
-    """{split: (identities, photos)} in the form of `DataSet.official`."""
-    return {name: {"identities": identities, "photos": photos} for name, (identities, photos) in splits.items()}
+    """{split: (identities, images)} in the form of `DataSet.official`."""
+    return {name: {"identities": identities, "images": images} for name, (identities, images) in splits.items()}

@@ -10,7 +10,7 @@ class ReIDCsv(ReID):
     """A CSV file (UTF-8, commas) whose first line names its columns: path, identity, camera, split, and maybe track.
 
     `root` is the file, or a folder that holds no other CSV file. Paths are relative to the file's folder. The split
-    is train, query or gallery; a photo may be in the query and in the gallery. Other columns are passed over.
+    is train, query or gallery; an image may be in the query and in the gallery. Other columns are ignored.
     """
 
     title = "list"

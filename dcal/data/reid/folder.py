@@ -1,4 +1,4 @@
-"""Re-ID data sets whose file names say who, by which camera and in which split."""
+"""Re-ID data sets whose file names give identity, camera and split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from dcal.data.base import find_root, first, read_lines
-from dcal.data.fgvc.folder import files, is_photo
+from dcal.data.fgvc.folder import files, is_image
 from dcal.data.reid.base import SPLITS, ReID, Row
 from dcal.errors import DCALError
 
@@ -16,22 +16,22 @@ PATTERN_FILE = "pattern.txt"
 
 
 def matched(folder: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Path, re.Match[str]]]:
-    """(photo, match) of every photo below a folder, by path; the pattern must match from the start of its path there.
+    """(image, match) of every image below a folder, by path; the pattern must match from the start of its path there.
 
     Raises DCALError, naming them, if it does not match some.
     """
-    photos = sorted(path for path in files(folder) if is_photo(path))
-    found = [(path, pattern.match(path.relative_to(folder).as_posix())) for path in photos]
-    if strange := [path.relative_to(folder).as_posix() for path, match in found if match is None]:
+    images = sorted(path for path in files(folder) if is_image(path))
+    found = [(path, pattern.match(path.relative_to(folder).as_posix())) for path in images]
+    if unmatched := [path.relative_to(folder).as_posix() for path, match in found if match is None]:
         raise DCALError(
-            f"{len(strange)} of the {len(photos)} photos in {folder} are not named as {pattern.pattern!r} says: "
-            f"{first(strange)}"
+            f"{len(unmatched)} of the {len(images)} images in {folder} do not match the pattern {pattern.pattern!r}: "
+            f"{first(unmatched)}"
         )
     yield from ((path, match) for path, match in found if match is not None)
 
 
 class FolderPerSplit(ReID):
-    """A folder of photos for each split, whose file names say the rest.
+    """A folder of images for each split, whose file names give identity and camera.
 
     `root` is the folder that holds them, or its parent where it has the archive's own name.
     """
@@ -50,12 +50,12 @@ class FolderPerSplit(ReID):
         ]
 
     def track(self, path: Path) -> str | None:
-        """The photo's track, where the data set says one."""
+        """The image's track, where the data set has tracks."""
         return None
 
 
 class PatternFolder(ReID):
-    r"""Any folder, by a regular expression with named groups that is matched to each photo's path below it.
+    r"""Any folder, by a regular expression with named groups that is matched to each image's path below it.
 
     The groups: `identity`, `camera`, maybe `track`; and the split, either as a group `split` that reads train, query
     or gallery, or as groups of these names, the first of which that matched decides. Paths have forward slashes and
@@ -63,11 +63,11 @@ class PatternFolder(ReID):
 
         images/(?:(?P<train>train)|test)/(?P<identity>[a-z]+_\d+)_cam(?P<camera>(?P<query>1)|(?P<gallery>2))
 
-    Without `pattern`, it is the first line of pattern.txt in the folder. Every photo must match.
+    Without `pattern`, it is the first line of pattern.txt in the folder. Every image must match.
     """
 
-    title = "photos by pattern"
-    terms = "A folder of the user's own: who may use the photos, and for what, is not known here."
+    title = "images by pattern"
+    terms = "A folder of the user's own: who may use the images, and for what, is not known here."
 
     def __init__(self, root: str | Path, split: str = "train", strict: bool = True, pattern: str | None = None) -> None:
         self.pattern = pattern
@@ -76,7 +76,7 @@ class PatternFolder(ReID):
     def rows(self) -> Sequence[Row]:
         if not self.root.is_dir():
             raise DCALError(f"{self.root} is not a folder")
-        self.title = f"photos by pattern of {self.root.resolve().name}"
+        self.title = f"images by pattern of {self.root.resolve().name}"
         pattern = self._compiled()
         return [
             Row(split_of(path, match), path, match["identity"], match["camera"], match.groupdict().get("track"))
@@ -87,7 +87,7 @@ class PatternFolder(ReID):
         path = self.root / PATTERN_FILE
         if self.pattern is None and not path.is_file():
             raise DCALError(
-                f"{self.root} lacks {PATTERN_FILE}, whose first line is the regular expression of the photos' paths "
+                f"{self.root} lacks {PATTERN_FILE}, whose first line is the regular expression of the images' paths "
                 "with groups (?P<identity>…), (?P<camera>…) and (?P<split>…)"
             )
         text = next(iter(read_lines(path)), "").strip() if self.pattern is None else self.pattern
@@ -105,10 +105,12 @@ class PatternFolder(ReID):
 
 
 def split_of(path: Path, match: re.Match[str]) -> str:
-    """The split that a pattern's groups say."""
+    """The split that a pattern's groups give."""
     groups = match.groupdict()
     split = groups["split"] if "split" in groups else next((name for name in SPLITS if groups.get(name)), None)
     if split not in SPLITS:
-        said = f"says split {split!r}" if "split" in groups else "matched none of the groups train, query, gallery"
-        raise DCALError(f"{path}: the pattern {said}; a photo is of the train, query or gallery split")
+        found = (
+            f"gives the split {split!r}" if "split" in groups else "matched none of the groups train, query, gallery"
+        )
+        raise DCALError(f"{path}: the pattern {found}; the splits are train, query and gallery")
     return split

@@ -1,4 +1,4 @@
-"""VeRi-776 and vehicle2cam: vehicles before road cameras."""
+"""VeRi-776 and vehicle2cam: vehicles seen by road cameras."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ SIZE = (256, 256)  # (height, width), paper
 
 
 class VeRi776(FolderPerSplit):
-    """VeRi-776: `0002_c002_00030600_0.jpg` is vehicle 2 before camera 2.
+    """VeRi-776: `0002_c002_00030600_0.jpg` is vehicle 2, camera 2.
 
-    Every query photo lies in the gallery too, where the rule that leaves out the query's own camera takes it away.
+    Every query image lies in the gallery too, where the same-camera rule excludes it.
     Tracks are the lines of test_track.txt, where the archive has it: the numbers of its lines, from 1, for query and
-    gallery; training photos have none.
+    gallery; training images have none.
     """
 
     title = "VeRi-776"
     terms = (
-        "VeRi-776 (Liu, Liu, Mei and Ma, 2016): photos of vehicles with their number plates, for non-commercial "
+        "VeRi-776 (Liu, Liu, Mei and Ma, 2016): images of vehicles with their number plates, for non-commercial "
         "purposes, on request from its makers; none of them is in this repository."
     )
     image_size = SIZE
@@ -53,7 +53,7 @@ class Vehicle2Cam(ReID):
 
     title = "vehicle2cam"
     terms = (
-        "vehicle2cam (Minh Khoa Truong Nguyen, Thinh Luong Truong, Luan Nguyen Thanh), Apache-2.0: photos of vehicles, "
+        "vehicle2cam (Minh Khoa Truong Nguyen, Thinh Luong Truong, Luan Nguyen Thanh), Apache-2.0: images of vehicles, "
         "some with riders and readable number plates; none of them is in this repository."
     )
     image_size = SIZE
@@ -73,6 +73,6 @@ class Vehicle2Cam(ReID):
 
 
 def read_tracks(path: Path) -> dict[str, str]:
-    """{photo: its track}: a track is a line of photos. Its first word names the track, which is no photo's name."""
+    """{image: its track}: a track is a line of images. Its first word names the track, which is no image's name."""
     lines = enumerate(read_lines(path), 1)
     return {word: str(number) for number, line in lines for word in line.split()}

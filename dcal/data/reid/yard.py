@@ -1,4 +1,4 @@
-"""The yard: vehicles in pairs of twins before eight cameras, rendered for this project (tools/yard)."""
+"""The yard: vehicles in pairs of twins, seen by eight cameras, rendered for this project (tools/yard)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SIZE = (256, 256)
 
 @dataclass(frozen=True, kw_only=True)
 class YardRecord(ReIDRecord):
-    """One picture of one vehicle, and what no photograph tells: where it differs from its twin.
+    """One rendered image of one vehicle, with the part in which it differs from its twin.
 
     `label` is the class (model and trim), `twin` the identity that is the same vehicle but for the part `differs`,
-    `present` whether this one has it (or the uncommon one of the two), and `visible` in how many of this picture's
-    pixels it shows: 0 where the camera cannot see it. The same place counts where the twin that lacks it would have it.
+    `present` whether this one has it (or the uncommon one of the two), and `visible` in how many of this image's
+    pixels it shows: 0 where it is not visible. The same place counts where the twin that lacks it would have it.
     """
 
     label: str
@@ -52,11 +52,11 @@ class YardRecord(ReIDRecord):
 
 
 class Yard(ReID):
-    """The yard for re-identification: 80 vehicles to train and 40 to test, each once before each of eight cameras.
+    """The yard for re-identification: 80 vehicles to train and 40 to test, each once by each of eight cameras.
 
-    `root` is where the pictures lie: with this module by default. As every vehicle has one picture a camera, all test
-    pictures are queries and all are the gallery: the rule that leaves out the query's own camera takes a query itself
-    away. `.records` are YardRecords.
+    `root` is where the images lie: inside this package by default. As every vehicle has one image per camera, all test
+    images are queries and all are the gallery: the same-camera rule excludes the query itself. `.records` are
+    YardRecords.
     """
 
     title = "the yard"
@@ -79,9 +79,9 @@ class Yard(ReID):
         ]
 
     def read(self) -> tuple[YardRecord, ...]:
-        return tuple(self._known(record, self._table[record.path]) for record in super().read())
+        return tuple(self._with_yard_columns(record, self._table[record.path]) for record in super().read())
 
-    def _known(self, record: ReIDRecord, row: dict[str, str]) -> YardRecord:
+    def _with_yard_columns(self, record: ReIDRecord, row: dict[str, str]) -> YardRecord:
         return YardRecord(
             path=record.path,
             identity=record.identity,
