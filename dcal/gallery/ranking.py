@@ -88,9 +88,9 @@ def rank(
 
     The query is an image (then `model` embeds it), a record of `dcal.inspect`, an embedding (d,), or an item of the
     gallery, whose identity and camera are known and which is itself excluded. `known` holds what is known of any other.
-    Junk is among the hits, marked, unless `leave_out_junk`; it is out of `quality` in any case. `cameras` and `identities`
-    restrict both to images of these, and of unknown ones if None is among them. Raises DCALError where the model or the
-    record is of other weights than the gallery, and what `Gallery.search` raises.
+    Junk is among the hits, marked, unless `leave_out_junk`; it is out of `quality` in any case. `cameras` and
+    `identities` restrict both to images of these, and of unknown ones if None is among them. Raises DCALError where the
+    model or the record is of other weights than the gallery, and what `Gallery.search` raises.
     """
     if k < 1:
         raise DCALError(f"k must be at least 1, got {k}")

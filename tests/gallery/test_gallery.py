@@ -160,7 +160,7 @@ def test_what_cannot_be_asked_is_said():
         gallery.search(query, 0)
     with pytest.raises(DCALError, match="2 exclusions for 1 queries"):
         gallery.search(query, exclude=[Exclusion(), Exclusion()])
-    with pytest.raises(DCALError, match="identity by a camera"):
+    with pytest.raises(DCALError, match="needs identity and camera, or neither"):
         Exclusion(identity="3")
     with pytest.raises(DCALError, match="a gallery has images"):
         EmbeddedGallery([], random_rows(0), ORIGIN, "photos")

@@ -94,7 +94,7 @@ def test_what_is_no_gallery_is_said(tmp_path: Path):
         about, rows = json.loads(file.metadata()["gallery"]), file.get_tensor("embeddings")
     for changed, said in (
         ({"format": 7}, "format 7; this release reads format 1"),
-        ({"layout": {"sa": 11}}, rf"holds \({N}, {D}\), its own description says \({N}, 11\)"),
+        ({"layout": {"sa": 11}}, rf"holds \({N}, {D}\), its metadata gives \({N}, 11\)"),
     ):
         save_file({"embeddings": rows}, path, metadata={"gallery": json.dumps({**about, **changed})})
         with pytest.raises(DCALError, match=said):

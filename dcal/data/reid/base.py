@@ -21,7 +21,7 @@ SPLITS = ("train", "query", "gallery")
 class ReIDRecord(ImageRecord):
     """One image, with the data set's own numbers of identity, camera and, if there are any, track.
 
-    A track is one passage of the identity through one camera's view. `training_labels` numbers identities for a classifier.
+    A track is one passage through one camera's view. `training_labels` numbers identities for a classifier.
     """
 
     identity: int
