@@ -10,7 +10,7 @@ from torch import Tensor
 from dcal.explain.relevance import class_relevance
 from dcal.model.backbone import TokenLayout, encode
 from dcal.model.dcal import DCAL
-from dcal.model.rollout import carry_down, class_rollout
+from dcal.model.rollout import class_rollout
 
 # What a reader is told of each map; `dcal.inspect` gives the same ones of a single photo.
 TITLES = {
@@ -42,9 +42,8 @@ def model_maps(model: DCAL, images: Float[Tensor, "b 3 img_h img_w"], targets: I
         rollout = class_rollout(layers)
         maps["raw"], maps["rollout"] = layers[-1].first_row()[:, 0], rollout
         if model.glca is not None:
-            selected = model.select(rollout[:, prefix:], model.config.top_ratio)
-            row = model.glca.attention(tokens, selected)[:, :, :1].mean(dim=1)
-            maps["glca"], maps["glca_input"] = row[:, 0], carry_down(row, layers)[:, 0]
+            attention, carried = model.glca_maps(tokens, model.select(rollout[:, prefix:]), layers)
+            maps["glca"], maps["glca_input"] = attention[:, :, 0].mean(dim=1), carried
     weighted = class_relevance(model, images, targets)
     maps |= {"gradient_rollout": weighted.gradient_rollout, "relevance": weighted.relevance}
     return {name: values[:, prefix:] for name, values in maps.items()}

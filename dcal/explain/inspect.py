@@ -1,4 +1,4 @@
-"""Looking at one picture: every map that a face can draw, computed in one pass."""
+"""Inspecting one image: every map that a face can draw, computed in one pass."""
 
 from __future__ import annotations
 
@@ -19,101 +19,99 @@ from dcal.image import Source, read_image
 from dcal.model.backbone import encode
 from dcal.model.checkpoint import fingerprint
 from dcal.model.config import ModelConfig
-from dcal.model.dcal import DCAL, Output
-from dcal.model.rollout import Layer, QueriesKeys, carry_down, layer_rollouts
+from dcal.model.dcal import DCAL
+from dcal.model.rollout import Layer, QueriesKeys, layer_rollouts
 
 
 def inspect(model: DCAL, image: Source, target: int | str | None = None, top_ratio: float | None = None) -> Inspection:
-    """Look at one picture: a path, bytes, a pillow image or an array (see `read_image`).
+    """Every map of one image: a path, bytes, a pillow image or an array (see `read_image`).
 
     The model must be in evaluation mode. `target` (an index or a class name) adds the gradient-weighted rollout and the
     relevance for that class, for the price of a backward pass. `top_ratio` overrides the configured R. Raises
-    ImageError for the picture, DCALError for the rest.
+    ImageError for the image, DCALError for the rest.
     """
     if model.training:
         raise DCALError("the model is in training mode, where dropout would blur every map: call model.eval() first")
     timings: dict[str, float] = {}
     config = model.config
     index = None if target is None else class_index(config, target)
+    ratio = config.top_ratio if top_ratio is None else top_ratio
     with timed(timings, "read"):
-        picture = read_image(image)
-        box = config.preprocess.box(picture.image.height, picture.image.width)
-        view = config.preprocess.render(picture.image, box)
+        decoded = read_image(image)
+        box = config.preprocess.box(decoded.image.height, decoded.image.width)
+        view = config.preprocess.render(decoded.image, box)
         images = config.preprocess.tensor(view)[None].to(next(model.parameters()).device)
     record: list[QueriesKeys] = []
     with torch.inference_mode(), timed(timings, "model"):
         tokens, layers = encode(model.backbone, model.embed(images), keep_rollout=True, record=record)
-        output = model.read_sa(tokens)
     with torch.inference_mode(), timed(timings, "rollout"):
-        rollout = layer_rollouts(layers)[0]
-    seen = Inspection(
-        photo=np.asarray(picture.image),
+        rollout = layer_rollouts(layers)
+    with timed(timings, "glca" if model.glca is not None else "classifier"):
+        answers = _answers(model, tokens, rollout[:, -1], ratio, layers)
+    inspection = Inspection(
+        photo=np.asarray(decoded.image),
         view=np.asarray(view),
         box=box,
-        notes=picture.notes + _shape_notes(config, picture.image.width, picture.image.height),
+        notes=decoded.notes + _shape_notes(config, decoded.image.width, decoded.image.height),
         config=config,
         layout=model.layout,
         fingerprint=fingerprint(model),
         queries=_numpy(torch.cat([layer.queries for layer in record])),
         keys=_numpy(torch.cat([layer.keys for layer in record])),
         final_tokens=_numpy(tokens[0]),
-        rollout=patch_part(_numpy(rollout), model.layout),
-        sa_probabilities=_numpy(output.probabilities[0]),
-        probabilities=_numpy(output.probabilities[0]),
-        embedding=_numpy(output.embedding[0]),
-        top_ratio=config.top_ratio if top_ratio is None else top_ratio,
+        rollout=patch_part(_numpy(rollout[0]), model.layout),
         timings=timings,
+        **answers,
     )
-    if model.glca is not None:
-        with timed(timings, "glca"):
-            seen = replace(seen, **_glca_fields(model, tokens, output, rollout[-1], seen.top_ratio, layers))
     if index is not None:
         with timed(timings, "relevance"):
             maps = class_relevance(model, images, index)
         weighted, relevance = (patch_part(_numpy(m[0]), model.layout) for m in (maps.gradient_rollout, maps.relevance))
-        seen = replace(seen, target=index, gradient_rollout=weighted, relevance=relevance)
-    return seen
+        inspection = replace(inspection, target=index, gradient_rollout=weighted, relevance=relevance)
+    return inspection
 
 
-def reselect(model: DCAL, seen: Inspection, top_ratio: float) -> Inspection:
-    """The same record under another R: GLCA selects and asks again; the backbone does not run.
+def reselect(model: DCAL, inspection: Inspection, top_ratio: float) -> Inspection:
+    """The same record under another R: only GLCA runs again, not the backbone.
 
     Raises DCALError if the model has no GLCA branch, R is outside (0, 1], or the record came from other weights.
     """
     model.require_glca()
-    if fingerprint(model) != seen.fingerprint:
-        raise DCALError("the record was made by another checkpoint: inspect the picture again with this one")
+    if fingerprint(model) != inspection.fingerprint:
+        raise DCALError("the record was made by another checkpoint: inspect the image again with this one")
     device = next(model.parameters()).device
-    tokens = torch.from_numpy(seen.final_tokens)[None].to(device)
-    layers = [QueriesKeys(layer.queries.to(device), layer.keys.to(device)) for layer in seen.layers()]
-    rollout = torch.zeros(seen.final_tokens.shape[0], device=device)
-    rollout[seen.layout.prefix :] = torch.from_numpy(np.ascontiguousarray(seen.scores)).to(device)
-    with torch.inference_mode():
-        output = model.read_sa(tokens)
-    return replace(seen, top_ratio=top_ratio, **_glca_fields(model, tokens, output, rollout, top_ratio, layers))
+    tokens = torch.from_numpy(inspection.final_tokens)[None].to(device)
+    layers = [QueriesKeys(layer.queries.to(device), layer.keys.to(device)) for layer in inspection.layers()]
+    rollout = torch.zeros(1, len(inspection.final_tokens), device=device)
+    rollout[:, inspection.layout.prefix :] = torch.from_numpy(np.ascontiguousarray(inspection.scores)).to(device)
+    return replace(inspection, **_answers(model, tokens, rollout, top_ratio, layers))
 
 
 @torch.inference_mode()
-def _glca_fields(
+def _answers(
     model: DCAL,
     tokens: Float[torch.Tensor, "1 n width"],
-    output: Output,
-    rollout: Float[torch.Tensor, " n"],
+    rollout: Float[torch.Tensor, "1 n"],
     ratio: float,
     layers: Sequence[Layer],
 ) -> dict[str, Any]:
-    selected = model.select(rollout[None, model.layout.prefix :], ratio)
-    logits, feature = model.read_glca(tokens, selected)
-    output = replace(output, glca_logits=logits, glca_feature=feature)
-    attention = model.require_glca().attention(tokens, selected)
-    carried = carry_down(attention[:, :, :1].mean(dim=1), layers)[0, 0]
-    return {
-        "glca_probabilities": _numpy(logits.softmax(dim=-1)[0]),
+    """The fields of a record that follow from the last block's tokens and R."""
+    output = model.read(tokens, rollout, ratio)
+    fields = {
+        "top_ratio": ratio,
+        "sa_probabilities": _numpy(output.sa_logits.softmax(dim=-1)[0]),
         "probabilities": _numpy(output.probabilities[0]),
         "embedding": _numpy(output.embedding[0]),
-        "selected": selected[0].cpu().numpy(),
+    }
+    if output.glca_logits is None or output.selected is None:
+        return fields
+    attention, carried = model.glca_maps(tokens, output.selected, layers)
+    return {
+        **fields,
+        "glca_probabilities": _numpy(output.glca_logits.softmax(dim=-1)[0]),
+        "selected": output.selected[0].cpu().numpy(),
         "glca_attention": _numpy(attention[0]),
-        "glca_input_map": patch_part(_numpy(carried), model.layout),
+        "glca_input_map": patch_part(_numpy(carried[0]), model.layout),
     }
 
 
@@ -132,10 +130,10 @@ def _shape_notes(config: ModelConfig, width: int, height: int) -> tuple[str, ...
     stretch = max(stretch, 1 / stretch)
     if stretch < 3:
         return ()
-    shape = f"This picture is {width}×{height} pixels, {stretch:.0f} times as long as the model's view is."
+    shape = f"This image is {width}×{height} pixels, {stretch:.0f} times as long as the model's input is."
     if config.preprocess.fit == "squash":
-        return (f"{shape} The model saw it squashed, which it was not trained for: trust the maps less.",)
-    return (f"{shape} The model saw only the part that is framed.",)
+        return (f"{shape} It was squashed to fit, which the model was not trained for: trust the maps less.",)
+    return (f"{shape} The model sees only the framed part.",)
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""One attention over different queries and keys: softmax(Q Kᵀ / √d) V.
+"""One attention over different queries and keys: softmax(Q Kᵀ / √d) V, and the pre-norm blocks around it.
 
 SA takes queries, keys and values from the same tokens; GLCA gathers its queries first; PWCA joins the keys and values
-of two images. Weights are timm's own modules throughout, so a block shared by two branches is the same object.
+of two images. Weights are timm's own modules throughout, so a block shared by two branches is the same object. A
+mechanism that differs in its attention alone is a function for `run_blocks`.
 
 Symbols, PAPER → here: Q, K, V → queries, keys, values; S → attention; d → d (width of one head).
 """
@@ -9,7 +10,7 @@ Symbols, PAPER → here: Q, K, V → queries, keys, values; S → attention; d �
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,8 @@ from torch import Tensor
 WHOLE_BELOW = 300
 ROWS = 128
 
+Attended = Float[Tensor, "b h n d"]
+KeysValues = tuple[Float[Tensor, "b h n d"], Float[Tensor, "b h n d"]]
 Heads = tuple[Float[Tensor, "b h n d"], Float[Tensor, "b h n d"], Float[Tensor, "b h n d"]]
 
 
@@ -66,7 +69,7 @@ def attention_rows(
 ) -> Iterator[tuple[slice, Float[Tensor, "b h r n"]]]:
     """softmax(Q Kᵀ / √d), a block of rows at a time, as (which rows, their values).
 
-    A block is overwritten by the next one: use it or copy it before asking for more. No gradient flows through it.
+    A block is overwritten by the next one: use it or copy it before taking the next. No gradient flows through it.
     """
     q, k = q.detach(), k.detach()  # not `no_grad`: paused between blocks, that would hold for the caller too
     (b, h, count, d), n = q.shape, k.shape[2]
@@ -87,9 +90,9 @@ def attend_keeping_mean(
     v: Float[Tensor, "b h n d"],
     mean: Float[Tensor, "b n n"] | None = None,
 ) -> tuple[Float[Tensor, "b h n d"], Float[Tensor, "b n n"]]:
-    """(attention's output, its map averaged over heads), for inference: each block of rows serves both and is gone.
+    """(attention's output, its map averaged over heads), for inference: each block of rows serves both, then is freed.
 
-    `mean` is where the averaged map goes, if given.
+    `mean` is where the averaged map is written, if given.
     """
     b, h, n, d = q.shape
     output = q.new_empty((b, n, h, d)).transpose(1, 2)  # in this order joining the heads afterwards copies nothing
@@ -106,15 +109,32 @@ def dropout_of(attention: Attention) -> float:
     return attention.attn_drop.p if attention.training else 0.0
 
 
+def run_blocks(
+    blocks: Iterable[Block],
+    x: Float[Tensor, "b n width"],
+    attention: Callable[[Attention, Float[Tensor, "b n width"]], Attended],
+) -> Float[Tensor, "b n width"]:
+    """The last block's tokens: timm's pre-norm blocks, with `attention` in the place of theirs.
+
+    `attention` maps a block's attention module (its weights) and norm1(x) to the heads' outputs.
+    """
+    for block in blocks:
+        normed = block.norm1(x)
+        x = add_attention(block, x, normed, attention(block.attn, normed))
+        del normed  # nothing is held through the MLP, where memory peaks
+        x = add_mlp(block, x)
+    return x
+
+
 def finish_block(
     block: Block,
     x: Float[Tensor, "b n width"],
     normed: Float[Tensor, "b n width"],
     attended: Float[Tensor, "b h n d"],
 ) -> Float[Tensor, "b n width"]:
-    """What timm's block does after its attention: gate, norm, projection, residual and MLP.
+    """The rest of timm's block after its attention: gate, norm, projection, residual and MLP.
 
-    `x` is the block's input (the residual) and `normed` = norm1(x), of the query tokens alone.
+    `x` is the block's input (the residual) and `normed` = norm1(x), of the query tokens only.
     """
     return add_mlp(block, add_attention(block, x, normed, attended))
 

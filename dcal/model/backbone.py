@@ -1,17 +1,16 @@
-"""The backbone is timm's VisionTransformer, never a copy: what we ask of one, and how we walk through it."""
+"""The backbone is timm's VisionTransformer, never a copy: what it must have, and how images pass through it."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from timm.layers import Attention
 from timm.models import VisionTransformer
@@ -19,16 +18,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from dcal.errors import CheckpointError, DCALError
-from dcal.model.attention import (
-    add_attention,
-    add_mlp,
-    attend,
-    attend_keeping_mean,
-    dropout_of,
-    finish_block,
-    project,
-)
-from dcal.model.pwca import is_matching, pair_order
+from dcal.model.attention import Attended, KeysValues, attend, attend_keeping_mean, dropout_of, project, run_blocks
 from dcal.model.rollout import HeadMean, Layer, QueriesKeys
 from dcal.preprocess import Preprocess
 
@@ -40,8 +30,6 @@ SUPPORTED = (
 # more memory from n = 2·width on, but they come for free with the output, where recomputing costs up to a third of a
 # forward.
 MEANS_UP_TO = 6
-
-KeysValues = tuple[Float[Tensor, "b h n d"], Float[Tensor, "b h n d"]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +48,7 @@ class TokenLayout:
 def create_backbone(
     name: str, num_classes: int, img_size: tuple[int, int], pretrained: bool | str | Path, drop_path: float = 0.0
 ) -> VisionTransformer:
-    """timm's model `name` for pictures of `img_size` (height, width), position embeddings resized to fit.
+    """timm's model `name` for images of `img_size` (height, width), position embeddings resized to fit.
 
     `pretrained`: False, True (timm's hub weights: needs the network), or a local safetensors file under timm's names,
     whose classifier is left out unless it has `num_classes` rows. Raises DCALError for an architecture or a size that
@@ -79,12 +67,15 @@ def create_backbone(
     overlay = None if isinstance(pretrained, bool) else local_weights(Path(pretrained), plan)
     options = {**options, "pretrained": bool(pretrained), "pretrained_cfg_overlay": overlay}
     try:
-        return timm.create_model(name, **options, drop_path_rate=drop_path)
+        model = timm.create_model(name, **options, drop_path_rate=drop_path)
     except Exception as error:
         if not pretrained:
             raise
         source = pretrained if overlay else "timm's hub (needs the network; or give a local safetensors file)"
         raise CheckpointError(f"no weights for {name!r} from {source}: {error}") from error
+    if pretrained:
+        check_finite(model.state_dict(), str(pretrained) if overlay else f"timm's weights for {name!r}")
+    return model
 
 
 def check_backbone(model: nn.Module, name: str, img_size: tuple[int, int]) -> None:
@@ -106,13 +97,12 @@ def check_backbone(model: nn.Module, name: str, img_size: tuple[int, int]) -> No
 
 
 def local_weights(path: Path, model: VisionTransformer) -> dict[str, Any]:
-    """What tells timm to load the file at `path` into a model like `model`, the classifier only if it has as many rows.
+    """timm's options for loading the file at `path` into a model like `model`; the classifier only if its rows fit.
 
     Raises CheckpointError unless the file holds every tensor of the model, classifiers apart, and no others: where the
     classifier does not fit, timm itself would leave what is missing as it was initialised, and only log it.
     """
-    with safe_open(check_safetensors(path), framework="pt") as file:
-        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    shapes = stored_shapes(check_safetensors(path))
     stated = model.pretrained_cfg["classifier"]
     classifiers = (stated,) if isinstance(stated, str) else tuple(stated)
     exempt = {f"{classifier}.{part}" for classifier in classifiers for part in ("weight", "bias")}
@@ -127,8 +117,25 @@ def local_weights(path: Path, model: VisionTransformer) -> dict[str, Any]:
     return {"file": str(path), "custom_load": False, "num_classes": rows}
 
 
+def stored_shapes(path: Path) -> dict[str, list[int]]:
+    """The shape of every tensor in a safetensors file, of which only the header is read."""
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+
+
+def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Raises CheckpointError if a tensor holds NaN or infinity: every answer would be NaN."""
+    damaged = {name: int((~t.isfinite()).sum()) for name, t in tensors.items() if not t.isfinite().all()}
+    if damaged:
+        shown = ", ".join(f"{name}: {count}" for name, count in list(damaged.items())[:3])
+        raise CheckpointError(
+            f"{source} holds NaN or infinite values in {len(damaged)} tensors ({shown}): take the weights of an "
+            "earlier step or another file"
+        )
+
+
 def check_safetensors(path: Path) -> Path:
-    """`path` itself if it is a readable safetensors file, else a CheckpointError that says what it is instead."""
+    """`path` itself if it is a readable safetensors file, else a CheckpointError with what it is instead."""
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}: give an existing safetensors file")
     try:
@@ -180,55 +187,23 @@ def encode(
     `stream` given gets every block's keys and values, with their gradients.
     """
     layers: list[Layer] = []
-    means = keep_rollout and not torch.is_grad_enabled() and x.shape[1] <= MEANS_UP_TO * x.shape[2]
-    for block in model.blocks:
-        normed = block.norm1(x)
-        q, k, v = project(block.attn, normed)
+    (b, n, width), depth = x.shape, len(model.blocks)
+    means = keep_rollout and not torch.is_grad_enabled() and n <= MEANS_UP_TO * width
+    matrices: list[Tensor] = []  # views of one piece of memory, which the C library reuses; many it would return
+
+    def self_attention(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
+        q, k, v = project(attention, normed)
         if record is not None:
             record.append(QueriesKeys(q.detach().contiguous(), k.detach().contiguous()))
         if stream is not None:
             stream.append((k, v))
-        if means and block is not model.blocks[-1]:
-            if not layers:  # in one piece, which the C library reuses the next time; many pieces it would return
-                matrices = q.new_empty((len(model.blocks) - 1, x.shape[0], x.shape[1], x.shape[1]))
+        if means and len(layers) < depth - 1:
+            matrices.extend([] if matrices else q.new_empty((depth - 1, b, n, n)))
             attended, matrix = attend_keeping_mean(q, k, v, matrices[len(layers)])
             layers.append(HeadMean(matrix))
-        else:
-            attended = attend(q, k, v, dropout_of(block.attn))
-            if keep_rollout:
-                layers.append(QueriesKeys(q.detach(), k.detach()))
-        x = add_attention(block, x, normed, attended)
-        del normed, q, k, v, attended  # not held through the MLP, where memory peaks
-        x = add_mlp(block, x)
-    return x, layers
+            return attended
+        if keep_rollout:
+            layers.append(QueriesKeys(q.detach(), k.detach()))
+        return attend(q, k, v, dropout_of(attention))
 
-
-def encode_pairs(
-    model: VisionTransformer,
-    x: Float[Tensor, "b n width"],
-    partner: Int[Tensor, " b"],
-    stream: Sequence[KeysValues] | None = None,
-) -> Float[Tensor, "b n width"]:
-    """The last block's tokens under pair-wise cross-attention: softmax(Q_i K_cᵀ / √d) V_c, K_c = [K_i; K_partner(i)].
-
-    The same blocks as `encode`. PAPER is silent on the distractor's stream at layer i; we take PWCA's own, or
-    the `stream` given (SA's keys and values of every layer, an ablation). When `partner` is a matching, a pair of
-    PWCA's own is one sequence of 2n tokens and its attention plain self-attention, with nothing copied; otherwise (an
-    odd batch's ring, an image as its own distractor, another stream) keys and values are gathered and joined.
-    """
-    if stream is not None or not is_matching(partner):
-        for index, block in enumerate(model.blocks):
-            normed = block.norm1(x)
-            q, k, v = project(block.attn, normed)
-            others = (k, v) if stream is None else stream[index]
-            k, v = (torch.cat([own, other[partner]], dim=2) for own, other in zip((k, v), others, strict=True))
-            x = finish_block(block, x, normed, attend(q, k, v, dropout_of(block.attn)))
-        return x
-    order = pair_order(partner)
-    x = x[order]
-    for block in model.blocks:
-        normed = block.norm1(x)
-        q, k, v = project(block.attn, rearrange(normed, "(pair two) n d -> pair (two n) d", two=2))
-        attended = attend(q, k, v, dropout_of(block.attn))
-        x = finish_block(block, x, normed, rearrange(attended, "pair h (two n) d -> (pair two) h n d", two=2))
-    return x[order.argsort()]
+    return run_blocks(model.blocks, x, self_attention), layers

@@ -13,19 +13,22 @@ from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from dcal.errors import DCALError
-from dcal.model.backbone import KeysValues, create_backbone, embed, encode, encode_pairs, layout_of, preprocess_of
+from dcal.model.attention import KeysValues
+from dcal.model.backbone import create_backbone, embed, encode, layout_of, preprocess_of
 from dcal.model.config import ModelConfig
 from dcal.model.glca import GLCA, read_out, select_patches
-from dcal.model.rollout import class_rollout, layer_rollouts
+from dcal.model.pwca import attention_shares, check_distractor, encode_pairs
+from dcal.model.rollout import Layer, carry_down, class_rollout, layer_rollouts
+from dcal.model.shapes import describe
 from dcal.preprocess import Preprocess
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Output:
-    """One shape of answer, in training and inference. Absent branches are None; PWCA is also None without a distractor.
+    """What a forward returns, in training and inference. Absent branches are None, PWCA also without a distractor.
 
     Features are the branches' embeddings before any neck or classifier. `scores` is the class row of the rollout over
-    patches, `selected` the indices of the patches that GLCA took from it, best first.
+    patches, `selected` the indices of the patches that GLCA selected by it, best first.
     """
 
     sa_logits: Float[Tensor, "b c"]
@@ -39,7 +42,7 @@ class Output:
 
     @property
     def probabilities(self) -> Float[Tensor, "b c"]:
-        """PAPER adds the class probabilities of SA and GLCA; ours is that sum halved, a distribution again."""
+        """PAPER adds the class probabilities of SA and GLCA; ours is their mean, a distribution again."""
         probabilities = self.sa_logits.softmax(dim=-1)
         if self.glca_logits is None:
             return probabilities
@@ -50,6 +53,8 @@ class Output:
         """PAPER concatenates SA's and GLCA's; each is L2-normalised first, so that both weigh the same."""
         parts = [self.sa_feature] if self.glca_feature is None else [self.sa_feature, self.glca_feature]
         return torch.cat([F.normalize(part, dim=-1) for part in parts], dim=-1)
+
+    __repr__ = describe
 
     def detach(self) -> Output:
         """The same numbers without the graph that they came from."""
@@ -94,10 +99,13 @@ class DCAL(nn.Module):
     ) -> Output:
         """All branches' logits and features. `distractor[i]` is the index of image i's distractor (`random_matching`).
 
-        `top_ratio` overrides the configured R. Raises DCALError for pictures of another size than the model's.
+        A model without PWCA computes nothing with it. `top_ratio` overrides the configured R. Raises DCALError for
+        images of another size than the model's, and, whatever the ablation, for a `distractor` that is none.
         """
         x = self.embed(images)
         pairs = distractor is not None and "pwca" in self.config.branches
+        if distractor is not None and not pairs:
+            check_distractor(distractor, len(x))
         stream = self.shared_stream() if pairs else None
         output = self.forward_alone(x, top_ratio, stream)
         if distractor is not None and pairs:
@@ -111,13 +119,25 @@ class DCAL(nn.Module):
         top_ratio: float | None = None,
         stream: list[KeysValues] | None = None,
     ) -> Output:
-        """SA and GLCA, which see one picture at a time, from the embedding. A `stream` given is filled (`encode`)."""
+        """SA and GLCA, which see one image at a time, from the embedding. A `stream` given is filled (`encode`)."""
         tokens, layers = encode(self.backbone, x, keep_rollout=self.glca is not None, stream=stream)
+        return self.read(tokens, class_rollout(layers) if layers else None, top_ratio)
+
+    def read(
+        self,
+        tokens: Float[Tensor, "b n width"],
+        rollout: Float[Tensor, "b n"] | None = None,
+        top_ratio: float | None = None,
+    ) -> Output:
+        """SA's and GLCA's answers from the last block's tokens and the class row of their rollout, over all tokens.
+
+        GLCA is left out of a model that has none, and where no rollout is given.
+        """
         output = self.read_sa(tokens)
-        if self.glca is None:
+        if self.glca is None or rollout is None:
             return output
-        scores = class_rollout(layers)[:, self.layout.prefix :]
-        selected = self.select(scores, self.config.top_ratio if top_ratio is None else top_ratio)
+        scores = rollout[:, self.layout.prefix :]
+        selected = self.select(scores, top_ratio)
         logits, feature = self.read_glca(tokens, selected)
         return replace(output, glca_logits=logits, glca_feature=feature, scores=scores, selected=selected)
 
@@ -139,7 +159,7 @@ class DCAL(nn.Module):
         """The tokens that enter the first block; SA and PWCA share them."""
         expected = (3, *self.config.img_size)
         if images.ndim != 4 or tuple(images.shape[1:]) != expected:
-            raise DCALError(f"the model takes a batch of pictures (b, {expected}), got {tuple(images.shape)}")
+            raise DCALError(f"the model takes a batch of images (b, {expected}), got {tuple(images.shape)}")
         return embed(self.backbone, images)
 
     def read_sa(self, tokens: Float[Tensor, "b n width"]) -> Output:
@@ -158,11 +178,13 @@ class DCAL(nn.Module):
             )
         return self.glca
 
-    def select(self, scores: Float[Tensor, "b p"], ratio: float) -> Int[Tensor, "b k"]:
-        """The patches that GLCA asks with: the top `ratio` by `scores`, or, as a control, as many at random.
+    def select(self, scores: Float[Tensor, "b p"], ratio: float | None = None) -> Int[Tensor, "b k"]:
+        """The patches that are queries of GLCA: the top `ratio` by `scores`, or, as a control, as many at random.
 
-        Random ones are drawn anew for every image while training, and are the same ones for all images in evaluation.
+        `ratio` defaults to the configured R. Random ones are drawn anew for every image while training, and are the
+        same ones for all images in evaluation.
         """
+        ratio = self.config.top_ratio if ratio is None else ratio
         if self.config.selection == "random":
             fixed = None if self.training else torch.Generator().manual_seed(0)
             drawn = torch.rand(scores.shape if self.training else scores.shape[1:], generator=fixed)
@@ -175,6 +197,36 @@ class DCAL(nn.Module):
         """(GLCA's logits, its feature) for the given patches."""
         feature = read_out(self.require_glca()(tokens, selected), self.config.readout)
         return self.glca_classifier(feature), feature
+
+    @torch.no_grad()
+    def glca_maps(
+        self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"], layers: Sequence[Layer]
+    ) -> tuple[Float[Tensor, "b h k_and_class n"], Float[Tensor, "b n"]]:
+        """(what each of GLCA's queries attends to, the class query's mean over heads carried down to the input)."""
+        attention = self.require_glca().attention(tokens, selected)
+        return attention, carry_down(attention[:, :, :1].mean(dim=1), layers)[:, 0]
+
+    @torch.no_grad()
+    def distractor_shares(
+        self, images: Float[Tensor, "b 3 img_h img_w"], distractor: Int[Tensor, " b"]
+    ) -> Float[Tensor, " layers"]:
+        """How much of PWCA's attention falls on the distractors' tokens, by layer (`attention_shares`), in [0, 1].
+
+        It costs a forward over pairs, so give it a few images of a batch. Measured as in evaluation: nothing is drawn
+        at random, no statistics are kept, and the model's mode is restored. Raises DCALError for images of another
+        size than the model's and for indices that are none.
+        """
+        check_distractor(distractor, len(images))
+        training = [module for module in self.modules() if module.training]
+        self.eval()
+        try:
+            x, stream = self.embed(images), self.shared_stream()
+            if stream is not None:
+                encode(self.backbone, x, stream=stream)
+            return attention_shares(self.backbone, x, distractor, stream)
+        finally:
+            for module in training:
+                module.training = True
 
     @torch.no_grad()
     def rollouts(self, images: Float[Tensor, "b 3 img_h img_w"]) -> Float[Tensor, "b l n"]:
@@ -191,17 +243,7 @@ def linear(width: int, num_classes: int) -> nn.Linear:
     return layer
 
 
-def check_distractor(distractor: Int[Tensor, " indices"], batch: int) -> Int[Tensor, " indices"]:
-    """`distractor` itself if it holds one index into the batch per image, else a DCALError."""
-    if distractor.shape != (batch,) or distractor.min() < 0 or distractor.max() >= batch:
-        came = f"{tuple(distractor.shape)}, values from {distractor.min()} to {distractor.max()}"
-        raise DCALError(
-            "distractor holds one index into the batch per image: "
-            f"expected ({batch},), values from 0 to {batch - 1}, got {came}"
-        )
-    return distractor
-
-
+@torch.inference_mode(False)  # a model made in that mode could not be trained
 def create_model(
     backbone: str,
     num_classes: int,

@@ -1,4 +1,4 @@
-"""Embeddings of many photos: what re-identification compares, and a gallery index holds."""
+"""Embeddings of many images: what re-identification compares and a gallery stores."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from torch import Tensor
 
 from dcal.errors import DCALError
 from dcal.model.dcal import DCAL
+from dcal.model.shapes import describe
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Embeddings:
-    """The branches' features of n photos, each row of length 1, in the loader's order; None without a GLCA branch."""
+    """The branches' features of n images, each row of length 1, in the loader's order; None without a GLCA branch."""
 
     sa: Float32[np.ndarray, "n width"]
     glca: Float32[np.ndarray, "n width"] | None
+
+    __repr__ = describe
 
     @property
     def joined(self) -> Float32[np.ndarray, "n d"]:
@@ -34,7 +37,7 @@ class Embeddings:
 
 @torch.inference_mode()
 def embed(model: DCAL, batches: Iterable[Tensor]) -> Embeddings:
-    """The embeddings of batches of pictures (b, 3, img_h, img_w), as `Preprocess` makes them, on the model's device.
+    """The embeddings of batches of images (b, 3, img_h, img_w), as `Preprocess` makes them, on the model's device.
 
     Raises DCALError for a model in training mode, where its features would be noisy, and where there is no batch.
     """

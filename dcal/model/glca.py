@@ -1,4 +1,4 @@
-"""Global-local cross-attention: the patches that matter most ask all the others.
+"""Global-local cross-attention: the most-attended patches attend to the whole image again.
 
 PAPER: the top-R queries by row 0 of the rollout, f_GLCA = softmax(Q^l K^gᵀ / √d) V^g, weights not shared with SA.
 PAPER is silent on the block; ours is a whole pre-norm encoder block: queries, residual and MLP on the selected tokens
@@ -43,7 +43,7 @@ class GLCA(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
     ) -> Float[Tensor, "b k_and_class width"]:
-        """The class token and the selected patches, class token first, after they asked all `tokens`."""
+        """The class token and the selected patches, class token first, after attending to all `tokens`."""
         normed = self.block.norm1(tokens)
         chosen = self._gather(normed, selected)
         k, v = project_keys_values(self.block.attn, normed)
@@ -68,8 +68,8 @@ def read_out(queries: Float[Tensor, "b m width"], readout: str) -> Float[Tensor,
     """The branch's embedding from the block's outputs, class token first.
 
     PAPER is silent. `"mean"`, ours: the class token's output and the mean of the selected patches' outputs, averaged.
-    `"class"`, the literal reading: the class token alone, which asks all keys whatever was selected, so that R has no
-    effect on it at all (the trap; a test proves it).
+    `"class"`, the literal reading: the class token alone, which attends to all keys whatever was selected, so that R
+    has no effect on it at all (the trap; a test proves it).
     """
     check_choice("readout", readout, ("mean", "class"))
     if readout == "class":

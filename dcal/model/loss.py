@@ -1,4 +1,4 @@
-"""The joint loss of the branches, weighted by learned uncertainty (Kendall, Gal and Cipolla, CVPR 2018)."""
+"""Losses: the branches' joint loss, weighted by learned uncertainty (Kendall et al., CVPR 2018); the triplet loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from dcal.errors import DCALError, check_choice
 from dcal.model.config import ABLATIONS
 from dcal.model.dcal import Output
-from dcal.model.triplet import triplet_loss
 
 
 class DCALLoss(nn.Module):
@@ -63,3 +62,23 @@ class DCALLoss(nn.Module):
             return losses[self.branches[0]]
         weights = dict(zip(self.branches, self.weights, strict=True))
         return torch.stack([0.5 * (loss * torch.exp(-weights[b]) + weights[b]) for b, loss in losses.items()]).sum()
+
+
+def triplet_loss(features: Float[Tensor, "b width"], identities: Int[Tensor, " b"]) -> Float[Tensor, ""]:
+    """The mean over images of log(1 + exp(d_p - d_n)): batch-hard with a soft margin (Hermans et al., 2017).
+
+    d_p is the Euclidean distance to the farthest image of the same identity, d_n to the nearest of another one, both
+    within the batch. An image that is the only one of its identity has d_p = 0. Features are not normalised, as in
+    TransReID. Raises DCALError if there is one identity only: then nothing is a negative.
+    """
+    same = identities[:, None] == identities[None]
+    if bool(same.all()):
+        raise DCALError(
+            f"the triplet loss compares identities, but all {len(identities)} images of this part of the batch show "
+            "one: raise batch_size, or lower instances or accumulate"
+        )
+    # differences, not |a|² + |b|² - 2ab: that loses the small distances, and under autocast would be in half precision
+    distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
+    farthest = distances.masked_fill(~same, 0.0).amax(dim=1)
+    nearest = distances.masked_fill(same, torch.inf).amin(dim=1)
+    return F.softplus(farthest - nearest).mean()

@@ -19,7 +19,7 @@ ABOUT = {
 
 TAGS = {"fgvc": "fine-grained", "reid": "re-identification"}
 USE = {
-    "fgvc": ('seen = dcal.inspect(model, "photo.jpg")',),
+    "fgvc": ('inspection = dcal.inspect(model, "image.jpg")',),
     "reid": (
         'match = dcal.explain_match(model, "query.jpg", "other.jpg")',
         'match.similarity, match.evidence("sa").query_map  # and which patches made it',

@@ -1,21 +1,33 @@
-"""Who distracts whom: PWCA pairs each image of a batch with another one of it."""
+"""Pair-wise cross-attention: softmax(Q_i K_cᵀ / √d) V_c, K_c = [K_i; K_j], V_c = [V_i; V_j], j the distractor of i.
+
+Shares all its weights with SA and is used in training only. PAPER is silent on the distractor's stream at layer i; we
+take PWCA's own, or SA's keys and values of every layer (an ablation).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+
 import torch
-from jaxtyping import Int
+from einops import rearrange
+from jaxtyping import Float, Int
+from timm.layers import Attention
+from timm.models import VisionTransformer
 from torch import Tensor
 
 from dcal.errors import DCALError
+from dcal.model.attention import Attended, KeysValues, attend, attention_rows, dropout_of, project, run_blocks
+
+Watch = Callable[[Float[Tensor, "b h n d"], Float[Tensor, "b h m d"]], None]  # a layer's Q and K_c
 
 
 def random_matching(batch: int, generator: torch.Generator | None = None) -> Int[Tensor, " b"]:
     """partner[i], the index of image i's distractor: a random perfect matching, each the other's distractor.
 
     PAPER draws image 2 at random from the training set; ours comes from the same batch, which the loader has shuffled.
-    The matching is shuffled too, since Re-ID batches hold an identity's pictures in a row. Nobody is paired with
+    The matching is shuffled too, since Re-ID batches hold an identity's images in a row. No image is paired with
     itself. An odd batch has no perfect matching: its last three (after shuffling) form a ring, i → j → k → i, which the
-    model computes exactly but more slowly. Raises DCALError for a batch of one, which has nobody to be paired with.
+    model computes exactly but more slowly. Raises DCALError for a batch of one, which has no other image.
     """
     if batch < 2:
         raise DCALError(f"PWCA pairs the images of a batch: it needs at least 2, got {batch}")
@@ -27,14 +39,103 @@ def random_matching(batch: int, generator: torch.Generator | None = None) -> Int
     return partner
 
 
+def check_distractor(distractor: Int[Tensor, " indices"], batch: int) -> Int[Tensor, " indices"]:
+    """`distractor` itself if it holds one index into the batch per image, else a DCALError."""
+    integral = not (distractor.is_floating_point() or distractor.is_complex() or distractor.dtype == torch.bool)
+    if integral and distractor.shape == (batch,) and (batch == 0 or 0 <= distractor.min() <= distractor.max() < batch):
+        return distractor
+    came = f"{tuple(distractor.shape)}, {distractor.dtype}"
+    if distractor.numel() and not distractor.is_complex():
+        came += f", values from {distractor.min()} to {distractor.max()}"
+    raise DCALError(
+        "distractor holds one index into the batch per image: "
+        f"expected ({batch},), values from 0 to {batch - 1}, got {came}"
+    )
+
+
 def is_matching(partner: Int[Tensor, " b"]) -> bool:
-    """Whether everybody is the distractor of its own distractor, and nobody of itself."""
-    everybody = torch.arange(len(partner), device=partner.device)
-    return bool((partner[partner] == everybody).all() and (partner != everybody).all())
+    """Whether every image is the distractor of its own distractor, and none of itself."""
+    everyone = torch.arange(len(partner), device=partner.device)
+    return bool((partner[partner] == everyone).all() and (partner != everyone).all())
 
 
 def pair_order(partner: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
     """The order in which partners of a matching stand side by side: (i, partner[i]), (j, partner[j]), …"""
-    everybody = torch.arange(len(partner), device=partner.device)
-    firsts = everybody[everybody < partner]
+    everyone = torch.arange(len(partner), device=partner.device)
+    firsts = everyone[everyone < partner]
     return torch.stack([firsts, partner[firsts]], dim=1).flatten()
+
+
+def encode_pairs(
+    model: VisionTransformer,
+    x: Float[Tensor, "b n width"],
+    partner: Int[Tensor, " b"],
+    stream: Sequence[KeysValues] | None = None,
+) -> Float[Tensor, "b n width"]:
+    """The last block's tokens under pair-wise cross-attention. The same blocks as `dcal.model.backbone.encode`.
+
+    `stream`: the distractors' keys and values of every layer, if not PWCA's own. When `partner` is a matching, a pair
+    of PWCA's own is one sequence of 2n tokens and its attention plain self-attention, with nothing copied; otherwise
+    (an odd batch's ring, an image as its own distractor, another stream) keys and values are gathered and joined.
+    """
+    if stream is None and is_matching(partner):
+        return encode_matched(model, x, partner)
+    return encode_joined(model, x, partner, stream)
+
+
+def encode_matched(
+    model: VisionTransformer, x: Float[Tensor, "b n width"], partner: Int[Tensor, " b"]
+) -> Float[Tensor, "b n width"]:
+    """`encode_pairs` for a matching: each pair is one sequence of 2n tokens."""
+
+    def paired(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
+        q, k, v = project(attention, rearrange(normed, "(pair two) n d -> pair (two n) d", two=2))
+        attended = attend(q, k, v, dropout_of(attention))
+        return rearrange(attended, "pair h (two n) d -> (pair two) h n d", two=2)
+
+    order = pair_order(partner)
+    return run_blocks(model.blocks, x[order], paired)[order.argsort()]
+
+
+def encode_joined(
+    model: VisionTransformer,
+    x: Float[Tensor, "b n width"],
+    partner: Int[Tensor, " b"],
+    stream: Sequence[KeysValues] | None = None,
+    watch: Watch | None = None,
+) -> Float[Tensor, "b n width"]:
+    """`encode_pairs` for any partners: K_c and V_c are built as written. `watch` gets every layer's Q and K_c."""
+    others: Iterator[KeysValues] | None = None if stream is None else iter(stream)
+
+    def joined(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
+        q, k, v = project(attention, normed)
+        distractors = (k, v) if others is None else next(others)
+        k, v = (torch.cat([own, other[partner]], dim=2) for own, other in zip((k, v), distractors, strict=True))
+        if watch is not None:
+            watch(q, k)
+        return attend(q, k, v, dropout_of(attention))
+
+    return run_blocks(model.blocks, x, joined)
+
+
+@torch.no_grad()
+def attention_shares(
+    model: VisionTransformer,
+    x: Float[Tensor, "b n width"],
+    partner: Int[Tensor, " b"],
+    stream: Sequence[KeysValues] | None = None,
+) -> Float[Tensor, " layers"]:
+    """For each layer, the part of softmax(Q_i K_cᵀ / √d) that falls on the distractor's keys, in [0, 1].
+
+    The mean over heads, queries and images; maps are made a block of rows at a time. Two equal images give ½; a
+    distractor that is ignored gives 0.
+    """
+    shares: list[Tensor] = []
+
+    def measure(q: Tensor, keys: Tensor) -> None:
+        n = q.shape[2]
+        parts = [block[..., n:].sum() for _, block in attention_rows(q, keys)]
+        shares.append(torch.stack(parts).sum() / q[..., 0].numel())
+
+    encode_joined(model, x, partner, stream, measure)
+    return torch.stack(shares)

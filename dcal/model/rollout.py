@@ -16,16 +16,18 @@ from torch import Tensor
 
 from dcal.errors import DCALError, check_choice
 from dcal.model.attention import attention_rows
+from dcal.model.shapes import describe
 
 _FUSE: dict[str, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
 FUSIONS = tuple(_FUSE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HeadMean:
     """A layer's attention S, averaged over heads and kept: b·n² numbers."""
 
     matrix: Float[Tensor, "b n n"]
+    __repr__ = describe
 
     def first_row(self) -> Float[Tensor, "b 1 n"]:
         return self.matrix[:, :1]
@@ -35,12 +37,13 @@ class HeadMean:
         return torch.bmm(rows, self.matrix)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class QueriesKeys:
     """A layer's attention as its queries and keys, 2·b·n·width numbers: the maps are recomputed a block at a time."""
 
     queries: Float[Tensor, "b h n d"]
     keys: Float[Tensor, "b h n d"]
+    __repr__ = describe
 
     def first_row(self) -> Float[Tensor, "b 1 n"]:
         return self.row(0)
@@ -92,8 +95,13 @@ def normalise_rows(matrix: Float[Tensor, "b n n"]) -> Float[Tensor, "b n n"]:
 def carry_down(rows: Float[Tensor, "b m n"], layers: Sequence[Layer]) -> Float[Tensor, "b m n"]:
     """rows · Ŝ_L: attention on the last layer's tokens, carried down to the input tokens."""
     for layer in reversed(layers):
-        rows = torch.lerp(rows, layer.apply(rows), 0.5)
+        rows = rollout_step(rows, layer)
     return rows
+
+
+def rollout_step(rows: Float[Tensor, "b m n"], layer: Layer) -> Float[Tensor, "b m n"]:
+    """rows · S̄ = ½ rows + ½ rows · S: one layer of the rollout."""
+    return torch.lerp(rows, layer.apply(rows), 0.5)
 
 
 @torch.no_grad()
@@ -107,7 +115,7 @@ def layer_rollouts(layers: Sequence[Layer]) -> Float[Tensor, "b l n"]:
     """Row 0 of Ŝ_1, …, Ŝ_L: one m×n matrix goes down, and each layer puts its own first row on top on the way."""
     rows = _first(layers[-1])
     for layer in reversed(layers[:-1]):
-        rows = torch.cat([_first(layer), torch.lerp(rows, layer.apply(rows), 0.5)], dim=1)
+        rows = torch.cat([_first(layer), rollout_step(rows, layer)], dim=1)
     return rows
 
 

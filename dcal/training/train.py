@@ -33,7 +33,6 @@ from dcal.errors import DCALError, LossError
 from dcal.model.checkpoint import fingerprint, save_checkpoint
 from dcal.model.config import branches
 from dcal.model.dcal import DCAL, create_model
-from dcal.model.distraction import distractor_shares
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
 from dcal.progress import OnProgress, silent
@@ -185,7 +184,7 @@ def train_as(ranks: Processes, config: TrainConfig, on_progress: OnProgress) -> 
                 if pairs and ranks.first:
                     drawn = torch.Generator().manual_seed(draw_seed(config.seed, epoch, step))
                     matching = random_matching(len(few), drawn).to(device)
-                    line["distractor_shares"] = distractor_shares(model, few, matching).tolist()
+                    line["distractor_shares"] = model.distractor_shares(few, matching).tolist()
                 began, logged = now, done
                 if journal is not None:
                     journal.write(line)

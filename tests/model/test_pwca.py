@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import dcal
 from dcal.model import backbone as walk
-from dcal.model.dcal import check_distractor
-from dcal.model.pwca import is_matching, pair_order
+from dcal.model import pwca
+from dcal.model.pwca import check_distractor, is_matching, pair_order
 from tests.fixtures.oracles import block_output
 from tests.fixtures.small import VARIANTS, pictures, small_model
 
@@ -80,16 +80,16 @@ def test_pairs_are_the_formula(partner, monkeypatch):
     model = small_model("registers").requires_grad_(False)
     x = model.embed(pictures(len(partner)))
     wanted = naive_pairs(model, x, partner)
-    NEAR(walk.encode_pairs(model.backbone, x, torch.tensor(partner)), wanted)
-    monkeypatch.setattr(walk, "is_matching", lambda partner: False)  # joined keys, even where pairs would do
-    NEAR(walk.encode_pairs(model.backbone, x, torch.tensor(partner)), wanted)
+    NEAR(pwca.encode_pairs(model.backbone, x, torch.tensor(partner)), wanted)
+    monkeypatch.setattr(pwca, "is_matching", lambda partner: False)  # joined keys, even where pairs would do
+    NEAR(pwca.encode_pairs(model.backbone, x, torch.tensor(partner)), wanted)
 
 
 def test_paired_and_joined_are_one(model, monkeypatch):
     x, partner = model.embed(pictures(6)), torch.tensor([3, 4, 5, 0, 1, 2])
-    paired = walk.encode_pairs(model.backbone, x, partner)
-    monkeypatch.setattr(walk, "is_matching", lambda partner: False)
-    NEAR(walk.encode_pairs(model.backbone, x, partner), paired)
+    paired = pwca.encode_pairs(model.backbone, x, partner)
+    monkeypatch.setattr(pwca, "is_matching", lambda partner: False)
+    NEAR(pwca.encode_pairs(model.backbone, x, partner), paired)
 
 
 def test_an_image_as_its_own_distractor_is_self_attention(model):
@@ -125,8 +125,8 @@ def test_order_of_the_distractor_s_tokens_does_not_matter(model, partner):
     x = model.embed(pictures(4))
     shuffled = x.clone()
     shuffled[1] = x[1, torch.randperm(x.shape[1])]
-    got = walk.encode_pairs(model.backbone, shuffled, torch.tensor(partner))
-    wanted = walk.encode_pairs(model.backbone, x, torch.tensor(partner))
+    got = pwca.encode_pairs(model.backbone, shuffled, torch.tensor(partner))
+    wanted = pwca.encode_pairs(model.backbone, x, torch.tensor(partner))
     assert partner[0] == 1
     NEAR(got[0], wanted[0])
     assert (got[1] - wanted[1]).abs().max() > 1e-2, "the shuffled picture's own tokens are elsewhere now"
@@ -142,7 +142,7 @@ def test_distractors_of_another_stream_are_the_formula(partner):
         joined = [torch.cat([own[i], other[j]]) for i, j in enumerate(partner)]
         own = torch.stack([block_output(block, own[i], joined[i]) for i in range(len(partner))])
         other = block(other)  # SA's stream goes its own way
-    NEAR(walk.encode_pairs(model.backbone, x, torch.tensor(partner), stream), own)
+    NEAR(pwca.encode_pairs(model.backbone, x, torch.tensor(partner), stream), own)
 
 
 def test_the_stream_is_the_configuration_s_and_an_image_s_own_sa_stream_does_not_distract_it():

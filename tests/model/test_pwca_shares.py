@@ -8,7 +8,6 @@ import torch
 
 import dcal
 from dcal.model import attention
-from dcal.model.distraction import distractor_shares
 from tests.fixtures.oracles import attention_map, block_output, heads
 from tests.fixtures.small import DEPTH, pictures, small_model
 
@@ -37,12 +36,12 @@ def test_shares_by_hand(partner, stream, monkeypatch):
     images = pictures(len(partner))
     wanted = naive_shares(model, images, partner)
     assert max(wanted) - min(wanted) > 0.01, "layers that are all alike would prove nothing"
-    got = distractor_shares(model, images, torch.tensor(partner))
+    got = model.distractor_shares(images, torch.tensor(partner))
     assert got.shape == (DEPTH,)
     assert got.tolist() == pytest.approx(wanted, rel=1e-10)
     monkeypatch.setattr(attention, "WHOLE_BELOW", 0)
     monkeypatch.setattr(attention, "ROWS", 4)  # of 9 tokens: the last block is smaller than the others
-    assert distractor_shares(model, images, torch.tensor(partner)).tolist() == pytest.approx(wanted, rel=1e-10)
+    assert model.distractor_shares(images, torch.tensor(partner)).tolist() == pytest.approx(wanted, rel=1e-10)
 
 
 @pytest.mark.parametrize("variant", ["plain", "qk_norm", "gated", "pre_norm", "average"])
@@ -50,13 +49,13 @@ def test_equal_pictures_share_equally(variant):
     model = small_model(variant)
     images = pictures(2)[[0, 0, 1, 1]]
     for partner in ([1, 0, 3, 2], [0, 1, 2, 3]):
-        got = distractor_shares(model, images, torch.tensor(partner))
+        got = model.distractor_shares(images, torch.tensor(partner))
         assert got.tolist() == pytest.approx([0.5] * DEPTH, abs=1e-12)
     assert not got.requires_grad
 
 
 def test_different_pictures_do_not():
-    got = distractor_shares(small_model(), pictures(4), torch.tensor([1, 0, 3, 2]))
+    got = small_model().distractor_shares(pictures(4), torch.tensor([1, 0, 3, 2]))
     assert ((got > 0) & (got < 1) & ((got - 0.5).abs() > 1e-3)).all(), got
 
 
@@ -66,14 +65,14 @@ def test_looking_changes_nothing():
     model.backbone.norm.eval()
     before, state = {name: value.clone() for name, value in model.state_dict().items()}, torch.get_rng_state()
     modes = [module.training for module in model.modules()]
-    first = distractor_shares(model, pictures(4), torch.tensor([1, 0, 3, 2]))
+    first = model.distractor_shares(pictures(4), torch.tensor([1, 0, 3, 2]))
     assert torch.get_rng_state().equal(state)
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
     assert [module.training for module in model.modules()] == modes
     assert all(parameter.grad is None for parameter in model.parameters())
-    assert distractor_shares(model.eval(), pictures(4), torch.tensor([1, 0, 3, 2])).equal(first)
+    assert model.eval().distractor_shares(pictures(4), torch.tensor([1, 0, 3, 2])).equal(first)
 
 
 def test_wrong_indices_are_an_error():
     with pytest.raises(dcal.DCALError, match=r"expected \(3,\), values from 0 to 2"):
-        distractor_shares(small_model(), pictures(3), torch.tensor([1, 0, 3]))
+        small_model().distractor_shares(pictures(3), torch.tensor([1, 0, 3]))

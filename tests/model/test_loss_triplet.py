@@ -10,8 +10,7 @@ import torch
 from dcal.errors import DCALError
 from dcal.model.config import branches
 from dcal.model.dcal import Output
-from dcal.model.loss import DCALLoss
-from dcal.model.triplet import triplet_loss
+from dcal.model.loss import DCALLoss, triplet_loss
 
 IDENTITIES = torch.tensor([4, 4, 9, 4, 7, 9, 7])
 
@@ -53,7 +52,7 @@ def test_a_photo_alone_of_its_identity_is_only_pushed():
 
 
 def test_one_identity_alone_is_refused():
-    with pytest.raises(DCALError, match="all 3 photos of this part of the batch show one"):
+    with pytest.raises(DCALError, match="all 3 images of this part of the batch show one"):
         triplet_loss(torch.randn(3, 2), torch.tensor([5, 5, 5]))
 
 
