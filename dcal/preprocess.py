@@ -45,6 +45,10 @@ class Preprocess:
             raise DCALError(f"an input's size is (height, width) in pixels, both at least 1, got {self.size}")
         if not 0 < self.crop_fraction <= 1:
             raise DCALError(f"crop_fraction must lie in (0, 1], got {self.crop_fraction}")
+        if len(self.mean) != 3 or not np.isfinite(self.mean).all():
+            raise DCALError(f"mean is three finite numbers, one per channel, got {self.mean}")
+        if len(self.std) != 3 or not (np.isfinite(self.std).all() and min(self.std) > 0):
+            raise DCALError(f"std is three positive numbers, one per channel, got {self.std}")
 
     def box(self, height: int, width: int) -> Box:
         """(left, top, right, bottom) in the image's pixels: the part of a height × width image that the model sees."""

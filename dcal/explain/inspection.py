@@ -1,4 +1,4 @@
-"""The record of one inspected picture, from which every face draws."""
+"""The record of one inspected image, from which every face draws."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
@@ -18,29 +20,35 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
 
 from dcal.errors import DCALError, check_choice
+from dcal.explain.record import check_record
 from dcal.model.attention import attention_rows
 from dcal.model.backbone import TokenLayout
-from dcal.model.config import ModelConfig
+from dcal.model.config import ModelConfig, from_plain
 from dcal.model.rollout import QueriesKeys, layer_rollouts
 from dcal.preprocess import Box
 
 Map = Float32[np.ndarray, "rows cols"]
 BRANCHES = ("fused", "sa", "glca")
 NPZ_FORMAT = 1
+# What reading a file that is none of ours, or was damaged, can raise: numpy, zip, PNG, JSON and our own checks.
+DAMAGE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, SyntaxError, RuntimeError, MemoryError),
+    *(OverflowError, zipfile.BadZipFile, zlib.error, Image.DecompressionBombError),
+)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inspection:
-    """Everything a face needs to draw one picture, in plain numpy. Layers, heads, rows and columns count from 0.
+    """Everything a face needs to draw one image, in plain numpy. Layers, heads, rows and columns count from 0.
 
-    Maps are (rows, cols) over the model's patches, which cover `box` of the photo exactly. Queries and keys are kept,
+    Maps are (rows, cols) over the model's patches, which cover `box` of the image exactly. Queries and keys are kept,
     not attention maps: any head's or token's map follows from them, in less memory than the maps themselves.
     """
 
     photo: UInt8[np.ndarray, "photo_height photo_width 3"]  # upright, RGB
-    view: UInt8[np.ndarray, "img_h img_w 3"]  # exactly what the model saw
-    box: Box  # left, top, right, bottom: the part of the photo that it saw, in the photo's pixels
-    notes: tuple[str, ...]  # what the user should know about how the photo was read
+    view: UInt8[np.ndarray, "img_h img_w 3"]  # the model's input, before normalisation
+    box: Box  # left, top, right, bottom: the part of `photo` that the model sees, in its pixels
+    notes: tuple[str, ...]  # for the user: how the image was read
     config: ModelConfig
     layout: TokenLayout
     fingerprint: str  # SHA-256 of the weights
@@ -62,6 +70,16 @@ class Inspection:
     gradient_rollout: Map | None = None  # for class `target`; see dcal.explain.relevance
     relevance: Map | None = None
     timings: dict[str, float] = field(default_factory=dict)  # seconds, by step
+
+    def __repr__(self) -> str:
+        """One line: the backbone, the image, the maps' sizes, R and the most probable class (the class maps' too)."""
+        (height, width), (name, probability) = self.photo.shape[:2], self.top(1)[0]
+        target = "" if self.target is None else f", class maps of {self.classes[self.target]!r}"
+        return (
+            f"Inspection({self.config.backbone}, {self.config.ablation}: image {height}×{width} px, "
+            f"{self.layout.rows}×{self.layout.cols} patches, {self.num_layers} layers, {self.num_heads} heads, "
+            f"R = {self.top_ratio:.3g}, {name!r} {probability:.3f}{target})"
+        )
 
     @property
     def num_layers(self) -> int:
@@ -132,7 +150,7 @@ class Inspection:
         return [(self.classes[i], float(chosen[i])) for i in np.argsort(-chosen, kind="stable")[:k]]
 
     def similarity(self, other: Inspection) -> float:
-        """The cosine of the two pictures' embeddings, in [-1, 1]."""
+        """The cosine of the two images' embeddings, in [-1, 1]."""
         lengths = np.linalg.norm(self.embedding) * np.linalg.norm(other.embedding)
         return float(self.embedding @ other.embedding / lengths)
 
@@ -152,7 +170,7 @@ class Inspection:
     def to_npz(self, path: str | Path) -> Path:
         """Write the whole record to one compressed NPZ file, atomically, and return its path.
 
-        Arrays stand under their field names, the photo as PNG bytes, everything else as JSON under `meta`.
+        Arrays stand under their field names, `photo` as PNG bytes, everything else as JSON under `meta`.
         """
         path = Path(path)
         arrays: dict[str, np.ndarray] = {}
@@ -175,22 +193,24 @@ class Inspection:
 
     @classmethod
     def from_npz(cls, path: str | Path) -> Inspection:
-        """The record in an NPZ file that `to_npz` wrote. Raises DCALError for any other file; nothing is unpickled."""
+        """The record in an NPZ file that `to_npz` wrote. Nothing is unpickled.
+
+        Raises DCALError for any other file, and for a record whose parts do not fit each other (`check_record`).
+        """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             meta = json.loads(arrays.pop("meta").tobytes())
             if meta.pop("format") != NPZ_FORMAT:
                 raise DCALError(f"{path} was written by another release: its format is not {NPZ_FORMAT}")
-            arrays["photo"] = np.asarray(Image.open(io.BytesIO(arrays["photo"].tobytes())))
+            arrays["photo"] = np.asarray(Image.open(io.BytesIO(arrays["photo"].tobytes()), formats=("PNG",)))
             meta["config"] = ModelConfig.from_dict(meta["config"])
-            meta["layout"] = TokenLayout(**meta["layout"])
-            meta["box"], meta["notes"] = tuple(meta["box"]), tuple(meta["notes"])
-            return cls(**arrays, **meta)
-        except DCALError:
-            raise
-        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-            raise DCALError(f"{path} is not a record that dcal wrote ({error!r})") from error
+            meta["layout"] = from_plain(TokenLayout, meta["layout"])
+            found = SimpleNamespace(**{item.name: None for item in dataclasses.fields(cls)} | meta | arrays)
+            check_record(found, get_type_hints(cls))
+            return cls(**vars(found))
+        except DAMAGE as error:
+            raise DCALError(f"{path} is not a record that dcal wrote ({error})") from error
 
 
 def patch_part(tokens: Float32[np.ndarray, "*any n"], layout: TokenLayout) -> Float32[np.ndarray, "*any rows cols"]:

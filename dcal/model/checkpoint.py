@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save, save_file
 
 from dcal.errors import CheckpointError, DCALError
-from dcal.model.backbone import check_safetensors
+from dcal.model.backbone import check_finite, check_safetensors, stored_shapes
 from dcal.model.config import ModelConfig
 from dcal.model.dcal import DCAL, create_model
 from dcal.model.model_card import model_card
@@ -43,12 +43,14 @@ def save_checkpoint(
     Floating-point tensors are stored as `dtype`. `metrics` (JSON-ready; fractions) are stored and shown in the card;
     `card` adds sections to it, heading → text (command, hardware, data terms). Whole or not at all: a failure, an
     interrupt or a kill leaves the old checkpoint (a kill in the instant between two renames leaves it beside its place,
-    as `.<name>-…-replaced`). Raises CheckpointError for a directory that holds something else: it would be lost.
+    as `.<name>-…-replaced`). Raises CheckpointError for weights that are not finite (in `dtype`), which could not be
+    loaded again, and for a directory that holds something else: it would be lost.
     """
     place = Path(directory).resolve()
     _check_replaceable(place)
     place.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
+    check_finite(tensors, f"the model, stored as {str(dtype).removeprefix('torch.')},")
     config = {"format": FORMAT, "library_name": "dcal", **model.config.to_dict()}
     fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
@@ -100,20 +102,28 @@ def swap(fresh: Path, place: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+@torch.inference_mode(False)  # else what is loaded in that mode could never be trained, nor its changes be noticed
 def load_checkpoint(source: str | Path) -> DCAL:
     """The model in a checkpoint directory, or in a Hugging Face model repository, in float32 and evaluation mode.
 
     Exported as `dcal.load`. A repository id (`owner/name`) is looked up only if there is no such directory, and needs
-    the network. Raises CheckpointError, naming the file, if anything is missing, is not safetensors, or does not fit
-    the config.
+    the network. Raises CheckpointError, naming the file, if anything is missing, is not safetensors, is not finite, or
+    does not fit the config, whose size costs nothing before that is known.
     """
     directory = Path(source)
     if not directory.is_dir():
         directory = _download(str(source))
     config = read_config(directory)
+    weights = check_safetensors(directory / WEIGHTS)
+    try:
+        with torch.device("meta"):  # shapes are compared before memory is allocated for what the config names
+            plan = create_model_from(config)
+    except DCALError as error:
+        raise CheckpointError(f"{directory / CONFIG} describes no model of ours: {error}") from error
+    _check_fit(directory, stored_shapes(weights), {name: tuple(t.shape) for name, t in plan.state_dict().items()})
     model = create_model_from(config)
-    tensors = load_file(check_safetensors(directory / WEIGHTS))
-    _check_fit(directory, tensors, model.state_dict())
+    tensors = load_file(weights)
+    check_finite(tensors, str(weights))
     model.load_state_dict(tensors)
     model.eval()
     _fingerprints[model] = (_versions(model), file_hash(directory / WEIGHTS))
@@ -141,22 +151,35 @@ def read_config(directory: str | Path) -> ModelConfig:
         raise CheckpointError(f"{directory} is no checkpoint: there is no {CONFIG} in it{hint}") from None
     except CheckpointError:
         raise
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, DCALError) as error:
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:  # DCALError is a ValueError
         raise CheckpointError(f"{path} is not a configuration of ours: {error!r}") from error
 
 
 def read_metrics(directory: str | Path) -> dict[str, Any]:
-    """The metrics stored with a checkpoint (empty if it has none)."""
+    """The metrics stored with a checkpoint (empty if it has none). Raises CheckpointError for a damaged file."""
     path = Path(directory) / METRICS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
-def _check_fit(directory: Path, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file beside the weights. Raises CheckpointError, naming the file, if there is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}): write it anew, or delete it") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(
+            f"{path} must hold a JSON object, not {type(values).__name__}: write it anew, or delete it"
+        )
+    return values
+
+
+def _check_fit(directory: Path, found: Mapping[str, Sequence[int]], wanted: Mapping[str, Sequence[int]]) -> None:
     missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     shapes = [
-        f"{name}: {tuple(found[name].shape)} in the file, {tuple(tensor.shape)} by the config"
-        for name, tensor in wanted.items()
-        if name in found and found[name].shape != tensor.shape
+        f"{name}: {tuple(found[name])} in the file, {tuple(shape)} by the config"
+        for name, shape in wanted.items()
+        if name in found and tuple(found[name]) != tuple(shape)
     ]
     if missing or extra or shapes:
         raise CheckpointError(
@@ -190,14 +213,19 @@ def fingerprint(model: DCAL) -> str:
     half precision where that loses nothing, else in float32. So a model that was loaded keeps its hash on every device
     until its weights change.
     """
+    if any(tensor.is_inference() for tensor in model.state_dict(keep_vars=True).values()):
+        return _hash(model)  # such tensors have no version by which a change could be noticed
     versions = _versions(model)
     known = _fingerprints.get(model)
     if known is None or known[0] != versions:
-        dtype = _lossless(model.state_dict().values())
-        tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
-        known = (versions, hashlib.sha256(save(tensors, metadata=METADATA)).hexdigest())
-        _fingerprints[model] = known
+        known = _fingerprints[model] = (versions, _hash(model))
     return known[1]
+
+
+def _hash(model: DCAL) -> str:
+    dtype = _lossless(model.state_dict().values())
+    tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
+    return hashlib.sha256(save(tensors, metadata=METADATA)).hexdigest()
 
 
 def _lossless(tensors: Iterable[torch.Tensor]) -> torch.dtype:

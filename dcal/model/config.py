@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from dcal.errors import DCALError, check_choice
 from dcal.preprocess import Preprocess
@@ -20,6 +21,7 @@ TASKS = ("fgvc", "reid")
 READOUTS = ("mean", "class")
 SELECTIONS = ("rollout", "random")
 STREAMS = ("own", "sa")
+LARGEST = 2**31 - 1  # of any number in a stored configuration; more would overflow a tensor's size
 
 
 def branches(ablation: str) -> tuple[str, ...]:
@@ -73,9 +75,11 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """The inverse of `to_dict`. Raises DCALError on unknown or missing fields, naming them."""
-        preprocess = _from_dict(Preprocess, values.get("preprocess", {}))
-        return _from_dict(cls, {**values, "preprocess": preprocess})
+        """The inverse of `to_dict`. Raises DCALError for unknown, missing and malformed fields, naming them."""
+        if not isinstance(values, dict):
+            return from_plain(cls, values)
+        preprocess = from_plain(Preprocess, values.get("preprocess", {}))
+        return from_plain(cls, {**values, "preprocess": preprocess})
 
 
 def check_ratio(ratio: float) -> float:
@@ -85,7 +89,11 @@ def check_ratio(ratio: float) -> float:
     return ratio
 
 
-def _from_dict(cls: type, values: Any) -> Any:
+def from_plain(cls: type, values: Any) -> Any:
+    """The dataclass `cls` with the JSON values `values`, lists as tuples.
+
+    Raises DCALError for unknown or missing fields and for values of another type than the field's, naming the field.
+    """
     if not isinstance(values, dict):
         raise DCALError(f"{cls.__name__} must be a JSON object, got {type(values).__name__}")
     fields = {f.name: f for f in dataclasses.fields(cls)}
@@ -94,4 +102,36 @@ def _from_dict(cls: type, values: Any) -> Any:
     missing = sorted(required - set(values))
     if unknown or missing:
         raise DCALError(f"{cls.__name__} has unknown fields {unknown} and lacks {missing}; it knows {sorted(fields)}")
-    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    hints = get_type_hints(cls)
+    return cls(**{name: checked(f"{cls.__name__}.{name}", value, hints[name]) for name, value in values.items()})
+
+
+def checked(name: str, value: Any, hint: Any) -> Any:
+    """`value` as the type `hint`: a number, a string, a tuple of these, or a dataclass already made.
+
+    Raises DCALError, naming the field, for any other value, for numbers that are not finite or larger than `LARGEST`,
+    and for text that cannot be written.
+    """
+    if get_origin(hint) is tuple:
+        return checked_tuple(name, value, get_args(hint))
+    if hint is float and type(value) in (int, float) and abs(value) <= LARGEST:
+        return float(value)
+    if hint is int and type(value) is int and abs(value) <= LARGEST:
+        return value
+    if hint is str and isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value):
+        return value
+    if dataclasses.is_dataclass(hint) and type(value) is hint:
+        return value
+    kind = {int: "a whole number", float: "a finite number", str: "a string"}.get(hint, "a JSON object")
+    limit = f" of at most {LARGEST}" if hint in (int, float) else ""
+    raise DCALError(f"{name} must be {kind}{limit}, got {reprlib.repr(value)}")
+
+
+def checked_tuple(name: str, value: Any, hints: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise DCALError(f"{name} must be a list, got {reprlib.repr(value)}")
+    if hints[-1] is Ellipsis:
+        hints = (hints[0],) * len(value)
+    if len(value) != len(hints):
+        raise DCALError(f"{name} must be a list of {len(hints)} values, got {reprlib.repr(value)}")
+    return tuple(checked(f"{name}[{i}]", own, hint) for i, (own, hint) in enumerate(zip(value, hints, strict=True)))
