@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from dcal.draw.colour import shared_scale
+from dcal.draw.colour import DIVERGING, shared_scale
 from dcal.draw.layout import drawn_size, patch_at, patch_centre
 from dcal.draw.legend import bar, decimal, label, under
 from dcal.draw.montage import GROUND
@@ -48,12 +48,13 @@ def pair(
     scale: tuple[float, float] | None = None,
     **look: Any,
 ) -> RGB:
-    """The evidence of a match on both pictures, on one scale; lines join the `links` pairs of patches that add most.
+    """The evidence of a match on both images, on one scale; lines are the `links` strongest links between patches.
 
     `regions` of the query's and the match's photo are surrounded. `scale` (low, high) is by default the range of both
-    maps. `look`: keyword arguments of `overlay`.
+    maps; that of signed evidence is even about zero, in the diverging colours. `look`: keyword arguments of `overlay`.
     """
-    low, high = shared_scale(evidence.query_map, evidence.match_map) if scale is None else scale
+    low, high = evidence_scale(evidence) if scale is None else scale
+    look = {"colormap": DIVERGING, **look} if evidence.signed else look
     pictures = [
         _surrounded(overlay(seen, map, low=low, high=high, max_side=side, **look), region)
         for seen, map, region in zip(
@@ -72,10 +73,10 @@ def partners(
     regions: tuple[Region | None, Region | None] = (None, None),
     **look: Any,
 ) -> RGB:
-    """What one of the query's patches (counted from 0, row by row) found in the match, on a scale of its own.
+    """What in the match is like one of the query's patches (counted from 0, row by row), on a scale of its own.
 
-    The query's photo stays plain but for the patch, which is outlined and joined to the `PARTNERS` patches that it
-    found most of. Arguments as in `pair`.
+    The query's photo stays plain but for the patch, which is outlined and joined to the `PARTNERS` patches that are
+    most like it. Arguments as in `pair`.
     """
     found = evidence.partner(patch)
     low, high = shared_scale(found)
@@ -86,6 +87,13 @@ def partners(
     links = [(patch, int(other), float(found.flat[other])) for other in best]
     sheet = _joined(_beside(pictures, match, side), match, links, side)
     return under(sheet, bar(sheet.shape[1], low, high, look.get("colormap", "viridis"), write=decimal))
+
+
+def evidence_scale(*evidence: Evidence) -> tuple[float, float]:
+    """(low, high) on which the maps of some evidence can be compared by eye; of signed evidence −m to m."""
+    low, high = shared_scale(*(map for own in evidence for map in (own.query_map, own.match_map)))
+    most = max(-low, high)
+    return (-most, most) if any(own.signed for own in evidence) else (low, high)
 
 
 def patch_on_pair(match: Match, x: int, y: int, side: int = PAIR_SIDE) -> tuple[str, int] | None:

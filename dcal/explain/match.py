@@ -1,143 +1,186 @@
-"""Why two pictures match: which patches of the one and of the other made their embeddings similar.
+"""Why two images match: what in either speaks for their similarity, and which patches correspond.
 
-A branch's similarity s is the cosine of its two features. It is laid on pairs of patches, E_ij = s · r_i ĉ_ij r'_j / Z:
-r_i is how much of the query's patch i is in its feature (the rollout), r'_j the same of the match, ĉ_ij the cosine of
-the two patches' final tokens, negative ones as 0, and Z makes E sum to s. So a patch counts that was looked at AND has
-something like it in the other picture. That is a way of sharing s out, not a proof: the layers between are not linear.
+The maps are relevance (`dcal.explain.pair_relevance`), whose worth is measured (`dcal.analysis.pairs`). The links are
+patches of the two images that are each other's nearest by their final tokens, weighed by both sides' relevance, as
+PAIR-X (Shrack et al. 2025) has them for convolutional networks. Tokens share one large component that says nothing
+about what they show, so they are centred first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float32
+from PIL import Image
 from torch import Tensor
 
 from dcal.errors import DCALError, check_choice
 from dcal.explain.inspect import inspect
 from dcal.explain.inspection import Inspection
+from dcal.explain.pair_relevance import PairRelevance, pair_relevance
 from dcal.image import Source
 from dcal.model.checkpoint import fingerprint
 from dcal.model.dcal import DCAL
-from dcal.model.rollout import carry_down
 
 Map = Float32[np.ndarray, "rows cols"]
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """One branch's share of a match. `pairs` sums to `similarity`, and so do the two maps made from it."""
+    """What speaks for one branch's `score`: its similarity or, against another image, the margin between two.
 
-    similarity: float  # cosine of the two features, in [-1, 1]
-    pairs: Float32[np.ndarray, "p p"]  # the query's patches × the match's
-    shape: tuple[int, int]  # (rows, cols) of the patches of either picture
+    Maps hold the relevance of patches and are comparable on one scale. Of a similarity they are never negative; of a
+    margin they are signed: positive speaks for the match, negative for the other image.
+    """
+
+    similarity: float  # cosine of the query's and the match's feature, in [-1, 1]
+    query_map: Map
+    match_map: Map
+    likeness: Float32[np.ndarray, "p p"]  # cosine of the query's patches' centred tokens and the match's
+    against: float | None = None  # cosine of the query's and the other image's feature
+    other_map: Map | None = None
 
     @property
-    def query_map(self) -> Map:
-        """How much each of the query's patches adds to the similarity."""
-        return self.pairs.sum(axis=1).reshape(self.shape)
+    def score(self) -> float:
+        """What the maps speak for: the similarity, or the margin `similarity` − `against`."""
+        return self.similarity if self.against is None else self.similarity - self.against
 
     @property
-    def match_map(self) -> Map:
-        """How much each of the match's patches adds to the similarity."""
-        return self.pairs.sum(axis=0).reshape(self.shape)
+    def signed(self) -> bool:
+        return self.against is not None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the patches of either image."""
+        return self.query_map.shape[0], self.query_map.shape[1]
 
     def links(self, k: int = 10) -> list[tuple[int, int, float]]:
-        """The k pairs that add most, best first: (the query's patch, the match's patch, what they add)."""
-        order = np.argsort(-self.pairs, axis=None, kind="stable")[:k]
-        rows, cols = np.unravel_index(order, self.pairs.shape)
-        return [(int(i), int(j), float(self.pairs[i, j])) for i, j in zip(rows, cols, strict=True)]
+        """The k strongest links, best first: (the query's patch, the match's patch, the link's weight > 0).
+
+        Two patches are linked if each is the other's nearest. The weight is the product of their relevances, negative
+        ones as 0, and of their cosine.
+        """
+        weights = self._relevant(self.query_map)[:, None] * self._relevant(self.match_map) * self.likeness.clip(min=0)
+        nearest, back = self.likeness.argmax(axis=1), self.likeness.argmax(axis=0)
+        mutual = [i for i, j in enumerate(nearest) if back[j] == i and weights[i, j] > 0]
+        best = sorted(mutual, key=lambda i: -weights[i, nearest[i]])[:k]
+        return [(i, int(nearest[i]), float(weights[i, nearest[i]])) for i in best]
 
     def partner(self, patch: int) -> Map:
-        """What one of the query's patches found in the match: its row of `pairs`."""
-        if not 0 <= patch < len(self.pairs):
-            raise DCALError(f"there is no patch {patch}: the model has {len(self.pairs)}, counted from 0")
-        return self.pairs[patch].reshape(self.shape)
+        """What in the match is like one of the query's patches: cosines of centred tokens, negative ones as 0."""
+        if not 0 <= patch < len(self.likeness):
+            raise DCALError(f"there is no patch {patch}: the model has {len(self.likeness)}, counted from 0")
+        return self.likeness[patch].clip(min=0).reshape(self.shape)
+
+    @staticmethod
+    def _relevant(map: Map) -> Float32[np.ndarray, " p"]:
+        return map.reshape(-1).clip(min=0)
 
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """Two inspected pictures and what made them similar, per branch: "sa", and "glca" where the model has it."""
+    """Two inspected images and the evidence of each branch: "sa" and, where the model has it, "glca" and "fused".
+
+    `other` is the image that the match is held against, if one was given.
+    """
 
     query: Inspection
     match: Inspection
-    branches: dict[str, Evidence]
+    all_evidence: dict[str, Evidence]
+    other: Inspection | None = None
+
+    @property
+    def branches(self) -> dict[str, Evidence]:
+        """The evidence of "sa" and "glca" alone."""
+        return {name: own for name, own in self.all_evidence.items() if name != "fused"}
 
     @property
     def similarity(self) -> float:
         """The cosine of the two embeddings: the mean over branches, whose features weigh the same there."""
-        return float(np.mean([evidence.similarity for evidence in self.branches.values()]))
+        return self.evidence().similarity
 
     def evidence(self, branch: str = "fused") -> Evidence:
-        """A branch's evidence, or, of "fused", the branches' mean, which sums to `similarity`."""
-        check_choice("branch", branch, ("fused", *self.branches))
-        if branch != "fused":
-            return self.branches[branch]
-        parts = list(self.branches.values())
-        return Evidence(self.similarity, np.mean([part.pairs for part in parts], axis=0), parts[0].shape)
+        """A branch's evidence; "fused" is the embedding's, which without GLCA is SA's own."""
+        check_choice("branch", branch, tuple(dict.fromkeys(("fused", *self.all_evidence))))
+        return self.all_evidence["sa" if len(self.all_evidence) == 1 else branch]
 
 
-def explain_match(model: DCAL, query: Source | Inspection, match: Source | Inspection) -> Match:
-    """Why `match` is similar to `query`: both pictures' records, and every branch's evidence.
+def explain_match(
+    model: DCAL,
+    query: Source | Inspection,
+    match: Source | Inspection,
+    against: Source | Inspection | None = None,
+    token_mean: Float32[np.ndarray, " width"] | None = None,
+) -> Match:
+    """Why `match` is similar to `query`, or more similar to it than `against` is.
 
-    Takes pictures as `inspect` does, or records of this model. Raises DCALError for records of other weights and for a
-    model in training mode, ImageError for a picture.
+    Takes images as `inspect` does, or records of this model. `token_mean`, what links centre tokens by, is best the
+    mean of a gallery's (`mean_token`); by itself it is the mean over both images' patches. Raises DCALError for records
+    of other weights or different R and for a model in training mode, ImageError for an image.
     """
-    seen = [item if isinstance(item, Inspection) else inspect(model, item) for item in (query, match)]
-    fingerprints = {record.fingerprint for record in seen} | {fingerprint(model)}
-    if len(fingerprints) > 1:
-        raise DCALError("the records were made by another checkpoint: inspect both pictures again with this one")
-    first, second = seen
-    names = ("sa",) if model.glca is None else ("sa", "glca")
-    size = (first.layout.rows, first.layout.cols)
-    likeness = patch_cosines(model, first, second).clip(min=0)
-    features = [record.embedding.reshape(len(names), -1) for record in seen]  # a branch a row
-    shares = [patch_shares(model, record) for record in seen]
-    branches = {}
-    for index, name in enumerate(names):
-        similarity = float(features[0][index] @ features[1][index])  # both of length 1
-        weights = shares[0][name][:, None] * likeness * shares[1][name][None]
-        branches[name] = Evidence(similarity, laid_out(similarity, weights), size)
-    return Match(first, second, branches)
+    given = [query, match] + ([] if against is None else [against])
+    seen = [item if isinstance(item, Inspection) else inspect(model, item) for item in given]
+    check_records(model, seen)
+    found = pair_relevance(model, *(pixels(model, record) for record in seen), top_ratio=seen[0].top_ratio)
+    likeness = patch_cosines(model, seen[0], seen[1], token_mean)
+    own = {name: evidence_of(found, name, likeness, seen[0]) for name in found.similarity}
+    return Match(seen[0], seen[1], own, seen[2] if against is not None else None)
 
 
-def patch_shares(model: DCAL, seen: Inspection) -> dict[str, Float32[np.ndarray, " p"]]:
-    """How much of each patch is in each branch's feature: {"sa": the rollout, "glca": …}, tokens beside patches apart.
-
-    GLCA's block is one more layer of the rollout, ½ attention + ½ identity, whose queries' rows are weighed as the
-    readout weighs their outputs, and carried down to the input.
-    """
-    shares = {"sa": seen.scores}
-    if seen.glca_attention is None or seen.selected is None:
-        return shares
-    attention = torch.from_numpy(seen.glca_attention.mean(axis=0))
-    own = torch.zeros_like(attention)
-    asked = torch.cat([torch.zeros(1, dtype=torch.long), torch.from_numpy(seen.selected) + seen.layout.prefix])
-    own[torch.arange(len(asked)), asked] = 1
-    rows = 0.5 * (attention + own)
-    weights = torch.zeros(len(rows))
-    weights[0] = 1.0
-    if model.config.readout == "mean":
-        weights[:] = 0.5 / (len(rows) - 1)
-        weights[0] = 0.5
-    carried = carry_down((weights @ rows)[None, None], seen.layers())[0, 0]
-    return {**shares, "glca": carried[seen.layout.prefix :].numpy()}
+def check_records(model: DCAL, records: Sequence[Inspection]) -> None:
+    """Raises DCALError unless all records are this model's, under one R, and it is in evaluation mode."""
+    if model.training:
+        raise DCALError("the model is in training mode, where dropout would blur the evidence: call model.eval() first")
+    if {record.fingerprint for record in records} != {fingerprint(model)}:
+        raise DCALError("the records were made by another checkpoint: inspect the images again with this one")
+    if len(ratios := {record.top_ratio for record in records}) > 1:
+        raise DCALError(
+            f"the records were made with different R, {sorted(ratios)}: inspect the images with the same one"
+        )
 
 
-@torch.inference_mode()
-def patch_cosines(model: DCAL, first: Inspection, second: Inspection) -> Float32[np.ndarray, "p p"]:
-    """The cosine of every patch's final, normed token of the one picture with every one's of the other."""
+def evidence_of(found: PairRelevance, branch: str, likeness: Float32[np.ndarray, "p p"], seen: Inspection) -> Evidence:
+    """A branch's evidence for the first pair of `found`."""
 
-    def unit(seen: Inspection) -> Tensor:
+    def map_of(side: dict[str, Tensor]) -> Map:
+        return side[branch][0].float().cpu().numpy().reshape(seen.layout.rows, seen.layout.cols)
+
+    return Evidence(
+        float(found.similarity[branch][0]),
+        map_of(found.query),
+        map_of(found.match),
+        likeness,
+        None if found.against is None else float(found.against[branch][0]),
+        None if found.other is None else map_of(found.other),
+    )
+
+
+def pixels(model: DCAL, seen: Inspection) -> Float32[Tensor, "1 3 img_h img_w"]:
+    """What the model saw of a record's image, as its input."""
+    tensor = model.config.preprocess.tensor(Image.fromarray(seen.view))
+    return tensor[None].to(next(model.parameters()).device)
+
+
+def patch_tokens(model: DCAL, seen: Inspection) -> Float32[Tensor, "p width"]:
+    """The patches' final, normed tokens."""
+    with torch.no_grad():
         tokens = torch.from_numpy(seen.final_tokens).to(next(model.parameters()).device)
-        return torch.nn.functional.normalize(model.backbone.norm(tokens)[seen.layout.prefix :], dim=-1)
-
-    return (unit(first) @ unit(second).T).cpu().numpy()
+        return model.backbone.norm(tokens)[seen.layout.prefix :]
 
 
-def laid_out(similarity: float, weights: Float32[np.ndarray, "p p"]) -> Float32[np.ndarray, "p p"]:
-    """`weights`, none negative, scaled to sum to `similarity`; where all are zero, nothing can be laid anywhere."""
-    total = weights.sum()
-    return weights * (similarity / total) if total > 0 else np.zeros_like(weights)
+def mean_token(model: DCAL, records: Sequence[Inspection]) -> Float32[np.ndarray, " width"]:
+    """The mean over the patches' tokens of some records, by which links centre tokens."""
+    return torch.cat([patch_tokens(model, seen) for seen in records]).mean(dim=0).cpu().numpy()
+
+
+def patch_cosines(
+    model: DCAL, first: Inspection, second: Inspection, token_mean: Float32[np.ndarray, " width"] | None = None
+) -> Float32[np.ndarray, "p p"]:
+    """The cosine of every patch's centred token of the one image with every one's of the other."""
+    tokens = [patch_tokens(model, seen) for seen in (first, second)]
+    mean = torch.cat(tokens).mean(dim=0) if token_mean is None else torch.from_numpy(token_mean).to(tokens[0])
+    one, other = (torch.nn.functional.normalize(own - mean, dim=-1) for own in tokens)
+    return (one @ other.T).cpu().numpy()

@@ -33,12 +33,15 @@ class Relevance:
 
 @dataclass(frozen=True, repr=False)
 class Traced:
-    """A layer's queries, keys, values and attention output, the last with a gradient to come."""
+    """A layer's queries, keys, values and attention output, the last with a gradient to come.
 
-    q: Float[Tensor, "b h n d"]
+    In the backbone all n tokens are queries; in GLCA's block only m are.
+    """
+
+    q: Float[Tensor, "b h m d"]
     k: Float[Tensor, "b h n d"]
     v: Float[Tensor, "b h n d"]
-    output: Float[Tensor, "b h n d"]
+    output: Float[Tensor, "b h m d"]
     __repr__ = describe
 
 

@@ -19,6 +19,8 @@ from dcal.errors import check_choice
 from dcal.model.attention import attend, attention_rows, dropout_of, finish_block, project_keys_values, project_queries
 from dcal.model.config import check_ratio
 
+CrossHeads = tuple[Float[Tensor, "b h m d"], Float[Tensor, "b h n d"], Float[Tensor, "b h n d"]]
+
 
 def selected_count(patches: int, ratio: float) -> int:
     """How many of `patches` the top `ratio` is: to the nearest, at least one. Raises DCALError outside (0, 1]."""
@@ -44,19 +46,27 @@ class GLCA(nn.Module):
         self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
     ) -> Float[Tensor, "b k_and_class width"]:
         """The class token and the selected patches, class token first, after attending to all `tokens`."""
+        q, k, v = self.heads(tokens, selected)
+        return self.finish(tokens, selected, attend(q, k, v, dropout_of(self.block.attn)))
+
+    def heads(self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]) -> CrossHeads:
+        """Q of the class token and the selected patches, K and V of all `tokens`."""
         normed = self.block.norm1(tokens)
-        chosen = self._gather(normed, selected)
         k, v = project_keys_values(self.block.attn, normed)
-        attended = attend(project_queries(self.block.attn, chosen), k, v, dropout_of(self.block.attn))
-        return self.norm(finish_block(self.block, self._gather(tokens, selected), chosen, attended))
+        return project_queries(self.block.attn, self._gather(normed, selected)), k, v
+
+    def finish(
+        self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"], attended: Float[Tensor, "b h m d"]
+    ) -> Float[Tensor, "b m width"]:
+        """What `forward` gives, from the output of its attention."""
+        own = self._gather(tokens, selected)
+        return self.norm(finish_block(self.block, own, self.block.norm1(own), attended))
 
     def attention(
         self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
     ) -> Float[Tensor, "b h k_and_class n"]:
         """The maps behind `forward`: what the class token and each selected patch attend to, per head. No gradient."""
-        normed = self.block.norm1(tokens)
-        q = project_queries(self.block.attn, self._gather(normed, selected))
-        k, _ = project_keys_values(self.block.attn, normed)
+        q, k, _ = self.heads(tokens, selected)
         return torch.cat([block.clone() for _, block in attention_rows(q, k)], dim=2)
 
     def _gather(self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]) -> Float[Tensor, "b m width"]:

@@ -22,9 +22,14 @@ ACCENT, SIGNAL = (255, 196, 0), (255, 64, 200)
 @pytest.fixture
 def match() -> dcal.Match:
     query, found = (record(height, width, (0.0, 0.0, float(width), float(height))) for height, width in SIZES.values())
-    pairs = np.random.default_rng(5).random((ROWS * COLS, ROWS * COLS)).astype(np.float32)
-    evidence = dcal.Evidence(float(pairs.sum()), pairs, (ROWS, COLS))
-    return dcal.Match(query, found, {"sa": evidence})
+    return dcal.Match(query, found, {"sa": evidence_of(5)})
+
+
+def evidence_of(seed: int, shift: float = 0.0, **against: float) -> dcal.Evidence:
+    random = np.random.default_rng(seed)
+    maps = (random.random((2, ROWS, COLS)) + shift).astype(np.float32)
+    likeness = random.random((ROWS * COLS, ROWS * COLS)).astype(np.float32)
+    return dcal.Evidence(0.5, *maps, likeness, **against)
 
 
 def drawn(height: int, width: int) -> tuple[int, int]:
@@ -72,10 +77,23 @@ def test_both_maps_are_drawn_on_one_scale_above_its_bar(match):
     assert (sheet[5, drawn(*SIZES["query"])[1] + 8] == (24, 24, 27)).all()  # between the two
 
 
+def test_signed_evidence_has_diverging_colours_even_about_zero(match):
+    signed = evidence_of(3, shift=-0.3, against=0.4)
+    most = max(abs(map).max() for map in (signed.query_map, signed.match_map))
+    sheet = draw.pair(match, signed, links=0, side=SIDE, opacity=1)
+    alone = draw.overlay(match.query, signed.query_map, 1, draw.DIVERGING, -most, most, max_side=SIDE)
+    top, left = corner("query")
+    np.testing.assert_array_equal(sheet[top + 24 : top + alone.shape[0], left : left + alone.shape[1]], alone[24:])
+    height = max(drawn(*size)[0] for size in SIZES.values())
+    bar = draw.bar(sheet.shape[1], -most, most, draw.DIVERGING, write=draw.decimal)
+    np.testing.assert_array_equal(sheet[height:], bar)
+
+
 def test_lines_join_the_strongest_pairs_of_patches_and_no_others(match):
     evidence = match.evidence()
     plain, joined = (draw.pair(match, evidence, links=count, side=SIDE, opacity=0) for count in (0, 3))
-    strongest = sorted(((w, i, j) for (i, j), w in np.ndenumerate(evidence.pairs)), reverse=True)[:3]
+    strongest = [(weight, i, j) for i, j, weight in evidence.links(3)]
+    assert len(strongest) == 3
     ends = {("query", i) for _, i, _ in strongest} | {("match", j) for _, _, j in strongest}
     for which in ("query", "match"):
         for patch in range(ROWS * COLS):

@@ -1,0 +1,209 @@
+"""What in two images speaks for their similarity, or for one match rather than another: relevance of a pair.
+
+Relevance is Chefer, Gur and Wolf's (ICCV 2021), attention weighed with its gradient, carried down the layers. The
+target is no class: with features f of length 1 it is the similarity f(q)·f(m), or, where another image o is given, the
+margin f(q)·(f(m) − f(o)). Both are sums over branches, so that one forward pass of all images and one backward pass per
+branch give every map: of the fused embedding, whose similarity is the branches' mean, the gradient is their mean too.
+
+A layer's step is r ← r + r Ā. For the similarity Ā = mean_h max(0, A ∘ ∇A), never negative; for the margin
+Ā = mean_h (A ∘ ∇A), signed: positive speaks for the match, negative for the other image. Each won on its own target
+(docs/reid.md); ours, for Chefer et al. know the positive part alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from timm.models import VisionTransformer
+from torch import Tensor
+
+from dcal.errors import DCALError
+from dcal.explain.relevance import Traced, trace
+from dcal.model.attention import attend, attention_rows
+from dcal.model.dcal import DCAL
+from dcal.model.glca import read_out
+from dcal.model.rollout import QueriesKeys, class_rollout
+
+Images = Float[Tensor, "_ 3 img_h img_w"]  # how many must agree: said by an error
+Maps = dict[str, Float[Tensor, "b p"]]  # by branch: "sa" and, where the model has GLCA, "glca" and "fused"
+Scores = dict[str, Float[Tensor, " b"]]  # by branch
+Gradients = dict[str, list[Tensor]]  # by branch, of the attention outputs of `TracedBranches.traced()`
+
+
+@dataclass(frozen=True)
+class PairRelevance:
+    """Of b pairs and of every branch: the cosine of the two features, and the relevance of each patch on either side.
+
+    Without other images maps are of the similarity and never negative. With them they are of the margin, `similarity` −
+    `against`, and signed; `other` has the other images' own.
+    """
+
+    similarity: Scores
+    query: Maps
+    match: Maps
+    against: Scores | None = None
+    other: Maps | None = None
+
+
+@dataclass(frozen=True)
+class TracedBranches:
+    """A forward pass with its graph: every layer of the backbone, GLCA's block, and the branches' unit features.
+
+    `asking` are the tokens that are queries of GLCA's block, class token first. The read-out weights say how much of
+    each token's output is in the branch's feature (`sa_weights`: of n tokens, `glca_weights`: of `asking`).
+    """
+
+    layers: list[Traced]
+    features: dict[str, Float[Tensor, "b width"]]
+    sa_weights: Float[Tensor, " n"]
+    glca: Traced | None = None
+    asking: Int[Tensor, "b m"] | None = None
+    glca_weights: Float[Tensor, " m"] | None = None
+
+    def traced(self) -> list[Traced]:
+        return self.layers if self.glca is None else [*self.layers, self.glca]
+
+
+def pair_relevance(
+    model: DCAL, queries: Images, matches: Images, others: Images | None = None, top_ratio: float | None = None
+) -> PairRelevance:
+    """The relevance of pair i, `queries[i]` and `matches[i]`, and against `others[i]` where these are given.
+
+    In the model's current mode, of each pair by itself: a batch gives what its pairs give one by one. `top_ratio`
+    overrides the configured R. Raises DCALError for batches of unequal length, and for images of another size than the
+    model's.
+    """
+    sides = [queries, matches] + ([] if others is None else [others])
+    if len({len(side) for side in sides}) > 1:
+        raise DCALError(f"pairs need as many images on every side, got {[len(side) for side in sides]}")
+    with torch.enable_grad():
+        traced = trace_branches(model, torch.cat(sides), top_ratio)
+        query, match, *other = _by_side(traced.features, len(sides))
+        similarity = {name: (query[name] * match[name]).sum(dim=-1) for name in query}
+        against = {name: (query[name] * other[0][name]).sum(dim=-1) for name in query} if other else None
+        targets = similarity if against is None else {name: similarity[name] - against[name] for name in query}
+        gradients = branch_gradients(traced, targets)
+    maps = relevances(traced, gradients, signed=others is not None)
+    by_side = _by_side({name: values[:, model.layout.prefix :] for name, values in maps.items()}, len(sides))
+    return PairRelevance(
+        with_fused(similarity),
+        by_side[0],
+        by_side[1],
+        None if against is None else with_fused(against),
+        by_side[2] if other else None,
+    )
+
+
+def trace_branches(model: DCAL, images: Images, top_ratio: float | None = None) -> TracedBranches:
+    """Every branch's feature of the images, and the graph that it came through. `top_ratio` overrides R."""
+    layers, tokens = trace(model, model.embed(images))
+    features = {"sa": F.normalize(model.read_sa(tokens).sa_feature, dim=-1)}
+    weights = readout_weights(model.backbone, tokens)
+    if model.glca is None:
+        return TracedBranches(layers, features, weights)
+    scores = class_rollout([QueriesKeys(layer.q, layer.k) for layer in layers])
+    ratio = model.config.top_ratio if top_ratio is None else top_ratio
+    selected = model.select(scores[:, model.layout.prefix :], ratio)
+    q, k, v = model.glca.heads(tokens, selected)
+    output = attend(q, k, v)
+    queries = model.glca.finish(tokens, selected, output)
+    features["glca"] = F.normalize(read_out(queries, model.config.readout), dim=-1)
+    asking = torch.cat([torch.zeros_like(selected[:, :1]), selected + model.layout.prefix], dim=1)
+    shares = read_out(torch.eye(asking.shape[1]).to(tokens)[None], model.config.readout)[0]
+    block = Traced(q.detach(), k.detach(), v.detach(), output)
+    return TracedBranches(layers, features, weights, block, asking, shares)
+
+
+def readout_weights(backbone: VisionTransformer, tokens: Float[Tensor, "b n width"]) -> Float[Tensor, " n"]:
+    """How much of every token's output timm's pooling takes into the feature: the class token's, or a mean.
+
+    Raises DCALError for a pooling that is no mean of tokens.
+    """
+    weights = tokens.new_zeros(tokens.shape[1])
+    if hasattr(backbone, "head_dist"):  # timm's distilled models: the mean of the class and the distillation token
+        weights[:2] = 0.5
+    elif backbone.global_pool == "token":
+        weights[0] = 1
+    elif backbone.global_pool == "avg":
+        weights[backbone.num_prefix_tokens :] = 1 / (len(weights) - backbone.num_prefix_tokens)
+    else:
+        raise DCALError(f"relevance needs a feature that is a mean of tokens, not pooled by {backbone.global_pool!r}")
+    return weights
+
+
+def branch_gradients(traced: TracedBranches, targets: Scores) -> Gradients:
+    """The gradients of every branch's target, summed over the pairs, at the attention outputs; and of their mean."""
+    outputs = [layer.output for layer in traced.traced()]
+    found: Gradients = {}
+    for name, target in targets.items():
+        last = name == list(targets)[-1]
+        own = torch.autograd.grad(target.sum(), outputs, retain_graph=not last, allow_unused=True)
+        found[name] = [torch.zeros_like(o) if g is None else g for o, g in zip(outputs, own, strict=True)]
+    if len(found) > 1:
+        found["fused"] = [torch.stack(own).mean(dim=0) for own in zip(*found.values(), strict=True)]
+    return found
+
+
+@torch.no_grad()
+def relevances(traced: TracedBranches, gradients: Gradients, signed: bool) -> dict[str, Float[Tensor, "b n"]]:
+    """Every branch's relevance of the input tokens: its read-out, carried down through GLCA's block and the layers.
+
+    What is fused starts from both read-outs, halved. The read-out itself, on which no gradient has a say, is taken off
+    at the end: of the patches that GLCA reads out, only what attention carried to them is left.
+    """
+    names = list(gradients)
+    start = torch.stack([_readout(traced, name) for name in names])
+    rows = start + torch.stack([_glca_step(traced, name, gradients[name], signed) for name in names])
+    for index in reversed(range(len(traced.layers))):
+        own = torch.stack([gradients[name][index] for name in names])
+        rows = rows + relevance_step(traced.layers[index], own, rows, signed)
+    return dict(zip(names, rows - start, strict=True))
+
+
+def relevance_step(
+    layer: Traced, gradients: Float[Tensor, "t b h m d"], rows: Float[Tensor, "t b m"], signed: bool
+) -> Float[Tensor, "t b n"]:
+    """rows · Ā for each of t targets, whose gradients are ∇A = ∇O Vᵀ; a block of the queries' rows at a time."""
+    values = layer.v.transpose(-2, -1)
+    total = rows.new_zeros((*rows.shape[:2], values.shape[-1]))
+    for where, block in attention_rows(layer.q, layer.k):
+        for target, gradient in enumerate(gradients):
+            product = (gradient[:, :, where] @ values).mul_(block)
+            product = (product if signed else product.clamp_(min=0)).mean(dim=1)
+            total[target] += torch.bmm(rows[target, :, None, where], product)[:, 0]
+    return total
+
+
+def with_fused(scores: Scores) -> Scores:
+    """The branches' scores without their graph, and the fused embedding's: their mean, as both weigh the same there."""
+    own = {name: values.detach() for name, values in scores.items()}
+    return own if len(own) == 1 else {**own, "fused": torch.stack(list(own.values())).mean(dim=0)}
+
+
+def _readout(traced: TracedBranches, name: str) -> Float[Tensor, "b n"]:
+    """How much of each of the last layer's tokens, or of its output of GLCA's block, is in a branch's feature."""
+    sa = traced.sa_weights.expand(len(traced.features["sa"]), -1)
+    if name == "sa" or traced.asking is None or traced.glca_weights is None:
+        return sa
+    weights = traced.glca_weights.expand(len(sa), -1)
+    glca = torch.zeros_like(sa).scatter_add(1, traced.asking, weights)
+    return glca if name == "glca" else 0.5 * (sa + glca)
+
+
+def _glca_step(traced: TracedBranches, name: str, gradients: Sequence[Tensor], signed: bool) -> Float[Tensor, "b n"]:
+    """What GLCA's block adds to the last layer's tokens; of what is fused, a half."""
+    sa = traced.sa_weights.expand(len(traced.features["sa"]), -1)
+    if name == "sa" or traced.glca is None or traced.glca_weights is None:
+        return torch.zeros_like(sa)
+    weights = traced.glca_weights.expand(len(sa), -1) * (1 if name == "glca" else 0.5)
+    return relevance_step(traced.glca, gradients[-1][None], weights[None], signed)[0]
+
+
+def _by_side(values: dict[str, Tensor], sides: int) -> list[dict[str, Tensor]]:
+    """The queries', the matches' and the others' part of what was computed of all images at once."""
+    parts = {name: own.chunk(sides) for name, own in values.items()}
+    return [{name: own[side] for name, own in parts.items()} for side in range(sides)]
