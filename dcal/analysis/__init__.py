@@ -6,8 +6,10 @@ are functions of maps and may be used on any.
 
 from dcal.analysis.annotations import Places, box_centres, box_cover, part_patches, places_of
 from dcal.analysis.config import AnalysisConfig
+from dcal.analysis.evidence import EvidenceMeasures, evidence_summary, measure_evidence
 from dcal.analysis.localisation import energy_inside, localisation, part_hits, pointing_game
 from dcal.analysis.maps import centre_map, model_maps, random_map
+from dcal.analysis.pairs import Triple, draw_triples
 from dcal.analysis.perturbation import area, deletion_insertion, filled, patch_order
 from dcal.analysis.run import Analysis, analyse
 from dcal.analysis.sanity import cascade, rank_correlation
@@ -17,8 +19,10 @@ from dcal.analysis.twins import OnPart, Twins, on_part, twin_summary, twins
 __all__ = [
     "Analysis",
     "AnalysisConfig",
+    "EvidenceMeasures",
     "OnPart",
     "Places",
+    "Triple",
     "Twins",
     "analyse",
     "area",
@@ -27,9 +31,12 @@ __all__ = [
     "cascade",
     "centre_map",
     "deletion_insertion",
+    "draw_triples",
     "energy_inside",
+    "evidence_summary",
     "filled",
     "localisation",
+    "measure_evidence",
     "model_maps",
     "on_part",
     "part_hits",

@@ -15,18 +15,21 @@ class AnalysisConfig:
     """How much is measured. Of photos, 0 means all; the photos of a smaller number are among those of a larger one.
 
     What a photo costs, in forward passes: localisation 4, erasure 2 · maps · (steps − 1), randomised weights 3 for
-    every block of the backbone and some more.
+    every block of the backbone and some more. A pair (Re-ID) costs (steps − 1) · 2 for each of three controls and two
+    to six kinds of evidence, and occlusion one more for each patch and for as many kinds.
     """
 
     photos: int = 0  # for localisation: the pointing game, energy, parts. Re-ID: all of the yard's pairs of twins
     photos_erased: int = 100  # for deletion and insertion
     photos_randomised: int = 50  # for the sanity check
+    pairs: int = 20  # Re-ID: for deletion and insertion by the evidence of a match
+    pairs_occluded: int = 5  # Re-ID: of these, also by taking out every patch by itself
     steps: int = 10  # of deletion and insertion, from no patch to all
     fill: Fill = "mean"  # what stands in for a patch that is taken out
-    seed: int = 0  # draws the photos, the random control, the randomised weights and the bootstrap's photos
+    seed: int = 0  # draws the photos and pairs, the random control, the randomised weights and the bootstrap's photos
 
     def __post_init__(self) -> None:
-        for name in ("photos", "photos_erased", "photos_randomised", "seed"):
+        for name in ("photos", "photos_erased", "photos_randomised", "pairs", "pairs_occluded", "seed"):
             if getattr(self, name) < 0:
                 raise DCALError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.steps < 1:

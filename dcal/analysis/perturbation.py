@@ -18,7 +18,7 @@ from dcal.errors import DCALError, check_choice
 from dcal.model.backbone import TokenLayout
 
 Images = Float[Tensor, "b 3 img_h img_w"]
-Answer = Callable[[Tensor], Float[Tensor, " b"]]  # pictures → the probability of each one's own class
+Answer = Callable[[Tensor], Float[Tensor, "b *scores"]]  # images → e.g. the probability of each one's own class
 FILLS = ("mean", "blur")
 BLUR_WIDTH = 0.05  # the blur's standard deviation, in lengths of the picture's shorter side
 
@@ -52,8 +52,8 @@ def deletion_insertion(
     order: Int[Tensor, "b p"],
     layout: TokenLayout,
     steps: int,
-    ends: tuple[Float[Tensor, " b"], Float[Tensor, " b"]] | None = None,
-) -> tuple[Float[Tensor, "b steps_and_one"], Float[Tensor, "b steps_and_one"]]:
+    ends: tuple[Float[Tensor, "b *scores"], Float[Tensor, "b *scores"]] | None = None,
+) -> tuple[Float[Tensor, "b steps_and_one *scores"], Float[Tensor, "b steps_and_one *scores"]]:
     """(deletion, insertion): the answer after each step of `step_counts`, from `images` to `blank` and back again.
 
     Both follow `order`, so after the last step of either every patch has changed. `ends`: the answers for `images` and
@@ -76,7 +76,7 @@ def pixel_mask(patches: Bool[Tensor, "b p"], layout: TokenLayout, images: Images
     return grid.repeat_interleave(height, dim=2).repeat_interleave(width, dim=3)
 
 
-def area(curves: Float[np.ndarray, "b steps_and_one"], patches: int) -> Float[np.ndarray, " b"]:
+def area(curves: Float[np.ndarray, "b steps_and_one *scores"], patches: int) -> Float[np.ndarray, "b *scores"]:
     """The area under each curve over the share of patches changed, by trapezia: the mean answer on the way."""
     shares = np.array(step_counts(patches, curves.shape[1] - 1)) / patches
     return np.trapezoid(curves, shares, axis=1)

@@ -26,10 +26,12 @@ from dcal.model.embeddings import Embeddings
 from dcal.progress import OnProgress, silent
 
 Values = Float[np.ndarray, " pairs"]
+QUERIES = 4  # images of each pair of twins whose matches are explained, at most: an explanation is several passes
 MAPS = ("rollout", "glca", "centre", "even")
 TITLES = {
-    "same": "evidence that two pictures of one vehicle match",
+    "same": "evidence that two images of one vehicle match",
     "twin": "evidence that a vehicle matches its twin",
+    "rather": "evidence that an image matches its vehicle rather than the twin, where it is positive",
     "rollout": "rollout after the last layer (the SA map)",
     "glca": "GLCA map",
     "centre": "control: centre prior",
@@ -54,7 +56,13 @@ class Twins:
     pictures: int  # in which the part shows, of all pairs
 
 
-def twins(model: DCAL, records: Sequence[YardRecord], found: Embeddings, on_progress: OnProgress = silent) -> Twins:
+def twins(
+    model: DCAL,
+    records: Sequence[YardRecord],
+    found: Embeddings,
+    on_progress: OnProgress = silent,
+    seed: int = 0,
+) -> Twins:
     """Both measures on pictures of whole pairs, `found` being their embeddings in the same order.
 
     Raises DCALError for a model in training mode and for pictures of vehicles without their twins.
@@ -67,7 +75,7 @@ def twins(model: DCAL, records: Sequence[YardRecord], found: Embeddings, on_prog
         seen = {index: records[index] for index in own if records[index].visible}
         pictures += len(seen)
         told.append({name: told_apart(seen, values) for name, values in found.branches().items()})
-        on.append(on_parts(model, list(seen.values())))
+        on.append(on_parts(model, list(seen.values()), seed))
         on_progress("pairs of twins", done, len(pairs))
     return Twins(by_name(told), by_name([share for share, _ in on]), by_name([dense for _, dense in on]), pictures)
 
@@ -104,31 +112,56 @@ def told_apart(seen: dict[int, YardRecord], values: Float32[np.ndarray, "n d"]) 
     return float(np.mean(won)) if won else np.nan
 
 
-def on_parts(model: DCAL, records: Sequence[YardRecord]) -> tuple[dict[str, float], dict[str, float]]:
-    """({map: its share on the differing part}, {map: its density}), means over the pictures of one pair of twins."""
-    looked = [inspect(model, record.path) for record in records]
-    parts = [part_shares(record, seen) for record, seen in zip(records, looked, strict=True)]
+def on_parts(model: DCAL, records: Sequence[YardRecord], seed: int = 0) -> tuple[dict[str, float], dict[str, float]]:
+    """({map: its share on the differing part}, {map: its density}), means over the images of one pair of twins.
+
+    Maps of single images are of all of them; evidence is of the queries drawn by `seed` (`questions`).
+    """
+    looked = {record.path: inspect(model, record.path) for record in records}
     found: dict[str, list[OnPart]] = {}
-    for one, record in enumerate(records):
-        maps = {"rollout": looked[one].sa_map, "glca": looked[one].glca_map}
-        maps |= {"centre": centre_map(looked[one].layout), "even": np.ones(parts[one][0].shape)}
-        for two, other in enumerate(records):
-            if other.camera == record.camera:
-                continue
-            match = explain_match(model, looked[one], looked[two])
-            kind = "same" if other.identity == record.identity else "twin"
-            for branch in ("fused", *match.branches):
-                on = what_lies_on(match.evidence(branch).query_map, *parts[one])
-                found.setdefault(f"{kind}/{branch}", []).append(on)
+    for record in records:
+        seen, parts = looked[record.path], part_shares(record, looked[record.path])
+        maps = {"rollout": seen.sa_map, "glca": seen.glca_map}
+        maps |= {"centre": centre_map(seen.layout), "even": np.ones(parts[0].shape)}
         for name, values in maps.items():
             if values is not None:
-                on = what_lies_on(values.reshape(parts[one][0].shape), *parts[one])
-                found.setdefault(name, []).append(on)
+                found.setdefault(name, []).append(what_lies_on(values.reshape(parts[0].shape), *parts))
+    for query, same, twin in questions(records, seed):
+        parts = part_shares(query, looked[query.path])
+        one, own, other = (looked[record.path] for record in (query, same, twin))
+        kinds = {
+            "same": explain_match(model, one, own),
+            "twin": explain_match(model, one, other),
+            "rather": explain_match(model, one, own, against=other),
+        }
+        for kind, match in kinds.items():
+            for branch in dict.fromkeys(("fused", *match.branches)):
+                on = what_lies_on(match.evidence(branch).query_map.clip(min=0), *parts)
+                found.setdefault(f"{kind}/{branch}", []).append(on)
     ordered = {name: found[name] for name in dict.fromkeys((*MAPS, *found)) if name in found}
     return (
-        {name: float(np.nanmean([on.share for on in own])) for name, own in ordered.items()},
-        {name: float(np.nanmean([on.density for on in own])) for name, own in ordered.items()},
+        {name: mean_of_known([on.share for on in own]) for name, own in ordered.items()},
+        {name: mean_of_known([on.density for on in own]) for name, own in ordered.items()},
     )
+
+
+def questions(records: Sequence[YardRecord], seed: int) -> list[tuple[YardRecord, YardRecord, YardRecord]]:
+    """(a query, its own vehicle by another camera, the twin by that camera), `QUERIES` drawn by `seed` at most."""
+    there = {(record.identity, record.camera): record for record in records}
+    cameras = sorted({camera for _, camera in there})
+    asked = []
+    for _, query in sorted(there.items()):
+        for camera in cameras:
+            same, twin = there.get((query.identity, camera)), there.get((query.twin, camera))
+            if camera != query.camera and same is not None and twin is not None:
+                asked.append((query, same, twin))
+    return [asked[index] for index in np.random.default_rng(seed).permutation(len(asked))[:QUERIES]]
+
+
+def mean_of_known(values: Sequence[float]) -> float:
+    """The mean of those that are not nan, nan without any: a map that is zero everywhere has no density."""
+    present = [value for value in values if not np.isnan(value)]
+    return float(np.mean(present)) if present else np.nan
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,6 @@ class EvalConfig:
             )
         if (self.rerank or self.one_camera) and self.task == "fgvc":
             raise DCALError("rerank and one_camera belong to --task reid: they are about rankings")
-        if self.analysis and self.task == "reid" and self.dataset not in ("yard", None):
-            raise DCALError(
-                "the analysis of Re-ID asks whether a model looks at the part in which two twins differ, and only the "
-                "yard says where that is: use --dataset yard, or leave --analysis away"
-            )
         if self.batch_size < 1 or self.workers < 0:
             raise DCALError(f"batch_size {self.batch_size} must be at least 1, workers {self.workers} at least 0")
 

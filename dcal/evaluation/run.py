@@ -14,7 +14,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from dcal.analysis import analyse, summary, twin_summary, twins
+from dcal.analysis import (
+    analyse,
+    draw_triples,
+    evidence_summary,
+    measure_evidence,
+    summary,
+    twin_summary,
+    twins,
+)
 from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.reid.yard import YardRecord
 from dcal.data.samples import ImageSamples, ReIDSamples, Samples
@@ -39,9 +47,9 @@ def measure(config: EvalConfig, on_progress: OnProgress = silent) -> tuple[dict[
 
     The record: `checkpoint`, `fingerprint`, `dataset`, the keys of `figures` (Re-ID: `ranked_figures`), `command`,
     `torch`, `hardware`, `seconds` and, if asked for, `analysis`, which has the keys of `dcal.analysis.summary` (Re-ID:
-    `twin_summary`). Files hold the same, the analysis in
-    one of its own, so that a quick evaluation does not replace it. Raises DCALError, before anything is computed, for
-    an unknown device, an `out` that cannot be made, and a checkpoint of another task or with other classes.
+    `evidence`, with those of `evidence_summary`, and of the yard those of `twin_summary`). Files hold the same, the
+    analysis in one of its own, so that a quick evaluation does not replace it. Raises DCALError, before anything is
+    computed, for an unknown device, an `out` that cannot be made, and a checkpoint of another task or other classes.
     """
     folder = results_folder(config)
     device = find_device(config.device)
@@ -104,8 +112,16 @@ class ReIDEvaluation:
         return record | {name: {**own.summary(), "intervals": intervals(own, seed)} for name, own in others.items()}
 
     def analysis(self, on_progress: OnProgress) -> dict[str, Any]:
-        records = [record for record in self.sides.photos if isinstance(record, YardRecord)]  # all: EvalConfig says so
-        return twin_summary(twins(self.model, records, self.found, on_progress), self.config.study.seed)
+        study, query, gallery = self.config.study, self.sides.query, self.sides.gallery
+        triples = draw_triples(query, gallery, study.pairs, study.seed, self.config.one_camera)
+        measured = measure_evidence(
+            self.model, triples, study.steps, study.seed, study.pairs_occluded, on_progress=on_progress
+        )
+        found = {"evidence": evidence_summary(measured, study.seed)}
+        records = [record for record in self.sides.photos if isinstance(record, YardRecord)]
+        if len(records) == len(self.sides.photos):  # only the yard knows of twins
+            found |= twin_summary(twins(self.model, records, self.found, on_progress, study.seed), study.seed)
+        return found
 
 
 def batches(config: EvalConfig, photos: Samples, on_progress: OnProgress) -> Iterator[tuple[Tensor, Tensor]]:

@@ -101,7 +101,7 @@ def test_on_two_pairs(model, tmp_path):
     assert told == [("pairs of twins", 1, 2), ("pairs of twins", 2, 2)]
     assert measured.pictures == sum(record.visible > 0 for record in records)
     assert measured.told_apart.keys() == {"joined", "sa", "glca"}
-    kinds = {f"{kind}/{branch}" for kind in ("same", "twin") for branch in ("fused", "sa", "glca")}
+    kinds = {f"{kind}/{branch}" for kind in ("same", "twin", "rather") for branch in ("fused", "sa", "glca")}
     assert measured.density.keys() == measured.share.keys() == {"rollout", "glca", "centre", "even"} | kinds
     for own in (*measured.told_apart.values(), *measured.density.values(), *measured.share.values()):
         assert own.shape == (2,)

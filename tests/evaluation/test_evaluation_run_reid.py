@@ -15,7 +15,7 @@ from dcal.data.reid.base import ReIDRecord
 from dcal.data.reid.yard import Yard
 from dcal.data.samples import ReIDSamples
 from dcal.errors import DCALError
-from dcal.evaluation.config import EvalConfig
+from dcal.evaluation.config import AnalysisConfig, EvalConfig
 from dcal.evaluation.reid import QueryGallery
 from dcal.evaluation.run import measure
 from dcal.model.checkpoint import file_hash, load_checkpoint, save_checkpoint
@@ -90,7 +90,8 @@ def test_the_record_and_its_file(root: Path, checkpoint: Path):
 
 def test_the_tables_and_the_twins(root: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]):
     words = ["eval", "--task", "reid", "--dataset", "yard", "--data-root", str(root), "--checkpoint", str(checkpoint)]
-    assert main([*words, "--workers", "0", "--analysis", "--rerank"]) == 0
+    few = ["--pairs", "3", "--pairs-occluded", "1", "--steps", "3"]
+    assert main([*words, "--workers", "0", "--analysis", "--rerank", *few]) == 0
     shown = capsys.readouterr().out
     record = json.loads((checkpoint / "evaluation.json").read_text())
     twins = json.loads((checkpoint / "analysis.json").read_text())
@@ -106,10 +107,25 @@ def test_the_tables_and_the_twins(root: Path, checkpoint: Path, capsys: pytest.C
         *(f"{record[name]:.2%} (" for name in ("mAP", "sa_rank1", "glca_mINP")),
         *(f"{record['reranked'][name]:.2%} (" for name in ("mAP", "rank5")),
         *("2 pairs of twins; 12 pictures", "evidence that a vehicle matches its twin, GLCA", "control: centre prior"),
+        "what match evidence is worth on 3 pairs",
+        *("similarity, mean of the branches", "margin, GLCA", "every patch taken out by itself"),
+        f"{twins['evidence']['targets']['margin']['sa']['relevance']['worth']['mean']:.3f} (",
+        f"{twins['evidence']['dependence']['fused']['mean']:.3f} (",
         f"{twins['told_apart']['sa']['mean']:.3f} (",
         f"{twins['density']['same/glca']['mean']:.3f} (",
     ):
         assert text in shown, text
+
+
+def test_evidence_is_measured_on_any_data_set(checkpoint: Path, tmp_path: Path):
+    table = write_coloured(tmp_path)
+    study = AnalysisConfig(pairs=2, pairs_occluded=0, steps=2)
+    record, _ = measure(config(table, checkpoint, dataset="reid-csv", analysis=True, study=study))
+    evidence = json.loads((checkpoint / "analysis.json").read_text())["evidence"]
+    assert evidence == record["analysis"]["evidence"] and evidence["pairs"] == 2
+    assert "told_apart" not in record["analysis"] and "occlusion" not in evidence["targets"]["margin"]["fused"]
+    again, _ = measure(config(table, checkpoint, dataset="reid-csv", analysis=True, study=study))
+    assert again["analysis"]["evidence"] == evidence
 
 
 def test_the_checkpoint_says_which_task_and_so_which_data():
@@ -199,8 +215,8 @@ def words_for(table: Path, checkpoint: Path) -> list[str]:
 
 
 def test_what_is_refused(root: Path, checkpoint: Path, tmp_path: Path):
-    with pytest.raises(DCALError, match="only the yard says where that is"):
-        config(root, checkpoint, dataset="vehicle2cam", analysis=True)
+    with pytest.raises(DCALError, match="pairs_occluded must not be negative, got -1"):
+        AnalysisConfig(pairs_occluded=-1)
     with pytest.raises(DCALError, match="rerank and one_camera belong to --task reid"):
         EvalConfig("x", root, rerank=True).completed("fgvc")
     fgvc = save_checkpoint(create_model("test_vit", 3, img_size=32).eval(), tmp_path / "fgvc")

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from dcal.analysis.evidence import TITLES as EVIDENCE_TITLES
 from dcal.analysis.maps import CONTROLS
 from dcal.analysis.summary import beats
 from dcal.analysis.twins import TITLES as TWIN_TITLES
@@ -63,7 +64,9 @@ def ranking_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
         f"{own['identity']} (AP {own['mAP']:.1%})" for own in record["hardest"][:5]
     )
     if "analysis" in record:
-        yield from twin_tables(record["analysis"])
+        yield from evidence_tables(record["analysis"]["evidence"])
+        if "told_apart" in record["analysis"]:
+            yield from twin_tables(record["analysis"])
 
 
 def ranking_table(record: Mapping[str, Any]) -> Table:
@@ -79,6 +82,27 @@ def ranking_table(record: Mapping[str, Any]) -> Table:
             keys = (prefix + key for key in ("mAP", "mINP", "rank1", "rank5", "rank10"))
             table.add_row(name, *(share(record[key], *record["intervals"].get(key, ())) for key in keys))
     return table
+
+
+def evidence_tables(evidence: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What the evidence of a match is worth, against controls, and how far it depends on the match."""
+    yield (
+        f"\nwhat match evidence is worth on {evidence['pairs']} pairs: patches of the query, in the map's order, are "
+        f"replaced by its blurred self (deletion ↓) or put back (insertion ↑), in {evidence['steps']} steps"
+    )
+    for target, branches in evidence["targets"].items():
+        for branch, maps in branches.items():
+            headings = "insertion − deletion ↑", "insertion", "deletion", "more than the centre prior", "pairs"
+            table = plain_table(f"{target}, {WAYS[branch]}", *headings)
+            for name, own in maps.items():
+                measures = (cell(own[key], "", True) for key in ("worth", "insertion", "deletion"))
+                over = cell(own["over_centre"], "", True) if "over_centre" in own else ""
+                table.add_row(EVIDENCE_TITLES[name], *measures, over, str(own["pairs"]))
+            yield table
+    table = plain_table("evidence for the match and for another image (the same for both: 1)", "rank correlation")
+    for branch, own in evidence["dependence"].items():
+        table.add_row(WAYS[branch], cell(own, "", True))
+    yield table
 
 
 def twin_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
