@@ -94,11 +94,11 @@ def test_why_a_picture_matched_by_each_checkpoint(app: AppTest, folder: Path, mo
     drawn: list[tuple[str, np.ndarray, int]] = []
 
     def pair(match: dcal.Match, evidence: dcal.Evidence, **_: Any) -> np.ndarray:
-        drawn.append(("pair", evidence.pairs, -1))
+        drawn.append(("pair", evidence.query_map, -1))
         return np.zeros((8, 16, 3), dtype=np.uint8)
 
     def partners(match: dcal.Match, evidence: dcal.Evidence, patch: int, **_: Any) -> np.ndarray:
-        drawn.append(("partners", evidence.pairs, patch))
+        drawn.append(("partners", evidence.likeness, patch))
         return np.zeros((8, 16, 3), dtype=np.uint8)
 
     monkeypatch.setattr(draw, "pair", pair)
@@ -112,8 +112,9 @@ def test_why_a_picture_matched_by_each_checkpoint(app: AppTest, folder: Path, mo
         dcal.explain_match(dcal.load(folder / name), yard / "0025_c1.webp", yard / "0026_c8.webp") for name in NAMES
     ]
     wanted = [matches[0].evidence("sa"), matches[1].evidence("glca")]  # the first has no other branch
-    for (_, pairs, _), evidence in zip(drawn[-2:], wanted, strict=True):
-        np.testing.assert_allclose(pairs, evidence.pairs, atol=1e-6)
+    for (_, map, _), evidence in zip(drawn[-2:], wanted, strict=True):
+        np.testing.assert_allclose(map, evidence.query_map, atol=1e-6)
+    assert texts(app).count("Measured worth: none yet for this checkpoint") == 2
     app.toggle(key="ask_patch").set_value(True).run()
     assert not app.exception
     strongest = int(matches[0].evidence("fused").query_map.argmax())

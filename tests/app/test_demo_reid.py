@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -253,13 +254,38 @@ class TestWhy:
             expected = draw.pair(match, match.evidence(branch), colormap="magma", opacity=1, smooth=True)
             np.testing.assert_array_equal(picture, expected)
             assert f"similarity {match.evidence(branch).similarity:.3f}** ({name})" in said
-            assert twins == ""
+            assert twins == "" and "Measured worth: none yet for this checkpoint" in said
         sa, glca, *sentences = finder.branches(key, hit)
         both = [match.evidence(branch) for branch in ("sa", "glca")]
         scale = draw.shared_scale(*(m for evidence in both for m in (evidence.query_map, evidence.match_map)))
         for picture, branch, sentence in zip((sa, glca), ("sa", "glca"), sentences, strict=True):
             np.testing.assert_array_equal(picture, draw.pair(match, match.evidence(branch), side=320, scale=scale))
             assert f"{match.evidence(branch).similarity:.3f}" in sentence
+
+    def test_the_evidence_s_measured_worth_stands_beside_it(
+        self, finder: ReIDCallbacks, key: str, folder: Path
+    ) -> None:
+        worth = {
+            name: {"worth": {"mean": value}}
+            for name, value in (("relevance", 0.2468), ("centre", 0.1), ("random", -0.002))
+        }
+        evidence = {"targets": {"similarity": {"sa": worth, "fused": worth, "glca": worth}}}
+        path = folder / "reid-full" / "analysis.json"
+        try:
+            for fingerprint, expected in (
+                (
+                    dcal.fingerprint(dcal.load(path.parent)),
+                    "insertion − deletion 0.247 (centre prior 0.100, random -0.002).",
+                ),
+                ("0" * 64, "none yet for this checkpoint"),  # of other weights
+            ):
+                path.write_text(json.dumps({"fingerprint": fingerprint, "evidence": evidence}))
+                finder.ranking(key)
+                _, said, _ = finder.match(key, 1, "fused")
+                assert f"Measured worth: {expected}" in said
+                assert all(f"Measured worth: {expected}" in own for own in finder.branches(key, 1)[2:])
+        finally:
+            path.unlink()
 
     def test_what_one_patch_found(self, finder: ReIDCallbacks, key: str) -> None:
         hit = place_of(finder, key, "images/0060_c8.webp")
@@ -268,7 +294,7 @@ class TestWhy:
         evidence, patch = match.evidence("sa"), COLS + 4
         np.testing.assert_array_equal(picture, draw.partners(match, evidence, patch))
         assert "Row 2, column 5 of the query" in said
-        assert draw.decimal(float(evidence.partner(patch).sum())) in said
+        assert f"at most {evidence.partner(patch).max():.2f}" in said
         for row, column, message in ((ROWS + 1, 1, "row 4: choose 1 to 3"), (1, COLS + 1, "column 6: choose 1 to 5")):
             with pytest.raises(gr.Error, match=message):
                 finder.match(key, hit, row=row, column=column)

@@ -11,6 +11,7 @@ from typing import Any
 import dcal
 
 FIGURES = "evaluation.json"  # what `dcal eval` writes beside a checkpoint
+ANALYSIS = "analysis.json"  # the same with --analysis
 LOADED = 4  # models kept in memory: as many as there are ablations to compare
 
 
@@ -86,6 +87,14 @@ class CheckpointLibrary:
             if found["fingerprint"] == dcal.fingerprint(self.model(name)):
                 return found
         return self.metrics(name)
+
+    def evidence(self, name: str) -> dict[str, Any] | None:
+        """What `dcal eval --analysis` measured of these weights' match evidence; None if it did not."""
+        path = self.folder / name / ANALYSIS
+        if not path.is_file():
+            return None
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found.get("evidence") if found["fingerprint"] == dcal.fingerprint(self.model(name)) else None
 
     def _readable(self, name: str) -> dcal.ModelConfig | None:
         """The configuration if it can be read; whoever chooses a checkpoint where it cannot is told why."""

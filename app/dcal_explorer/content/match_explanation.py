@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ class Explanation:
     hit: Hit
     match: Match
     pair: tuple[YardRecord, YardRecord] | None = None
+    measured: Mapping[str, Any] | None = None  # what the checkpoint's evidence is worth, if that was measured
 
     @property
     def branches(self) -> tuple[str, ...]:
@@ -62,10 +64,12 @@ class Explanation:
         """What that picture shows."""
         branch, evidence = self.asked(branch), self.evidence(branch)
         if patch is None:
-            return reid_captions.why(self.hit, branch, evidence)
-        return reid_captions.partner(
-            *divmod(patch, self.shape[1]), branch, evidence.partner(patch), evidence.similarity
-        )
+            return f"{reid_captions.why(self.hit, branch, evidence)} {self.worth(branch)}"
+        return reid_captions.partner(*divmod(patch, self.shape[1]), evidence.partner(patch))
+
+    def worth(self, branch: str) -> str:
+        """What the checkpoint's evidence by that branch was measured to be worth."""
+        return reid_captions.worth_of_evidence(self.measured, self.asked(branch))
 
     def difference(self, branch: str) -> str:
         """In what part query and match, or their vehicle and its twin, differ; empty where nobody knows."""

@@ -10,7 +10,7 @@ import numpy as np
 from dcal import Evidence, ModelConfig
 from dcal.analysis import OnPart
 from dcal.data.reid.yard import YardRecord
-from dcal.draw import LINKS, PARTNERS, decimal, percent
+from dcal.draw import LINKS, PARTNERS, percent
 from dcal.gallery import Hit, Item, QueryInfo, Ranking
 from dcal_explorer.content.captions import attentions, plain
 from dcal_explorer.content.galleries import GalleryWithMetadata
@@ -30,12 +30,12 @@ FIGURES = (
 ACROSS = "Leave out the query's own camera"
 NOT_THERE = "The query is no picture of this gallery: nothing is marked as right or wrong."
 ONE_BRANCH = "This checkpoint was trained without global-local cross-attention: SA is the only branch."
-CLICK = "*Click a patch of the query, on the left, to see what it found.*"
+CLICK = "*Click a patch of the query, on the left, to see which patches of the match are similar.*"
 NO_TWINS = "These two are neither one vehicle nor twins, as far as is known: there is no part to look for."
 BRANCHES = {"SA + GLCA": "fused", "SA": "sa", "GLCA": "glca"}
 BRANCH_SAYS = {
-    "sa": "By the class token of the backbone: patches count as the rollout of its attention says.",
-    "glca": "By the patches that GLCA selected and the class token, after they asked all others once more.",
+    "sa": "By the backbone's class token.",
+    "glca": "By GLCA's block: the selected patches and the class token, which attend to all tokens again.",
 }
 # What one of two twins has and the other has not (the yard's own list; see tools.yard.detail).
 PARTS = {
@@ -145,25 +145,32 @@ def why(hit: Hit, branch: str, evidence: Evidence) -> str:
     """One sentence on the two maps and the lines."""
     place = "Left out of the ranking" if hit.rank is None else f"Rank {hit.rank}"
     return (
-        f"**{place}: similarity {evidence.similarity:.3f}** ({branch_name(branch)}). Colours say how much each patch "
-        f"adds to it; on either side, all add up to it. Lines join the {LINKS} pairs of patches "
-        "that add most."
+        f"**{place}: similarity {evidence.similarity:.3f}** ({branch_name(branch)}). Colours show how much each patch "
+        f"supports it (relevance: attention weighted by the similarity's gradient). Lines join up to {LINKS} pairs of "
+        "similar patches with the highest relevance on both sides."
     )
 
 
-def partner(row: int, column: int, branch: str, found: np.ndarray, similarity: float) -> str:
-    """One sentence on what one patch found, `found`; row and column count from 0."""
-    added = float(found.sum())
-    share = f", {percent(added / similarity)} of the similarity" if similarity > 0 else ""
+def worth_of_evidence(measured: Mapping[str, Any] | None, branch: str) -> str:
+    """What `dcal eval --analysis` found the evidence to be worth, beside two controls."""
+    if measured is None:
+        return "Measured worth: none yet for this checkpoint (`dcal eval --task reid --analysis`)."
+    found = measured["targets"]["similarity"][branch]
+    worth, centre, random = (found[name]["worth"]["mean"] for name in ("relevance", "centre", "random"))
+    return f"Measured worth: insertion − deletion {worth:.3f} (centre prior {centre:.3f}, random {random:.3f})."
+
+
+def partner(row: int, column: int, found: np.ndarray) -> str:
+    """One sentence on the patches that are like one patch, `found`; row and column count from 0."""
     return (
-        f"**Row {row + 1}, column {column + 1} of the query** ({branch_name(branch)}). What the outlined patch found "
-        f"in the match: its pairs add {decimal(added)}{share}; lines lead to the {PARTNERS} patches that it found "
-        "most of."
+        f"**Row {row + 1}, column {column + 1} of the query.** Patches of the match that are similar to the outlined "
+        f"one: the cosine of the two patches' centred tokens, at most {float(found.max()):.2f}; lines lead to the "
+        f"{PARTNERS} most similar."
     )
 
 
-def by_branch(branch: str, evidence: Evidence) -> str:
-    return f"**{branch_name(branch)}: {evidence.similarity:.3f}.** {BRANCH_SAYS[branch]}"
+def by_branch(branch: str, evidence: Evidence, worth: str) -> str:
+    return f"**{branch_name(branch)}: {evidence.similarity:.3f}.** {BRANCH_SAYS[branch]} {worth}"
 
 
 def branch_name(branch: str) -> str:

@@ -147,10 +147,10 @@ class ReIDCallbacks:
         maps = [m for name in why.match.branches for m in (why.evidence(name).query_map, why.evidence(name).match_map)]
         look: dict[str, Any] = {"opacity": opacity, "colormap": colormap, "smooth": smooth}
         look |= {"side": BRANCH_SIDE, "scale": draw.shared_scale(*maps)}
-        sa = why.picture("sa", **look), reid_captions.by_branch("sa", why.evidence("sa"))
+        sa = why.picture("sa", **look), reid_captions.by_branch("sa", why.evidence("sa"), why.worth("sa"))
         if "glca" not in why.branches:
             return sa[0], None, sa[1], reid_captions.ONE_BRANCH
-        glca = why.picture("glca", **look), reid_captions.by_branch("glca", why.evidence("glca"))
+        glca = why.picture("glca", **look), reid_captions.by_branch("glca", why.evidence("glca"), why.worth("glca"))
         return sa[0], glca[0], sa[1], glca[1]
 
     def explained(self, record: str, hit: int) -> Explanation:
@@ -165,7 +165,9 @@ class ReIDCallbacks:
                 if quest.seen is None:
                     quest.seen = dcal.inspect(model, catalogue.photo(str(quest.known.path)))
                 match = dcal.explain_match(model, quest.seen, catalogue.gallery.image_path(found.item))
-            quest.explained = Explanation(found, match, yard_pair(catalogue, quest.known, found))
+            quest.explained = Explanation(
+                found, match, yard_pair(catalogue, quest.known, found), self.shelf.evidence(quest.checkpoint)
+            )
         return quest.explained
 
     def query_picture(self, record: str) -> Picture:

@@ -263,7 +263,7 @@ def explanation(name: str, catalogue: GalleryWithMetadata, query: Query, ranking
     """Why a picture of the gallery matches the query, by one checkpoint, at whatever rank it stands there."""
     hit = next(hit for hit in ranking.hits if hit.item.path == path)
     match = matched(name, checkpoints().version(name), query.photo, catalogue.file(hit.item))
-    return Explanation(hit, match, yard_pair(catalogue, ranking.known, hit))
+    return Explanation(hit, match, yard_pair(catalogue, ranking.known, hit), checkpoints().evidence(name))
 
 
 @st.cache_resource(show_spinner="Looking …", max_entries=8)
