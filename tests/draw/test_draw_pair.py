@@ -27,8 +27,8 @@ def match() -> dcal.Match:
 
 def evidence_of(seed: int, shift: float = 0.0, **against: float) -> dcal.Evidence:
     random = np.random.default_rng(seed)
-    maps = (random.random((2, ROWS, COLS)) + shift).astype(np.float32)
     likeness = random.random((ROWS * COLS, ROWS * COLS)).astype(np.float32)
+    maps = (random.random((2, ROWS, COLS)) + shift).astype(np.float32)
     return dcal.Evidence(0.5, *maps, likeness, **against)
 
 
@@ -79,7 +79,7 @@ def test_both_maps_are_drawn_on_one_scale_above_its_bar(match):
 
 def test_signed_evidence_has_diverging_colours_even_about_zero(match):
     signed = evidence_of(3, shift=-0.3, against=0.4)
-    most = max(abs(map).max() for map in (signed.query_map, signed.match_map))
+    most = max(float(abs(map).max()) for map in (signed.query_map, signed.match_map))
     sheet = draw.pair(match, signed, links=0, side=SIDE, opacity=1)
     alone = draw.overlay(match.query, signed.query_map, 1, draw.DIVERGING, -most, most, max_side=SIDE)
     top, left = corner("query")
