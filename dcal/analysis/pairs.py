@@ -28,6 +28,7 @@ FILL = "blur"  # what stands in for a patch that is taken out
 Images = Float[Tensor, "b 3 img_h img_w"]
 Features = dict[str, Float[Tensor, "b width"]]
 Columns = tuple[tuple[str, str], ...]  # (target, branch) of the scores
+Maps = dict[str, dict[tuple[str, str], Float[Tensor, "b p"]] | Float[Tensor, "b p"]]  # by column, or one for all
 Score = Callable[[Tensor], Float[Tensor, "b s"]]
 
 
@@ -49,7 +50,7 @@ class PairBatch:
     blank: Images  # the queries with every patch taken out
     score: Score  # the columns' scores of changed queries
     columns: Columns
-    maps: dict[str, dict[tuple[str, str], Float[Tensor, "b p"]] | Float[Tensor, "b p"]]
+    maps: Maps
     for_other: dict[str, Float[Tensor, "b p"]]  # the relevance of the similarity to the other image, by branch
 
 
@@ -105,16 +106,11 @@ def pair_batch(model: DCAL, triples: Sequence[Triple], seed: int) -> PairBatch:
         _, layers = encode(model.backbone, model.embed(queries), keep_rollout=True)
         rollout = class_rollout(layers)[:, layout.prefix :]
     noise = np.stack([random_map(layout.patches, seed, own.number) for own in triples])
-    controls = {"random": noise, "centre": np.tile(centre_map(layout), (len(triples), 1))}
-    return PairBatch(
-        queries,
-        filled(queries, FILL),
-        score,
-        columns,
-        {"relevance": relevance, "rollout": rollout}
-        | {name: torch.from_numpy(values).to(queries) for name, values in controls.items()},
-        pair_relevance(model, queries, others).query,
-    )
+    centre = np.tile(centre_map(layout), (len(triples), 1))
+    maps: Maps = {"relevance": relevance, "rollout": rollout}
+    maps |= {"random": torch.from_numpy(noise).to(queries), "centre": torch.from_numpy(centre).to(queries)}
+    for_other = pair_relevance(model, queries, others).query
+    return PairBatch(queries, filled(queries, FILL), score, columns, maps, for_other)
 
 
 def scores_to(model: DCAL, matches: Images, others: Images) -> tuple[Score, Columns]:

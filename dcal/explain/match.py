@@ -124,7 +124,8 @@ def explain_match(
     given = [query, match] + ([] if against is None else [against])
     seen = [item if isinstance(item, Inspection) else inspect(model, item) for item in given]
     check_records(model, seen)
-    found = pair_relevance(model, *(pixels(model, record) for record in seen), top_ratio=seen[0].top_ratio)
+    one, two, *other = (pixels(model, record) for record in seen)
+    found = pair_relevance(model, one, two, other[0] if other else None, seen[0].top_ratio)
     likeness = patch_cosines(model, seen[0], seen[1], token_mean)
     own = {name: evidence_of(found, name, likeness, seen[0]) for name in found.similarity}
     return Match(seen[0], seen[1], own, seen[2] if against is not None else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ RECORDS = Yard(split="query").records
 def model() -> dcal.DCAL:
     torch.manual_seed(5)
     preprocess = dcal.Preprocess(size=(ROWS * PATCH, COLS * PATCH), crop_fraction=1.0)
-    options = {"img_size": preprocess.size, "preprocess": preprocess, "top_ratio": 0.3}
+    options: dict[str, Any] = {"img_size": preprocess.size, "preprocess": preprocess, "top_ratio": 0.3}
     return dcal.create_model("test_vit", 7, task="reid", ablation="full", **options).eval()
 
 
