@@ -71,7 +71,7 @@ class Ranking:
         return None if self.quality is None else int(self.quality.first[0])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: {query, candidates, matches, ap, first, probably_new, hits}; hits have the keys of their `Item` too."""
+        """JSON-ready: {query, candidates, matches, ap, first, probably_new, hits}; hits have their items' keys too."""
         names = ("rank", "similarity", "probability", "verdict", "index")
         hits = [{name: getattr(hit, name) for name in names} | vars(hit.item) for hit in self.hits]
         judged = {"candidates": self.candidates, "matches": self.matches, "ap": self.ap, "first": self.first}

@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from dcal.errors import DCALError, check_choice
 
@@ -87,6 +85,9 @@ def fit_curve(
     similarities: Float[np.ndarray, " pairs"], same: Bool[np.ndarray, " pairs"], method: str = "logistic"
 ) -> Curve:
     """The curve that scikit-learn fits to pairs, each counting alike. Raises DCALError unless both kinds are there."""
+    from sklearn.isotonic import IsotonicRegression  # takes a second, which reading a fitted curve need not
+    from sklearn.linear_model import LogisticRegression
+
     check_choice("calibration method", method, METHODS)
     if not np.isfinite(similarities).all():
         raise DCALError("similarities that are not finite cannot be calibrated")
