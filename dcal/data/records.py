@@ -32,7 +32,7 @@ class ImageRecord:
         try:
             return read_image(self.path).image
         except ImageError as error:
-            raise ImageError(f"{self.path}: {error}") from error
+            raise ImageError(f"{self.path.parent}/{error}") from error  # it begins with the file's name
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from dcal.gallery.filters import Exclusion, Labels
 from dcal.gallery.item import Item, Origin
 from dcal.model.checkpoint import fingerprint
 from dcal.model.dcal import DCAL
+from dcal.retrieval.calibration import Calibration
 
 SPARE = 8  # candidates beyond those asked for, so that one request to the engine is mostly enough
 BLOCK = 2**6  # queries per search block
@@ -50,6 +51,7 @@ class Gallery(ABC):
 
     origin: Origin
     images: Path  # the folder that the items' paths start from
+    calibration: Calibration | None = None  # of the embeddings' similarities, where the checkpoint has one
 
     @property
     @abstractmethod

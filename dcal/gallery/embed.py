@@ -117,7 +117,7 @@ class Reader(Dataset[Sample]):
         try:
             image = read_image(self.paths[number]).image
         except ImageError as error:
-            return number, str(error)
+            return number, str(error).removeprefix(f"{self.paths[number].name}: ")
         return number, self.preprocess.tensor(self.preprocess.render(image))
 
 

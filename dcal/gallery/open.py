@@ -8,22 +8,36 @@ from dcal.gallery.base import Gallery
 from dcal.gallery.faiss_gallery import EmbeddedGallery
 from dcal.gallery.milvus_gallery import MilvusGallery
 from dcal.gallery.storage import read_folder
+from dcal.retrieval.calibration import read_calibration
 
 
-def open_gallery(source: str | Path, *, collection: str = "dcal", images: str | Path | None = None) -> Gallery:
+def open_gallery(
+    source: str | Path,
+    *,
+    collection: str = "dcal",
+    images: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+) -> Gallery:
     """The gallery in a folder that `dcal index build` made, or in a Milvus database.
 
     A database is `http://host:19530`, a distributed engine in production, or a file `*.db` (milvus-lite, for trying
     out); its gallery is the one in `collection`. `images` is the folder that the images are in now, where they are not
-    where they were when it was built (beside the gallery's folder as then, if both moved together). Raises DCALError
-    for what is no gallery.
+    where they were when it was built (beside the gallery's folder as then, if both moved together). `checkpoint` is the
+    folder whose calibration.json gives the hits their probabilities; by itself, the folder around the gallery's, as
+    the bundled checkpoints have it. Raises DCALError for what is no gallery, and for a calibration of other weights.
     """
+    gallery: Gallery
     if is_database(source):
-        return MilvusGallery(str(source), collection, images)
-    folder = Path(source)
-    stored = read_folder(folder)
-    root = folder / stored.images if images is None else Path(images)
-    return EmbeddedGallery(stored.items, stored.embeddings, stored.origin, root)
+        gallery = MilvusGallery(str(source), collection, images)
+    else:
+        folder = Path(source)
+        stored = read_folder(folder)
+        root = folder / stored.images if images is None else Path(images)
+        gallery = EmbeddedGallery(stored.items, stored.embeddings, stored.origin, root)
+        checkpoint = folder.resolve().parent if checkpoint is None else checkpoint
+    if checkpoint is not None:
+        gallery.calibration = read_calibration(Path(checkpoint), gallery.fingerprint)
+    return gallery
 
 
 def is_database(source: str | Path) -> bool:

@@ -13,6 +13,7 @@ from dcal.errors import DCALError
 from dcal.explain.inspection import Inspection
 from dcal.gallery.base import Gallery
 from dcal.gallery.exact import unit_rows
+from dcal.gallery.filters import Exclusion
 from dcal.gallery.item import Item
 from dcal.gallery.verdicts import QueryInfo, Verdict, Verdicts
 from dcal.image import Source, read_image
@@ -29,7 +30,8 @@ class Hit:
 
     `verdict`, None unless the query's identity is known: "match", "wrong", or "junk", which is neither (the same
     identity from the query's own camera, junk by the data set's mark, an image of unknown identity). `rank`
-    counts from 1 as the protocol does: junk has none.
+    counts from 1 as the protocol does: junk has none. `probability` is that of the same identity, by the gallery's
+    calibration; None without one.
     """
 
     index: int  # into the gallery's items
@@ -37,6 +39,7 @@ class Hit:
     similarity: float  # cosine, in [-1, 1]
     rank: int | None
     verdict: Verdict | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,9 @@ class Ranking:
     """The results of a query, best first, and their quality by the protocol.
 
     `quality` is `dcal.retrieval.evaluate`'s over all images that the filters admit, not only those in `hits`; it is
-    None where the query's identity is not known, and where the images have no match.
+    None where the query's identity is not known, and where the images have no match. `probably_new`, with a
+    calibration: no admitted image of another (or unknown) camera reaches its threshold. How often that is wrong, either
+    way, is in `dcal eval --task reid`.
     """
 
     known: QueryInfo
@@ -53,6 +58,7 @@ class Ranking:
     matches: int | None  # matches among them; None where the query's identity is not known
     quality: Quality | None
     embedding: Float32[np.ndarray, " d"]  # the query's
+    probably_new: bool | None = None  # the query's identity is probably not in the gallery; None: cannot be told
 
     @property
     def ap(self) -> float | None:
@@ -65,10 +71,11 @@ class Ranking:
         return None if self.quality is None else int(self.quality.first[0])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: {query, candidates, matches, ap, first, hits}, of each hit what `Hit` and its `Item` have."""
-        names = ("rank", "similarity", "verdict", "index")
+        """JSON-ready: {query, candidates, matches, ap, first, probably_new, hits}; hits have their items' keys too."""
+        names = ("rank", "similarity", "probability", "verdict", "index")
         hits = [{name: getattr(hit, name) for name in names} | vars(hit.item) for hit in self.hits]
         judged = {"candidates": self.candidates, "matches": self.matches, "ap": self.ap, "first": self.first}
+        judged |= {"probably_new": self.probably_new}
         return {"query": vars(self.known), **judged, "hits": hits}
 
 
@@ -104,10 +111,29 @@ def rank(
     least = np.inf if verdicts is None else verdicts.least_match(gallery, embedding)
     found = gallery.down_to(embedding, least, k + choice.size - int(shown.sum()), choice)
     places = np.flatnonzero(shown[found.indices])[:k]
-    hits = listed(gallery, found.indices[places], found.similarities[places], verdicts)
-    if verdicts is None:
-        return Ranking(known, hits, int(admitted.sum()), None, None, embedding)
-    return Ranking(known, hits, int(admitted.sum()), verdicts.matches, verdicts.quality(found), embedding)
+    hits = listed(gallery, found.indices[places], found.similarities[places], verdicts, known.camera)
+    matches, worth = (None, None) if verdicts is None else (verdicts.matches, verdicts.quality(found))
+    new = probably_new(gallery, embedding, known, cameras, identities)
+    return Ranking(known, hits, int(admitted.sum()), matches, worth, embedding, new)
+
+
+def probably_new(
+    gallery: Gallery,
+    embedding: Float32[np.ndarray, " d"],
+    known: QueryInfo,
+    cameras: Collection[str | None] | None,
+    identities: Collection[str | None] | None,
+) -> bool | None:
+    """`Ranking.probably_new`: the most similar image decides, the query's own camera and the query itself left out."""
+    if gallery.calibration is None:
+        return None
+    if known.camera is not None:
+        among = (*gallery.cameras, None) if cameras is None else cameras
+        cameras = [camera for camera in among if camera != known.camera]
+    best = gallery.search(embedding[None], 1, cameras=cameras, identities=identities, exclude=[Exclusion(known.path)])
+    if best.indices[0, 0] < 0:  # nothing is left to compare with
+        return None
+    return bool(best.similarities[0, 0] < gallery.calibration.new_below)
 
 
 def resolve(
@@ -142,12 +168,17 @@ def listed(
     indices: Int64[np.ndarray, " m"],
     similarities: Float32[np.ndarray, " m"],
     verdicts: Verdicts | None,
+    camera: str | None = None,
 ) -> tuple[Hit, ...]:
-    """Images in order as hits. Ranks count what is no junk."""
+    """Images in order as hits. Ranks count what is no junk; `camera` is the query's, None where unknown."""
     names = [None if verdicts is None else verdicts.names[index] for index in indices]
     hits, rank = [], 0
     for index, similarity, verdict in zip(indices, similarities, names, strict=True):
         rank += verdict != "junk"
         own = None if verdict == "junk" else rank
-        hits.append(Hit(int(index), gallery.items[index], float(similarity), own, verdict))
+        item = gallery.items[index]
+        other = None if None in (camera, item.camera) else item.camera != camera
+        calibration = gallery.calibration
+        probability = None if calibration is None else calibration.probability(float(similarity), other)
+        hits.append(Hit(int(index), item, float(similarity), own, verdict, probability))
     return tuple(hits)

@@ -89,6 +89,19 @@ def read_folder(folder: Path) -> Stored:
     return Stored(items, embeddings, origin, images)
 
 
+def folder_version(folder: Path) -> str:
+    """Changes whenever one of a gallery's files is written or replaced, so that an opened one is known to be old.
+
+    A file that is edited in place changes its own time and size, and not the folder's.
+    """
+    found = []
+    for name in (ITEMS, EMBEDDINGS):
+        path = folder / name
+        own = path.stat() if path.is_file() else None
+        found.append("none" if own is None else f"{own.st_ino}-{own.st_size}-{own.st_mtime_ns}")
+    return f"{folder}@{','.join(found)}"
+
+
 def hash_of(paths: Iterable[str]) -> str:
     """SHA-256 of paths in their order."""
     return hashlib.sha256("\0".join(paths).encode()).hexdigest()

@@ -73,10 +73,16 @@ def nearest(distances: Float[np.ndarray, "rows g"], k: int) -> Int64[np.ndarray,
 
 
 def features(what: str, values: Matrix) -> Float[np.ndarray, "n d"]:
-    """Embeddings as a C-ordered array of float32 or float64 in the CPU's memory, without a copy where they are one."""
+    """Embeddings as a C-ordered array of float32 or float64 in the CPU's memory, without a copy where they are one.
+
+    Raises DCALError for values that are not finite, or so large that their squared length is not: every distance to
+    such a row would be NaN, which comparisons and sorting pass over in silence.
+    """
     array = np.ascontiguousarray(as_floats(values))
     if array.ndim != 2 or 0 in array.shape:
         raise DCALError(f"{what} must be (images, width), neither of them 0, got {tuple(values.shape)}")
+    if bad := int((~np.isfinite(squares(array))).sum()):
+        raise DCALError(f"{bad} of {len(array)} {what} are not finite: they are broken, or of another model")
     return array
 
 
@@ -89,8 +95,8 @@ def check_pair(queries: np.ndarray, gallery: np.ndarray, distance: str) -> tuple
         )
     if distance == "cosine":
         for what, side in (("query", queries), ("gallery", gallery)):
-            if empty := int((~side.any(axis=1)).sum()):
-                raise DCALError(f"{empty} {what} features are all zeros: their cosine is not defined")
+            if empty := int((squares(side) == 0).sum()):
+                raise DCALError(f"{empty} {what} features are all zeros, or nearly: their cosine is not defined")
     both = np.result_type(queries, gallery)
     return queries.astype(both, copy=False), gallery.astype(both, copy=False)
 

@@ -110,10 +110,15 @@ class TestGalleries:
         first = galleries.catalogue("reid-full")
         assert galleries.catalogue("reid-full") is first
         table = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv"
-        text = table.read_text()
-        table.unlink()
-        table.write_text(text)
-        assert galleries.catalogue("reid-full") is not first
+        lines = table.read_text().splitlines()
+        path, _, camera = lines[1].split(",")
+        table.write_text("\n".join([lines[0], f"{path},renamed,{camera}", *lines[2:], ""]))  # as the error advises
+        second = galleries.catalogue("reid-full")
+        assert second is not first and second.item(path).identity == "renamed"
+        shutil.copytree(table.parent, tmp_path / "new")
+        shutil.rmtree(table.parent)
+        (tmp_path / "new").rename(table.parent)
+        assert galleries.catalogue("reid-full") is not second
 
     def test_what_is_missing_is_said(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder / "reid-full", tmp_path / "mine")

@@ -20,6 +20,7 @@ from dcal.gallery.build import build_folder
 from dcal.gallery.sources import dataset_images, folder_images
 from dcal.model.checkpoint import save_checkpoint
 from dcal_explorer.cli.main import main
+from tests.fixtures.hostile_images import animated, many_scans
 from tests.fixtures.tiny_gallery import PATTERN, tiny_model, write_sightings
 from tests.fixtures.tiny_reid import write_market, write_vehicles
 
@@ -83,6 +84,7 @@ import torch
 from dcal.gallery import embed, shards
 from dcal.gallery.build import build_folder
 from dcal.gallery.sources import folder_images
+from tests.fixtures.hostile_images import animated, many_scans
 from tests.fixtures.tiny_gallery import tiny_model
 torch.set_num_threads(2)
 embed.BATCHES, replace, written = 1, os.replace, []
@@ -125,6 +127,21 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(photos: Path, tmp_path:
     for name in ("items.csv", "embeddings.safetensors", "failed.csv"):
         assert (place / name).read_bytes() == (tmp_path / "whole" / "gallery" / name).read_bytes()
     assert not left.exists()
+
+
+def test_damaged_and_hostile_files_do_not_end_a_build(tmp_path: Path):
+    folder = write_sightings(tmp_path / "images", 3)
+    files = {
+        "pages.tif": animated("TIFF", compression="jpeg")[:900],
+        "scans.jpg": many_scans(5000),
+        "walk.gif": animated("GIF")[:2000],  # its first frame is whole, its next one is not
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    built = build_folder(tiny_model(), folder_images(folder), tmp_path / "gallery", "tiny", workers=1)
+    assert built.count == 3 and built.failed.keys() == files.keys()
+    assert built.failed["scans.jpg"].startswith("This JPEG has more than 100 scans")
+    assert all("damaged or cut off" in built.failed[name] for name in ("pages.tif", "walk.gif"))
 
 
 def test_an_edited_photo_is_another_photo(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

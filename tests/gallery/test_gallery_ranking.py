@@ -11,9 +11,11 @@ import pytest
 
 import dcal
 from dcal.errors import DCALError
-from dcal.gallery import EmbeddedGallery, Exclusion, Item, Origin, QueryInfo, Ranking, rank
+from dcal.gallery import EmbeddedGallery, Exclusion, Item, Origin, QueryInfo, Ranking, open_gallery, rank
 from dcal.gallery.embed import origin_of
+from dcal.gallery.storage import Stored, write_folder
 from dcal.retrieval import Protocol
+from dcal.retrieval.calibration import Calibration, Curve, write_calibration
 from tests.fixtures.tiny_gallery import (
     IDENTITIES,
     N,
@@ -152,3 +154,60 @@ def test_a_picture_a_record_and_an_embedding_ask_alike(tmp_path: Path):
         rank(gallery, Item("there.jpg"))
     with pytest.raises(DCALError, match="k must be at least 1"):
         rank(gallery, record, k=0)
+
+
+def calibrated(new_below: float) -> EmbeddedGallery:
+    """`by_hand` with a curve for other cameras, the square root of the similarity by two knots, and another for all."""
+    across = Curve("isotonic", (0.4, 0.9), (0.5, 1.0), 10, 5)
+    mixed = Curve("isotonic", (0.0, 1.0), (0.0, 0.5), 10, 5)
+    gallery = by_hand()
+    gallery.calibration = Calibration(gallery.fingerprint, "made up", across, mixed, new_below, 0.5)
+    return gallery
+
+
+def test_hits_have_the_probability_of_their_camera_s_curve():
+    ranking = rank(calibrated(0.5), ITEMS[0], k=9)
+    found = {Path(hit.item.path).stem: hit.probability for hit in ranking.hits}
+    expected = {
+        "same-camera": 0.475,
+        "wrong": 0.45,  # the query's own camera
+        "match": 0.9,
+        "junk": 0.8,
+        "nobody": 0.7,
+        "distractor": 0.6,
+        "late": 0.2,  # of an unknown camera
+    }
+    assert found == pytest.approx(expected, abs=1e-6)
+    unknown = rank(calibrated(0.5), QUERY, k=2)
+    assert [hit.probability for hit in unknown.hits] == pytest.approx([0.5, 0.475])
+    assert json.loads(json.dumps(ranking.to_dict()))["hits"][1]["probability"] == pytest.approx(0.45, abs=1e-6)
+    assert rank(by_hand(), QUERY).hits[0].probability is None
+
+
+def test_a_query_may_be_new():
+    """The most similar image of another camera has 0.8; those of the query's own do not count, nor itself."""
+    for new_below, new in ((0.79, False), (0.81, True), (0.97, True)):
+        ranking = rank(calibrated(new_below), ITEMS[0], k=1)
+        assert ranking.probably_new is new and ranking.to_dict()["probably_new"] is new
+    assert rank(calibrated(0.99), QUERY).probably_new is False  # nothing is known of it: all images count
+    assert rank(calibrated(0.5), ITEMS[0], cameras=["1"]).probably_new is None
+    assert rank(calibrated(0.65), ITEMS[0], cameras=["2"], identities=["0", None]).probably_new is True
+    assert rank(by_hand(), ITEMS[0]).probably_new is None
+
+
+def test_the_calibration_lies_around_the_gallery(tmp_path: Path):
+    gallery, own = by_hand(), calibrated(0.5).calibration
+    assert own is not None
+    (tmp_path / "checkpoint" / "gallery").mkdir(parents=True)
+    stored = Stored(ITEMS, gallery.embeddings, gallery.origin, Path("photos"))
+    write_folder(tmp_path / "checkpoint" / "gallery", stored)
+    assert open_gallery(tmp_path / "checkpoint" / "gallery").calibration is None
+    write_calibration(tmp_path / "checkpoint", own)
+    assert open_gallery(tmp_path / "checkpoint" / "gallery").calibration == own
+    (tmp_path / "elsewhere").mkdir()
+    write_calibration(tmp_path / "elsewhere", replace(own, new_below=0.7))
+    moved = open_gallery(tmp_path / "checkpoint" / "gallery", checkpoint=tmp_path / "elsewhere")
+    assert moved.calibration is not None and moved.calibration.new_below == 0.7
+    write_calibration(tmp_path / "checkpoint", replace(own, fingerprint="cd" * 32))
+    with pytest.raises(DCALError, match=r"calibration\.json was fitted with the weights cdcd"):
+        open_gallery(tmp_path / "checkpoint" / "gallery")

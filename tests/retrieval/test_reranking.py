@@ -211,3 +211,30 @@ def test_nearest_are_in_order_and_equals_by_index(group: int, monkeypatch: pytes
         found = distances.nearest(block, k)
         expected = [sorted(range(31), key=row.__getitem__)[: min(k, 31)] for row in block.tolist()]
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e25])
+@pytest.mark.parametrize("side", [0, 1])
+def test_features_that_are_not_finite_are_refused_everywhere(value: float, side: int):
+    """1e25 is finite, and its square is not in float32."""
+    own = [part.astype(np.float32) for part in features()[:2]]
+    ids = features()[2:]
+    own[side][3, 2] = value
+    what = ("query", "gallery")[side]
+    with pytest.raises(DCALError, match=f"1 of {len(own[side])} {what}_features are not finite"):
+        rerank(*own)
+    with pytest.raises(DCALError, match=f"1 of {len(own[side])} {what}_features are not finite"):
+        expand_queries(*own)
+    for settings_ in (None, Reranking()):
+        with pytest.raises(DCALError, match=f"1 of {len(own[side])} {what}_features are not finite"):
+            evaluate_features(*own, *ids, rerank=settings_)
+        with pytest.raises(DCALError, match=f"1 of {Q + G} features are not finite"):
+            evaluate_rows(np.concatenate(own), *np.split(np.arange(Q + G), [Q]), np.concatenate(ids), rerank=settings_)
+
+
+def test_features_too_short_for_a_cosine_are_refused():
+    queries, gallery, *_ = features()
+    gallery = gallery.astype(np.float32)
+    gallery[5] = 1e-30
+    with pytest.raises(DCALError, match="1 gallery features are all zeros, or nearly"):
+        rerank(queries.astype(np.float32), gallery, Reranking(distance="cosine"))

@@ -12,6 +12,7 @@ from dcal import DCALError
 from dcal.data.reid.yard import Yard, YardRecord
 from dcal.data.yard_table import TABLE
 from dcal.gallery import Gallery, Item, QueryInfo, open_gallery
+from dcal.gallery.storage import folder_version
 from dcal_explorer.content.checkpoints import LOADED, CheckpointLibrary
 
 FOLDER = "gallery"  # inside a checkpoint's
@@ -114,7 +115,7 @@ class Galleries:
         Raises DCALError, saying how to make one, where there is none, and where it was made with other weights.
         """
         folder = self.shelf.folder / checkpoint / FOLDER
-        version = f"{self.shelf.version(checkpoint)}, {folder.stat().st_mtime_ns if folder.is_dir() else 'none'}"
+        version = f"{self.shelf.version(checkpoint)}, {folder_version(folder)}"
         with self._lock:
             if version not in self._open:
                 self._open[version] = self._opened(checkpoint, folder)

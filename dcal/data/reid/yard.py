@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from dcal.data.reid.base import ReID, ReIDRecord, Row, whole_splits
 from dcal.data.yard_table import HOME, MARK, PARTS, TERMS, read_table
 from dcal.errors import ImageError
+from dcal.image import decoding, read_file
 
 SIZE = (256, 256)
 
@@ -42,9 +44,10 @@ class YardRecord(ReIDRecord):
 
     def _mask(self) -> UInt8[np.ndarray, "height width"]:
         try:
-            with Image.open(self.mask) as file:
+            data = io.BytesIO(read_file(self.mask))
+            with decoding(), Image.open(data, formats=("PNG",)) as file:
                 values = np.asarray(file)
-        except (OSError, Image.DecompressionBombError) as error:
+        except ImageError as error:
             raise ImageError(f"{self.mask}: {error}") from error
         if values.ndim != 2 or values.dtype != np.uint8 or (values % MARK).max(initial=0) >= len(PARTS):
             raise ImageError(f"{self.mask}: a mask has one part number a pixel, below {len(PARTS)} but for the mark")
