@@ -113,6 +113,7 @@ def explain_match(
     query: Source | Inspection,
     match: Source | Inspection,
     against: Source | Inspection | None = None,
+    *,
     token_mean: Float32[np.ndarray, " width"] | None = None,
 ) -> Match:
     """Why `match` is similar to `query`, or more similar to it than `against` is.
