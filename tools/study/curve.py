@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,9 @@ def epoch_row(epoch: int, lines: Sequence[Mapping[str, Any]]) -> dict[str, float
 
 
 def training_figures(lines: Sequence[Mapping[str, Any]], before: int) -> dict[str, float]:
-    """An epoch's lines as one; each stands for the steps since the line above it, the first for those since `before`."""
+    """An epoch's lines as one; each is for the steps since the line above it, the first for those since `before`."""
     last, ends = lines[-1], [before, *(line["step"] for line in lines)]
-    counts = [end - start for start, end in zip(ends, ends[1:], strict=False)]
+    counts = [end - start for start, end in pairwise(ends)]
     row: dict[str, float] = {"step": last["step"]}
     for name in ("losses", "accuracies"):
         for branch in last[name]:
