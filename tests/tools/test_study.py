@@ -19,7 +19,7 @@ from tools.study.compare import pairs_of, pooled_of
 from tools.study.curve import slim
 from tools.study.few_shot import few_shot
 from tools.study.plan import PLAN, Run, chosen
-from tools.study.queue import Places, collect, state, work
+from tools.study.queue import ROOT, Places, collect, state, work
 from tools.study.results import Predictions, Result, read_predictions, read_results, write_predictions
 from tools.study.statistics import crossed_difference, image_difference, mcnemar, mean_and_deviation
 from tools.study.tables import markdown
@@ -232,3 +232,8 @@ def test_comparisons_pair_images_and_seeds():
 def test_models_of_different_images_are_not_compared():
     with pytest.raises(DCALError, match="different images"):
         pairs_of([result("full", 0, "11"), result("sa_only", 0, "10", images="others")], "test")
+
+
+def test_the_kept_report_is_what_the_kept_results_give():
+    results = ROOT / "docs" / "results" / "study"
+    assert (results / "README.md").read_text(encoding="utf-8") == reporting.report(read_results(results))

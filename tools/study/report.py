@@ -74,8 +74,8 @@ def settings(run: Result) -> str:
 
 def progress(runs: Sequence[Result]) -> str:
     partial = [f"`{one.name}` (in epoch {one.about['epochs_begun']})" for one in runs if not one.finished]
-    done = f"{len(runs) - len(partial)} runs are finished"
-    return f"{done}; **partial: {', '.join(partial)}**." if partial else f"{done}, none is partial."
+    done = f"Runs finished: {len(runs) - len(partial)}"
+    return f"{done}; **partial: {', '.join(partial)}**." if partial else f"{done}; partial: none."
 
 
 def groups(runs: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
