@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from tools.study.compare import pairs_of, pooled_of
 from tools.study.curve import slim
 from tools.study.few_shot import few_shot
 from tools.study.plan import PLAN, Run, chosen
-from tools.study.queue import ROOT, Places, collect, state, work
+from tools.study.queue import ROOT, Places, collect, state, train, work
 from tools.study.results import Predictions, Result, read_predictions, read_results, write_predictions
 from tools.study.statistics import crossed_difference, image_difference, mcnemar, mean_and_deviation
 from tools.study.tables import markdown
@@ -195,6 +197,16 @@ def test_the_queue_trains_judges_reports_and_does_nothing_twice(places):
     text = reporting.report(results)
     assert "`full` − `sa_only`" in text
     assert "`full`, SA alone − `sa_only`" in text
+
+
+def test_the_tree_given_by_code_is_the_one_that_trains(places, tmp_path):
+    """Whatever the working directory, which `python -m` looks into first."""
+    places = replace(places, code=tmp_path / "code")
+    (places.code / "dcal").mkdir(parents=True)
+    (places.code / "dcal" / "train.py").write_text("import sys\nsys.exit(7)\n")
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        train(Run("few", "full", 0, options=TINY), places, ())
+    assert error.value.returncode == 7
 
 
 def test_an_unfinished_run_is_written_down_as_partial(places):

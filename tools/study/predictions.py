@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 import dcal
 from dcal.data import DATASETS
 from dcal.data.records import Record
-from dcal.data.samples import Photos
+from dcal.data.samples import ImageSamples
 from dcal.evaluation.classification import Evaluation, evaluate
 from tools.study.results import BRANCHES, Predictions
 
@@ -23,7 +23,7 @@ def predict(checkpoint: Path, root: Path, workers: int = 0) -> Predictions:
     """The checkpoint's answers on the test split of the CUB folder `root`."""
     model = dcal.load(checkpoint)
     data = DATASETS["cub"](root, "test")
-    images = Photos(data.records, model.config.preprocess)
+    images = ImageSamples(data.records, model.config.preprocess)
     found = evaluate(model, DataLoader(images, batch_size=BATCH, num_workers=workers))
     return as_predictions(found, digest(data.records))
 

@@ -69,7 +69,9 @@ def train(run: Run, places: Places, extra: Sequence[str]) -> None:
     if (places.out / run.name / "metrics.json").is_file():
         return
     path = os.pathsep.join(str(places.code / part) for part in ("", "app"))
-    subprocess.run(train_command(run, places, extra), env={**os.environ, "PYTHONPATH": path}, check=True)
+    environment = {**os.environ, "PYTHONPATH": path}
+    # `-m` looks into the working directory before PYTHONPATH: without `cwd` another tree's dcal could train
+    subprocess.run(train_command(run, places, extra), cwd=places.code, env=environment, check=True)
 
 
 def judge(run: Run, places: Places) -> dict[str, str]:
@@ -100,8 +102,7 @@ def keep(run: Run, places: Places, images: dict[str, str]) -> None:
         "images": images,
     }
     if images:
-        metrics = json.loads((places.out / run.name / "metrics.json").read_text(encoding="utf-8"))
-        about["metrics"] = {name: value for name, value in metrics.items() if name != "train_photos"}
+        about["metrics"] = json.loads((places.out / run.name / "metrics.json").read_text(encoding="utf-8"))
     write_curve(lines, places.results / run.name / CURVE)
     write_about(about | {"commit": commit_of(places.code)}, places.results / run.name)
 
