@@ -1,0 +1,46 @@
+"""What the view fetches: a layer's queries and keys, one token's rows, a rollout under another fusion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from dcal_explorer.view.arrays import packed
+from dcal_explorer.view.payload import layer_attention, tokens
+
+from dcal import DCALError, Inspection
+from dcal.errors import known
+from dcal.record import within
+
+KINDS = ("layer", "row", "rollout")
+
+
+def answer(seen: Inspection, request: dict[str, Any]) -> dict[str, Any]:
+    """The arrays that the view asked for. Raises DCALError for a request that is none, or outside the model.
+
+    {"kind": "layer", "layer": 3} → {"queries", "keys"}: (heads, tokens, d). {"kind": "row", "layer": 3, "token": 17} →
+    {"rows"}: (heads, tokens). {"kind": "rollout", "fusion": "max"} → {"values"}: (layers, rows, cols).
+    """
+    if not isinstance(request, dict):
+        raise DCALError(f"a request is an object, got {type(request).__name__}")
+    kind = request.get("kind")
+    known("request", kind if isinstance(kind, str) else repr(kind), KINDS)
+    if kind == "layer":
+        return dict(layer_attention(seen, number(request, "layer")))
+    if kind == "row":
+        return {"rows": packed(rows(seen, number(request, "layer"), number(request, "token")))}
+    fusion = request.get("fusion")
+    return {"values": packed(seen.rolled(fusion if isinstance(fusion, str) else repr(fusion)))}
+
+
+def number(request: dict[str, Any], name: str) -> int:
+    value = request.get(name)
+    if type(value) is not int:
+        raise DCALError(f"{name} is a whole number, got {value!r}")
+    return value
+
+
+def rows(seen: Inspection, layer: int, token: int) -> np.ndarray:
+    """(heads, tokens): what `token` attends to in each head of `layer`; prefix tokens come first."""
+    within("token", token, tokens(seen))
+    return seen._row(layer, token)

@@ -1,0 +1,22 @@
+// Light or dark, as the page around is: told from the colour that its text has here.
+
+/** Keep `root`'s data-theme right; the function that comes back ends it. */
+export function watchTheme(root) {
+  const query = matchMedia("(prefers-color-scheme: dark)");
+  function look() {
+    const colour = root.parentElement ? getComputedStyle(root.parentElement).color : "";
+    const [red, green, blue] = (colour.match(/[\d.]+/g) ?? [0, 0, 0]).map(Number);
+    root.dataset.theme = 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "dark" : "light";
+  }
+  const later = () => requestAnimationFrame(look);
+  const observer = new MutationObserver(later);
+  for (const target of [document.documentElement, document.body]) {
+    observer.observe(target, { attributes: true, attributeFilter: ["class", "style", "data-theme"] });
+  }
+  query.addEventListener("change", later);
+  look();
+  return () => {
+    observer.disconnect();
+    query.removeEventListener("change", later);
+  };
+}
