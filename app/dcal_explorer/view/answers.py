@@ -10,7 +10,7 @@ from dcal_explorer.view.payload import layer_attention, tokens
 
 from dcal import DCALError, Inspection
 from dcal.errors import known
-from dcal.record import within
+from dcal.explain.inspection import within
 
 KINDS = ("layer", "row", "rollout")
 

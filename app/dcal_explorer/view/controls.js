@@ -3,7 +3,7 @@
 import { attribute, element, say } from "./elements.js";
 import { tokenName } from "./scenes.js";
 
-const FUSIONS = { mean: "Mean", max: "Maximum", min: "Minimum" };
+const FUSION_NAMES = { mean: "Mean", max: "Maximum", min: "Minimum" };
 const PATCH = "patch"; // the value of the token list's entry for a patch
 let made = 0; // for ids that are unique on the page
 
@@ -36,7 +36,7 @@ export class Look {
     this.opacitySaid = element("output", {});
     const colours = Object.keys(seen.colours).filter((name) => name !== seen.diverging);
     this.colours = list(Object.fromEntries(colours.map((name) => [name, name])), (value) => set({ colours: value }));
-    this.fusion = list(FUSIONS, (fusion) => set({ fusion }));
+    this.fusion = list(FUSION_NAMES, (fusion) => set({ fusion }));
     this.scale = list({ all: "All layers", own: "This layer" }, (scale) => set({ scale }));
     this.smooth = tick((smooth) => set({ smooth }));
     this.clip = tick((clip) => set({ clip }));
@@ -102,7 +102,7 @@ export class TokenChoice {
   show(state, token) {
     const isPatch = token >= this.seen.prefix.length;
     if (isPatch) {
-      say(this.patch, tokenName(this.seen, token) + (state.pointed !== null ? " (under the cursor)" : ""));
+      say(this.patch, tokenName(this.seen, token) + (state.pointed !== null ? " (cursor)" : ""));
       if (!this.patch.parentElement) this.list.append(this.patch);
     } else this.patch.remove();
     this.list.value = isPatch ? PATCH : String(token);

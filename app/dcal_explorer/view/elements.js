@@ -58,13 +58,15 @@ export class Choice {
     button.click();
   }
 
+  /** Mark `value` as chosen; true if another was before. */
   choose(value) {
-    if (this.value === value) return;
+    if (this.value === value) return false;
     this.value = value;
     for (const item of this.buttons) {
       const chosen = item.value === value;
       item.button.setAttribute(this.state, chosen);
       item.button.tabIndex = chosen ? 0 : -1;
     }
+    return true;
   }
 }

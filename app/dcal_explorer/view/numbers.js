@@ -11,15 +11,16 @@ export function decimalsFor(extent, digits) {
 
 /**
  * How the numbers of one scale are written: {write(value, digits), sign}. `unit` is "share" (fractions of 1, written in
- * percent) or "number"; `extent` is the largest magnitude on the scale.
+ * percent) or "number"; `extent` is the largest magnitude on the scale. `more`: decimals that a small value may have beyond.
  */
 export function writer(unit, extent) {
   const power = unit === "number" && extent > 0 && extent < 1e-3 ? 3 * Math.floor(Math.log10(extent) / 3) : 0;
   const factor = unit === "share" ? 100 : 10 ** -power;
   const sign = unit === "share" ? `${SPACE}%` : "";
-  const write = (value, digits = 3) => {
+  const write = (value, digits = 3, more = 0) => {
     const scaled = value * factor;
-    const decimals = decimalsFor(extent * factor, digits);
+    const usual = decimalsFor(extent * factor, digits);
+    const decimals = Math.max(usual, Math.min(usual + more, decimalsFor(Math.abs(scaled), 1)));
     const text = fixed(scaled, decimals);
     const lost = scaled !== 0 && Number(text.replace("−", "-")) === 0;
     return (lost ? `${scaled < 0 ? "> −" : "< "}${fixed(10 ** -decimals, decimals)}` : text) + sign;
@@ -27,13 +28,13 @@ export function writer(unit, extent) {
   return { write, sign, power: power ? `×${SPACE}10${superscript(power)}` : "" };
 }
 
-/** Both ends of a scale with as many digits as tell them apart: ["0.1 %", "1.6 %"]. */
+/** Both ends of a scale with as many digits as tell them apart and show a low end that is small: ["0.1 %", "1.6 %"]. */
 export function ends(write, low, high) {
   for (let digits = 2; digits < 6; digits += 1) {
-    const pair = [write(low, digits), write(high, digits)];
+    const pair = [write(low, digits, 2), write(high, digits)];
     if (pair[0] !== pair[1]) return pair;
   }
-  return [write(low, 3), write(high, 3)];
+  return [write(low), write(high)];
 }
 
 /** The lowest and highest of the values, and where the highest is. Values must be finite (`payload.js` checks them). */

@@ -16,7 +16,9 @@ export class Pane {
     this.outlines = Object.fromEntries(
       ["outlier", "kept", "pointed"].map((kind) => [kind, element("div", { className: `dcal-outline dcal-${kind}`, hidden: true })]),
     );
-    this.veil = element("p", { className: "dcal-veil", hidden: true });
+    this.veilText = element("span", { role: "status" });
+    this.again = element("button", { type: "button", onclick: () => this.view.again() }, "Try again");
+    this.veil = element("div", { className: "dcal-veil", hidden: true }, this.veilText, this.again);
     this.stage = element(
       "div",
       {
@@ -60,13 +62,14 @@ export class Pane {
   }
 
   click(event) {
+    if (this.veil.contains(event.target)) return;
     const patch = this.patchUnder(event);
     if (patch !== null) this.view.keep(patch);
     else this.view.announce("The model saw nothing there. Click inside the bright part.");
   }
 
   key(event) {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.target !== this.stage || event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key in KEYS) this.view.step(...KEYS[event.key]);
     else if (event.key === "Escape" && this.view.state.kept !== null) this.view.keep(null);
     else return;
@@ -89,10 +92,11 @@ export class Pane {
   show(scene) {
     const { state, seen } = this.view;
     this.scene = scene;
-    say(this.title, scene.title);
+    say(this.title, scene.heading ?? scene.title);
     say(this.about, scene.about);
     this.veil.hidden = !scene.waiting;
-    say(this.veil, scene.waiting ?? "");
+    this.again.hidden = !scene.failed;
+    say(this.veilText, scene.waiting ?? "");
     this.paint(scene, state, seen);
     this.legend(scene);
     this.mark();

@@ -18,8 +18,8 @@ from dcal_explorer.view.maps import ViewMap, maps_of
 
 from dcal import DCALError, Inspection, draw
 from dcal.draw.colour import table
-from dcal.record import within
-from dcal.rollout import FUSIONS
+from dcal.explain.inspection import within
+from dcal.model.rollout import FUSIONS
 
 FORMAT = 1
 LARGEST_LAYER = 6 * 2**20  # bytes of queries and keys

@@ -41,12 +41,18 @@ export function attentionScene(seen, state, rows, token) {
   const values = all.subarray(seen.prefix.length);
   const of = state.head < 0 ? `all heads (${state.fusion})` : `head ${state.head + 1}`;
   return {
-    title: `Attention of the ${tokenName(seen, token).replace(/^row/, "patch in row")}`,
-    about: `Layer ${state.layer + 1}, ${of}`,
+    ...attentionWords(seen, state, token),
+    about: `Layer ${state.layer + 1}, ${of}: where the token's attention goes.`,
     quantity: state.head < 0 ? SHARES[state.fusion] : SHARES.mean,
     prefix: Array.from(all.subarray(0, seen.prefix.length)),
     ...scaled(seen, state, { unit: "share" }, values, null),
   };
+}
+
+/** What the attention pane is called: `title` in full, `heading` where the token is named beside it. */
+export function attentionWords(seen, state, token) {
+  const title = `Attention of the ${tokenName(seen, token).replace(/^row/, "patch in row")}`;
+  return { title, heading: "Attention of", about: `Layer ${state.layer + 1}`, quantity: "" };
 }
 
 /** The heads' maps of `token`, on one scale: {values: one Float32Array a head, low, high, table}. */

@@ -38,16 +38,17 @@ export class Strip {
     attribute(this.element, "aria-busy", maps.some(([, map]) => !map));
   }
 
-  /** Mark `value` as chosen and, if asked, bring it into sight within the strip (never moving the page). */
   choose(value) {
-    this.choice.choose(value);
-    const button = this.canvases.get(value)?.parentElement;
+    if (this.choice.choose(value)) this.reveal();
+  }
+
+  /** Bring the chosen thumbnail into sight within the strip; the page never moves. */
+  reveal() {
+    const button = this.canvases.get(this.choice.value)?.parentElement;
     if (!button) return;
     const { scrollLeft, clientWidth } = this.element;
-    const left = button.offsetLeft - this.element.offsetLeft;
-    if (left < scrollLeft) this.element.scrollLeft = left;
-    else if (left + button.offsetWidth > scrollLeft + clientWidth) {
-      this.element.scrollLeft = left + button.offsetWidth - clientWidth;
-    }
+    const { offsetLeft, offsetWidth } = button;
+    if (offsetLeft < scrollLeft) this.element.scrollLeft = offsetLeft - 4;
+    else if (offsetLeft + offsetWidth > scrollLeft + clientWidth) this.element.scrollLeft = offsetLeft + offsetWidth - clientWidth + 4;
   }
 }

@@ -2,17 +2,16 @@
 
 import { Attention } from "./attention.js";
 import { publish, subscribe } from "./bus.js";
-import { LayerControl, Look, TokenChoice } from "./controls.js";
-import { Choice, attribute, element, say } from "./elements.js";
+import { attribute, element, say } from "./elements.js";
+import { layOut } from "./layout.js";
+import { Loader } from "./loader.js";
 import { NumbersTable } from "./numbers_table.js";
 import { Ground } from "./paint.js";
-import { Pane } from "./pane.js";
-import { floats, record } from "./payload.js";
+import { record } from "./payload.js";
 import { placeName } from "./placement.js";
-import { attending, attentionScene, headScene, layerOf, mapScene, stackRange, tokenName } from "./scenes.js";
+import { attending, attentionScene, attentionWords, headScene, layerOf, mapScene, stackRange } from "./scenes.js";
 import { fullScreen } from "./screen.js";
 import { SHARED, START, fitted, lost } from "./state.js";
-import { Strip } from "./strip.js";
 import { watchTheme } from "./theme.js";
 
 const BEAT = 600; // milliseconds that a layer is shown while the layers play
@@ -35,6 +34,7 @@ export class View {
     this.body = element("div", { className: "dcal-body" });
     this.root = element("section", { className: "dcal-view" }, this.body, this.live);
     host.replaceChildren(this.root);
+    this.screen = fullScreen(this.root, () => this.fit());
     this.ends = [watchTheme(this.root), subscribe(this, (message) => this.receive(message))];
     this.sizes = new ResizeObserver(() => this.fit());
     this.ends.push(() => this.sizes.disconnect(), () => this.pause());
@@ -64,7 +64,8 @@ export class View {
     const note = this.seen ? lost(this.seen, this.state, seen) : "";
     const sameGrid = !this.seen || (this.seen.rows === seen.rows && this.seen.cols === seen.cols);
     this.state = fitted(seen, sameGrid ? this.state : { ...this.state, kept: null });
-    Object.assign(this, { seen, picture, grounds: new Map(), failures: new Map(), attention: new Attention(seen, this.options.fetch) });
+    Object.assign(this, { seen, picture, grounds: new Map(), attention: new Attention(seen, this.options.fetch) });
+    this.loader = new Loader(seen, this.attention, () => version === this.version && this.draw());
     this.selected = Uint8Array.from({ length: seen.patches }, (_, patch) => (seen.selected?.includes(patch) ? 1 : 0));
     this.build();
     this.announce(note);
@@ -79,46 +80,10 @@ export class View {
   }
 
   build() {
-    const { seen } = this;
-    const set = (change) => this.set(change);
-    const tabs = [...new Set(seen.maps.map(({ tab }) => tab))];
-    const first = (tab) => seen.maps.find((map) => map.tab === tab);
-    this.tabs = new Choice(
-      "tablist",
-      "Map",
-      tabs.map((tab) => ({ value: tab, label: tab, properties: { "data-branch": first(tab).branch } })),
-      (tab) => this.mapShown.tab !== tab && set({ map: first(tab).key }),
-    );
-    this.kinds = new Map(tabs.map((tab) => {
-      const items = seen.maps.filter((map) => map.tab === tab).map(({ key, kind }) => ({ value: key, label: kind }));
-      return [tab, new Choice("radiogroup", `${tab}: which map`, items, (map) => set({ map }))];
-    }));
-    this.kindPlace = element("div", { className: "dcal-kinds" });
-    this.numbersButton = element("button", { type: "button", "aria-expanded": "false", onclick: () => this.numbers() }, "Numbers");
-    const screen = fullScreen(this.root, () => this.fit());
-    this.tokens = new TokenChoice(seen, set);
-    this.panes = { map: new Pane(this, "map"), attention: new Pane(this, "attention", this.tokens.element) };
-    this.layer = new LayerControl(seen, set, () => this.play(), () => this.prefetch());
-    const numbered = (count, word) => Array.from({ length: count }, (_, i) => ({ value: i, label: `${word} ${i + 1}`, short: `${i + 1}` }));
-    this.layerStrip = new Strip(this, "Layer", numbered(seen.layers, "Layer"), (layer) => set({ layer }));
-    const heads = [{ value: -1, label: "All heads", short: "All heads" }, ...numbered(seen.heads, "Head")];
-    this.headStrip = new Strip(this, "Head", heads, (head) => set({ head }));
-    this.look = new Look(seen, set);
+    Object.assign(this, layOut(this));
     this.tables = null;
-    this.tablePlace = element("div", { className: "dcal-tables", hidden: true });
-    this.root.setAttribute("aria-label", `Attention maps of ${seen.title}`);
-    const strips = [["Layers", this.layerStrip], ["Heads", this.headStrip]].map(([name, strip]) => {
-      return element("div", { className: "dcal-strip-place", "data-strip": name.toLowerCase() }, element("h4", {}, name), strip.element);
-    });
-    this.body.replaceChildren(
-      element("div", { className: "dcal-bar" }, this.tabs.element, element("div", { className: "dcal-buttons" }, this.numbersButton, screen)),
-      this.kindPlace,
-      element("div", { className: "dcal-panes" }, this.panes.map.element, this.panes.attention.element),
-      this.layer.element,
-      ...strips,
-      this.look.element,
-      this.tablePlace,
-    );
+    this.root.setAttribute("aria-label", `Attention maps of ${this.seen.title}`);
+    this.body.replaceChildren(...this.elements);
     this.sizes.disconnect();
     for (const pane of Object.values(this.panes)) this.sizes.observe(pane.stage);
   }
@@ -140,7 +105,9 @@ export class View {
   fit() {
     if (!this.seen) return;
     const changed = Object.values(this.panes).map((pane) => pane.fit());
-    if (changed.some(Boolean)) this.draw();
+    if (!changed.some(Boolean)) return;
+    this.draw();
+    for (const strip of [this.layerStrip, this.headStrip]) strip.reveal();
   }
 
   /** Change the state, draw at once, and tell whoever listens. */
@@ -221,13 +188,13 @@ export class View {
     const { seen, state } = this;
     const token = attending(seen, state);
     const map = mapScene(seen, state);
-    if (map.missing) map.waiting = this.fetched(map.missing);
+    if (map.missing) Object.assign(map, this.loader.rollout(map.missing));
     const look = [state.opacity, state.colours, state.smooth, state.clip];
     this.present(this.panes.map, map, [state.map, state.layer, state.fusion, state.scale, state.outlined, map.waiting, ...look]);
     const rows = this.attention.rows(state.layer, token);
     const attention = rows
       ? attentionScene(seen, state, rows, token)
-      : { title: `Attention of the ${tokenName(seen, token)}`, about: `Layer ${state.layer + 1}`, quantity: "", waiting: this.loaded(token) };
+      : { ...attentionWords(seen, state, token), ...this.loader.rows(state.layer, token) };
     this.present(this.panes.attention, attention, [token, state.layer, state.head, state.fusion, attention.waiting, ...look]);
     this.strips(token, rows);
     this.controls(token, map, attention);
@@ -284,51 +251,16 @@ export class View {
     this.look.show(state, this.mapShown, { outliers: map.outliers || attention.outliers, selection });
   }
 
-  /** Fetch a layer's attention; what the pane says meanwhile. */
-  loaded(token) {
-    const name = `${this.state.layer}/${token}`;
-    return this.requested(name, () => this.attention.load(this.state.layer, token), "Reading this layer's attention …");
-  }
-
-  /** Fetch a map that is not in the payload; what the pane says meanwhile. */
-  fetched(request) {
-    return this.requested(JSON.stringify(request), async () => {
-      const { seen } = this;
-      const map = seen.maps.find(({ key }) => key === request.map);
-      const packed = await this.attention.ask(request);
-      map.stacks[request.fusion] = floats(packed.values, [seen.layers, seen.rows, seen.cols], request.map);
-    }, "Computing this map …");
-  }
-
-  requested(name, start, meanwhile) {
-    const { version, failures } = this;
-    if (!failures.has(name)) {
-      failures.set(name, meanwhile);
-      start().then(
-        () => failures.delete(name),
-        (error) => failures.set(name, `${error.message || error}`),
-      ).finally(() => version === this.version && this.draw());
-    }
-    return failures.get(name);
-  }
-
-  /** Read the layers that have not been read, one by one: whoever goes to the layers' control will want them. */
-  async prefetch() {
-    if (this.prefetching === this.version || this.seen.attention.mode !== "layers" || !this.options.fetch) return;
-    const version = (this.prefetching = this.version);
-    for (let layer = this.seen.layers - 1; layer >= 0 && version === this.version; layer -= 1) {
-      try {
-        if (!this.attention.layers.has(layer)) await this.attention.load(layer, 0);
-      } catch {
-        return; // said when that layer is shown
-      }
-    }
+  /** Ask anew for what could not be had. */
+  again() {
+    this.loader.forget();
+    this.draw();
   }
 
   play() {
     if (this.timer) return this.pause();
     if (this.state.layer === this.seen.layers - 1) this.set({ layer: 0 });
-    this.prefetch();
+    this.loader.prefetch();
     this.timer = setInterval(() => {
       if (this.state.layer + 1 >= this.seen.layers - 1) this.pause();
       this.set({ layer: this.state.layer + 1 });
