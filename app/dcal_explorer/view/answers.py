@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,20 @@ def answer(seen: Inspection, request: dict[str, Any]) -> dict[str, Any]:
         return {"rows": packed(rows(seen, number(request, "layer"), number(request, "token")))}
     fusion = request.get("fusion")
     return {"values": packed(seen.rolled(fusion if isinstance(fusion, str) else repr(fusion)))}
+
+
+def answered(record_of: Callable[[str], Inspection], request: Any) -> dict[str, Any]:
+    """`answer` for the record that the request names, or {"error": what to tell the visitor}.
+
+    `record_of` gives the record kept under a key, or raises DCALError.
+    """
+    try:
+        key = request.get("id") if isinstance(request, dict) else None
+        if not isinstance(key, str):
+            raise DCALError("a request names the record that it is about")
+        return answer(record_of(key), request)
+    except DCALError as error:
+        return {"error": str(error)}
 
 
 def number(request: dict[str, Any], name: str) -> int:

@@ -1,7 +1,7 @@
 """The view's JavaScript and CSS as text, for faces that take a component as one module.
 
 The files are plain ES modules and run as they are. Joined, they are one module: their imports of each other are left
-out, and only `mount` and `View` are exported.
+out, and so are their exports.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ENTRY = "view.js"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.js)";\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const)\b)", re.MULTILINE)
 
 
 def order(entry: str = ENTRY) -> list[str]:
@@ -30,15 +31,28 @@ def order(entry: str = ENTRY) -> list[str]:
 
 
 @lru_cache
-def module() -> str:
-    """The whole view as one ES module that exports `mount` and `View`."""
-    parts = [re.sub(r"^export ", "", IMPORT.sub("", source(name)), flags=re.MULTILINE) for name in order()]
-    return "\n".join([*parts, "export { mount, View };\n"])
+def body() -> str:
+    """The whole view as one script without imports or exports; `mount` shows a view."""
+    return "\n".join(EXPORT.sub("", IMPORT.sub("", source(name))) for name in order())
+
+
+def adapted(adapter: str) -> str:
+    """The whole view as one ES module for a face: `adapter` is the file that says how that face shows it."""
+    return f"{body()}\n{source(adapter)}"
+
+
+def called(adapter: str) -> str:
+    """The same as the body of a function, for faces that run a component's code instead of importing it.
+
+    The view itself is made once a page, however many components there are.
+    """
+    once = f'globalThis[Symbol.for("dcal-explorer.mount")] ??= (() => {{\n{body()}\nreturn mount;\n}})();'
+    return f'{once}\nconst mount = globalThis[Symbol.for("dcal-explorer.mount")];\n{source(adapter)}'
 
 
 @lru_cache
 def stylesheet() -> str:
-    return (HERE / "view.css").read_text(encoding="utf-8")
+    return source("view.css")
 
 
 def source(name: str) -> str:

@@ -6,7 +6,7 @@ import json
 from html import escape
 from typing import Any
 
-from dcal_explorer.view.assets import module, stylesheet
+from dcal_explorer.view.assets import body, stylesheet
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -24,7 +24,7 @@ body {{ margin: 0 auto; padding: 12px; max-width: 1200px; }}
 <main id="view"></main>
 <script type="application/json" id="payload">{payload}</script>
 <script type="module">
-{module}
+{body}
 globalThis.viewParts = {{ mount, writer }};
 globalThis.view = mount(document.getElementById("view"), JSON.parse(document.getElementById("payload").textContent), {{
   fetch: globalThis.answerView,
@@ -42,5 +42,5 @@ def standalone(payload: dict[str, Any], scheme: str = "light dark") -> str:
         scheme=scheme,
         style=stylesheet(),
         payload=json.dumps(payload).replace("<", "\\u003c"),
-        module=module(),
+        body=body(),
     )

@@ -94,25 +94,29 @@ function paintSmooth(context, ground, { values, low, high, table }) {
   if (!width || !height) return;
   const cols = ground.grid.x.length - 1;
   const rows = ground.grid.y.length - 1;
-  const across = between(ground.grid.across, left, width, cols);
-  const down = between(ground.grid.down, top, height, rows);
+  ground.between ??= { across: between(ground.grid.across, left, width, cols), down: between(ground.grid.down, top, height, rows) };
   ground.pixels ??= new ImageData(width, height);
   ground.layer ??= canvasOf(width, height);
+  const { across, down } = ground.between;
+  const { lower, weight } = across;
   const target = new Uint32Array(ground.pixels.data.buffer);
   const colours = pixelColours(table);
   const steps = high > low ? 255 / (high - low) : 0;
-  const line = new Float32Array(cols + 1);
+  const line = new Float32Array(cols + 1); // the row's values at the patch centres, as places in the table
+  const slope = new Float32Array(cols);
   for (let y = 0, at = 0; y < height; y += 1) {
     const row = down.lower[y] * cols;
     const below = Math.min(down.lower[y] + 1, rows - 1) * cols;
+    const share = down.weight[y];
     for (let col = 0; col < cols; col += 1) {
-      line[col] = (values[row + col] * (1 - down.weight[y]) + values[below + col] * down.weight[y] - low) * steps;
+      line[col] = (values[row + col] * (1 - share) + values[below + col] * share - low) * steps;
     }
     line[cols] = line[cols - 1];
+    for (let col = 0; col < cols; col += 1) slope[col] = line[col + 1] - line[col];
     for (let x = 0; x < width; x += 1, at += 1) {
-      const first = across.lower[x];
-      const index = line[first] + (line[first + 1] - line[first]) * across.weight[x];
-      target[at] = colours[index <= 0 ? 0 : index >= 255 ? 255 : (index + 0.5) | 0];
+      const col = lower[x];
+      const place = line[col] + slope[col] * weight[x] + 0.5;
+      target[at] = colours[place < 0 ? 0 : place > 255 ? 255 : place | 0];
     }
   }
   ground.layer.getContext("2d").putImageData(ground.pixels, 0, 0);

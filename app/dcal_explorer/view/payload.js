@@ -31,7 +31,9 @@ function bytes(base64, name) {
   } catch {
     expect(false, `${name} is not base64`);
   }
-  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+  const found = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i += 1) found[i] = binary.charCodeAt(i);
+  return found;
 }
 
 /** The numbers of a packed array, {dtype: "float32", shape, data}, whose shape must be `shape`. All are finite. */

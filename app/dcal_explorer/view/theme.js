@@ -1,10 +1,11 @@
 // Light or dark, as the page around is: told from the colour that its text has here.
 
-/** Keep `root`'s data-theme right; the function that comes back ends it. */
+/** Keep `root`'s data-theme right: {look, end}. `look()` looks again at once; `end()` ends it. */
 export function watchTheme(root) {
   const query = matchMedia("(prefers-color-scheme: dark)");
   function look() {
-    const colour = root.parentElement ? getComputedStyle(root.parentElement).color : "";
+    const around = root.parentElement ?? root.getRootNode().host; // a shadow root is no element
+    const colour = around ? getComputedStyle(around).color : "";
     const [red, green, blue] = (colour.match(/[\d.]+/g) ?? [0, 0, 0]).map(Number);
     root.dataset.theme = 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "dark" : "light";
   }
@@ -15,8 +16,9 @@ export function watchTheme(root) {
   }
   query.addEventListener("change", later);
   look();
-  return () => {
+  const end = () => {
     observer.disconnect();
     query.removeEventListener("change", later);
   };
+  return { look, end };
 }

@@ -35,7 +35,8 @@ export class View {
     this.root = element("section", { className: "dcal-view" }, this.body, this.live);
     host.replaceChildren(this.root);
     this.screen = fullScreen(this.root, () => this.fit());
-    this.ends = [watchTheme(this.root), subscribe(this, (message) => this.receive(message))];
+    this.theme = watchTheme(this.root);
+    this.ends = [this.theme.end, subscribe(this, (message) => this.receive(message))];
     this.sizes = new ResizeObserver(() => this.fit());
     this.ends.push(() => this.sizes.disconnect(), () => this.pause());
   }
@@ -49,6 +50,7 @@ export class View {
   /** Show another record; what is chosen stays, as far as the record has it. A promise, done when it is drawn. */
   async update(payload) {
     const version = (this.version += 1);
+    this.theme.look();
     let seen;
     const picture = new Image();
     try {
@@ -138,7 +140,8 @@ export class View {
 
   receive(message) {
     const { seen, options } = this;
-    if (!seen) return;
+    if (!this.root.isConnected) this.destroy(); // its face took it away without saying so
+    if (!seen || !this.root.isConnected) return;
     if (message.kind === "state") {
       if (options.link && message.link === options.link) this.set(message.change, true);
       return;
@@ -271,7 +274,7 @@ export class View {
   pause() {
     clearInterval(this.timer);
     this.timer = null;
-    this.draw();
+    if (this.root.isConnected) this.draw();
   }
 
   numbers() {
