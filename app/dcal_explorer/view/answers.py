@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from dcal_explorer.view.arrays import packed
-from dcal_explorer.view.payload import layer_attention, tokens
+from dcal_explorer.view.payload import layer_attention
 
 from dcal import DCALError, Inspection
-from dcal.errors import known
-from dcal.explain.inspection import within
+from dcal.errors import check_choice
 
 KINDS = ("layer", "row", "rollout")
 
@@ -25,11 +23,11 @@ def answer(seen: Inspection, request: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(request, dict):
         raise DCALError(f"a request is an object, got {type(request).__name__}")
     kind = request.get("kind")
-    known("request", kind if isinstance(kind, str) else repr(kind), KINDS)
+    check_choice("request", kind if isinstance(kind, str) else repr(kind), KINDS)
     if kind == "layer":
         return dict(layer_attention(seen, number(request, "layer")))
     if kind == "row":
-        return {"rows": packed(rows(seen, number(request, "layer"), number(request, "token")))}
+        return {"rows": packed(seen.attention_rows(number(request, "layer"), number(request, "token")))}
     fusion = request.get("fusion")
     return {"values": packed(seen.rolled(fusion if isinstance(fusion, str) else repr(fusion)))}
 
@@ -53,9 +51,3 @@ def number(request: dict[str, Any], name: str) -> int:
     if type(value) is not int:
         raise DCALError(f"{name} is a whole number, got {value!r}")
     return value
-
-
-def rows(seen: Inspection, layer: int, token: int) -> np.ndarray:
-    """(heads, tokens): what `token` attends to in each head of `layer`; prefix tokens come first."""
-    within("token", token, tokens(seen))
-    return seen._row(layer, token)

@@ -16,7 +16,7 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: {scheme}; }}
-body {{ margin: 0 auto; padding: 12px; max-width: 1200px; }}
+body {{ margin: 0 auto; padding: 12px; max-width: 1200px; background: Canvas; color: CanvasText; }}
 {style}
 </style>
 </head>

@@ -47,7 +47,7 @@ def test_every_pixel_of_a_full_overlay(sharp: Page, shape: str) -> None:
     seen = record(size, box, grid)
     show(sharp, seen)
     set_state(sharp, opacity=1, scale="own", layer=2)
-    for selector, map in ((MAP, seen.rollout[2]), (ATTENTION, seen._row(2, 0).mean(axis=0)[1:].reshape(grid))):
+    for selector, map in ((MAP, seen.rollout[2]), (ATTENTION, seen.attention_rows(2, 0).mean(axis=0)[1:].reshape(grid))):
         found = pixels(sharp, selector)
         ratio = sharp.evaluate("() => devicePixelRatio")
         width = sharp.locator(f"{selector} .dcal-stage").bounding_box()["width"]

@@ -26,7 +26,7 @@ def test_every_tokens_attention_is_the_records(page: Page, prefix: int) -> None:
     show(page, seen)
     for layer in range(seen.num_layers):
         for token in range(prefix + seen.layout.patches):
-            np.testing.assert_allclose(rows_in_browser(page, layer, token), seen._row(layer, token), atol=2e-7)
+            np.testing.assert_allclose(rows_in_browser(page, layer, token), seen.attention_rows(layer, token), atol=2e-7)
 
 
 def test_rows_are_fetched_one_by_one_where_a_layer_is_too_large(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +34,7 @@ def test_rows_are_fetched_one_by_one_where_a_layer_is_too_large(page: Page, monk
     seen = record()
     show(page, seen)
     assert page.evaluate("() => view.seen.attention.mode") == "rows"
-    np.testing.assert_array_equal(rows_in_browser(page, 2, 9), seen._row(2, 9))
+    np.testing.assert_array_equal(rows_in_browser(page, 2, 9), seen.attention_rows(2, 9))
     assert page.evaluate("() => view.attention.layers.size") == 0
 
 
@@ -44,7 +44,7 @@ def test_readouts_are_right_to_the_digits_shown_under_every_fusion(page: Page, f
     show(page, seen)
     set_state(page, fusion=fusion, layer=1, kept=7)
     rolled = seen.rolled(fusion)[1].ravel()
-    attended = fuse(seen._row(1, 1 + 7), axis=0)[1:]
+    attended = fuse(seen.attention_rows(1, 1 + 7), axis=0)[1:]
     extent = seen.rolled(fusion).max()  # one scale for all layers
     for pane, values, largest in ((MAP, rolled, extent), (ATTENTION, attended, attended.max())):
         for patch in range(seen.layout.patches):
@@ -69,7 +69,7 @@ def test_any_prefix_token_can_attend_and_is_named(page: Page) -> None:
         page.get_by_label("Attending token").select_option(label=name)
         page.wait_for_function("() => !view.panes.attention.scene.waiting")
         got = page.evaluate("() => Array.from(view.panes.attention.scene.values)")
-        np.testing.assert_allclose(got, seen._row(seen.num_layers - 1, token).mean(axis=0)[5:], atol=2e-7)
+        np.testing.assert_allclose(got, seen.attention_rows(seen.num_layers - 1, token).mean(axis=0)[5:], atol=2e-7)
         assert page.evaluate("() => view.panes.attention.scene.title") == f"Attention of the {name}"
 
 
@@ -81,7 +81,7 @@ def test_the_value_under_the_cursor_and_its_attention_come_at_once(page: Page) -
     last = seen.rollout[-1]
     assert readout(page) == f"Row 2, column 4: {written(last[1, 3], seen.rollout.max())}"
     got = page.evaluate("() => Array.from(view.panes.attention.scene.values)")
-    np.testing.assert_allclose(got, seen._row(seen.num_layers - 1, 1 + patch).mean(axis=0)[1:], atol=2e-7)
+    np.testing.assert_allclose(got, seen.attention_rows(seen.num_layers - 1, 1 + patch).mean(axis=0)[1:], atol=2e-7)
     assert page.get_by_label("Attending token").locator("option:checked").inner_text() == "row 2, column 4 (cursor)"
     page.mouse.move(1, 1)
     assert state(page, "shown") is None
