@@ -19,20 +19,33 @@ export function layOut(view) {
     panes,
     layer,
     look: new Look(seen, set),
+    paneSizes: paneSizes(view),
     numbersButton: element("button", { type: "button", "aria-expanded": "false", onclick: () => view.numbers() }, "Numbers"),
     tablePlace: element("div", { className: "dcal-tables", hidden: true }),
   };
   parts.elements = [
-    element("div", { className: "dcal-bar" }, parts.tabs.element, element("div", { className: "dcal-buttons" }, parts.numbersButton, view.screen)),
+    element("div", { className: "dcal-bar" }, parts.tabs.element, element("div", { className: "dcal-buttons" }, parts.paneSizes.element, parts.numbersButton, view.screen)),
     parts.kindPlace,
     element("div", { className: "dcal-panes" }, panes.map.element, panes.attention.element),
     layer.element,
-    titled("Layers", parts.layerStrip),
-    titled("Heads", parts.headStrip),
+    element("div", { className: "dcal-strips" }, titled("Layers", parts.layerStrip), titled("Heads", parts.headStrip)),
     parts.look.element,
     parts.tablePlace,
   ];
   return parts;
+}
+
+/** On a full screen: both panes, or one of them as large as it can be. */
+function paneSizes(view) {
+  const names = { both: "Both", map: "Map", attention: "Attention" };
+  const items = Object.entries(names).map(([value, label]) => ({ value, label }));
+  const sizes = new Choice("radiogroup", "Which pane", items, (value) => {
+    view.root.dataset.panes = value;
+    sizes.choose(value);
+  });
+  sizes.element.classList.add("dcal-sizes");
+  sizes.choose(view.root.dataset.panes ?? "both");
+  return sizes;
 }
 
 /** Tabs, and for tabs of several maps the choice among these. */

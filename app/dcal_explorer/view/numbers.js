@@ -19,8 +19,9 @@ export function writer(unit, extent) {
   const sign = unit === "share" ? `${SPACE}%` : "";
   const write = (value, digits = 3, more = 0) => {
     const scaled = value * factor;
-    const usual = decimalsFor(extent * factor, digits);
-    const decimals = Math.max(usual, Math.min(usual + more, decimalsFor(Math.abs(scaled), 1)));
+    const size = Math.abs(scaled);
+    const usual = decimalsFor(Math.max(extent * factor, size), digits);
+    const decimals = Math.max(usual, Math.min(usual + more, decimalsFor(size, 1)));
     const text = fixed(scaled, decimals);
     const lost = scaled !== 0 && Number(text.replace("−", "-")) === 0;
     return (lost ? `${scaled < 0 ? "> −" : "< "}${fixed(10 ** -decimals, decimals)}` : text) + sign;

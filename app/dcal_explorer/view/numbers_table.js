@@ -32,7 +32,7 @@ export class NumbersTable {
     const { write, power } = writer(scene.unit, Math.max(Math.abs(scene.own?.low ?? 1), Math.abs(scene.own?.high ?? 1)));
     say(this.caption, `${scene.title}: ${scene.quantity}${power && `, ${power}`} (${scene.about})`);
     this.cells.forEach((cell, patch) => {
-      say(cell, scene.mask ? (scene.mask[patch] ? "selected" : "–") : write(scene.values[patch]));
+      say(cell, scene.mask ? (scene.mask[patch] ? "selected" : "–") : write(scene.values[patch], 3, 2));
     });
   }
 }

@@ -184,7 +184,7 @@ export class Pane {
         : `${name(patch)}: ${scene.mask[patch] ? "selected" : "not selected"}`;
     }
     const { write } = this.writer;
-    if (patch !== null) return `${name(patch)}: ${write(scene.values[patch])}`;
+    if (patch !== null) return `${name(patch)}: ${write(scene.values[patch], 3, 2)}`;
     const rest = scene.prefix?.map((share, i) => `${seen.prefix[i]} ${writer("share", share).write(share, 2)}`).join(" · ");
     const strongest = `Strongest: ${placeName(seen, scene.own.at)} with ${write(scene.own.high)}`;
     return rest ? `${strongest} · ${rest}` : strongest;

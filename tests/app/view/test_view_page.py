@@ -54,6 +54,21 @@ def test_full_screen_really_enlarges_and_clicks_still_hit(page: Page, refused: b
     assert stage(page).bounding_box()["width"] == pytest.approx(before["width"], abs=1)
 
 
+def test_on_a_full_screen_one_pane_can_have_all_the_width(page: Page) -> None:
+    show(page, record((300, 900), (0.0, 0.0, 900.0, 300.0), (2, 6)))
+    expect(page.get_by_role("radio", name="Both")).to_be_hidden()
+    page.get_by_role("button", name="Full screen").click()
+    page.get_by_role("radio", name="Attention", exact=True).click()
+    expect(page.locator(MAP)).to_be_hidden()
+    page.wait_for_function("() => view.panes.attention.canvas.width > 1000")
+    page.get_by_role("radio", name="Both").click()
+    expect(page.locator(MAP)).to_be_visible()
+    page.wait_for_function("() => view.panes.attention.canvas.width < 700")
+    page.get_by_role("radio", name="Map", exact=True).click()
+    page.get_by_role("button", name="Close full screen").click()
+    expect(page.locator(ATTENTION)).to_be_visible()
+
+
 def test_escape_leaves_the_window(page: Page) -> None:
     page.add_init_script("Element.prototype.requestFullscreen = () => Promise.reject(new Error('not allowed'))")
     page.goto("about:blank")

@@ -130,7 +130,7 @@ def test_an_outlier_is_named_and_can_be_clipped(page: Page) -> None:
     page.get_by_label("Clip outliers").check()
     assert page.locator(f"{MAP} .dcal-high").inner_text() == "≥ 3.4\u202f%"
     assert page.evaluate("() => view.panes.map.scene.high") == pytest.approx(0.034)
-    assert readout(page) == "Strongest: row 2, column 3 with 62.00\u202f%"
+    assert readout(page) == "Strongest: row 2, column 3 with 62.0\u202f%"
 
 
 def test_no_outlier_is_named_in_an_even_map(page: Page) -> None:
