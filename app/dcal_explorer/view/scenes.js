@@ -31,8 +31,8 @@ export function mapScene(seen, state) {
   if (!stack) return { ...words, missing: { kind: "rollout", map: map.key, fusion: state.fusion } };
   const values = map.layered ? layerOf(stack, state.layer, seen.patches) : stack;
   if (map.unit === "mask") return { ...words, map, mask: values, values };
-  const every = map.layered && state.scale === "all" ? stackRange(stack, seen, state.clip) : null;
-  return { ...words, map, ...scaled(seen, state, map, values, every ?? map.scale) };
+  const shared = map.layered ? layersScale(map, stack, seen, state) : map.scale;
+  return { ...words, map, ...scaled(seen, { ...state, clip: state.clip && !(map.layered && shared) }, map, values, shared) };
 }
 
 /** What the attention pane shows of `token`'s rows (h × n numbers). */
@@ -69,8 +69,13 @@ export function layerOf(stack, layer, patches) {
   return stack.subarray(layer * patches, (layer + 1) * patches);
 }
 
+/** [low, high] of the scale that all layers share, as given or as they are; null where each has its own. */
+export function layersScale(map, stack, seen, state) {
+  return state.scale === "all" ? (map.scale ?? stackRange(stack, seen, state.clip)) : null;
+}
+
 /** Lowest and highest value of all layers together; `clip` leaves every layer's outliers out. */
-export function stackRange(stack, seen, clip) {
+function stackRange(stack, seen, clip) {
   const ranges = Array.from({ length: seen.layers }, (_, layer) => {
     const values = layerOf(stack, layer, seen.patches);
     const one = range(values);

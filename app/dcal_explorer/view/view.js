@@ -9,7 +9,7 @@ import { NumbersTable } from "./numbers_table.js";
 import { Ground } from "./paint.js";
 import { record } from "./payload.js";
 import { placeName } from "./placement.js";
-import { attending, attentionScene, attentionWords, headScene, layerOf, mapScene, stackRange } from "./scenes.js";
+import { attending, attentionScene, attentionWords, headScene, layerOf, layersScale, mapScene } from "./scenes.js";
 import { fullScreen } from "./screen.js";
 import { SHARED, START, fitted, lost } from "./state.js";
 import { watchTheme } from "./theme.js";
@@ -221,7 +221,7 @@ export class View {
     const stack = layered?.stacks[layered.fused ? state.fusion : "mean"];
     this.layerStrip.element.parentElement.hidden = !layered;
     if (layered) {
-      const every = stack && state.scale === "all" ? stackRange(stack, seen, state.clip) : null;
+      const every = stack ? layersScale(layered, stack, seen, state) : null;
       const scaled = (layer) => {
         const values = layerOf(stack, layer, seen.patches);
         const [low, high] = every ?? [Math.min(...values), Math.max(...values)];
