@@ -37,7 +37,10 @@ MEASURE = """() => {
     globalThis.times = [];
     const channel = new MessageChannel();
     let waiting = null;
-    channel.port1.onmessage = () => { times.push([performance.now() - waiting[0], performance.now() - waiting[1]]); waiting = null; };
+    channel.port1.onmessage = () => {
+        times.push(waiting.map(start => performance.now() - start));
+        waiting = null;
+    };
     const start = event => {
         if (waiting) return;
         waiting = [performance.now(), event.timeStamp];

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dcal_explorer.view.arrays import packed
-from dcal_explorer.view.payload import layer_attention
-
 from dcal import DCALError, Inspection
 from dcal.errors import check_choice
+from dcal_explorer.view.arrays import packed
+from dcal_explorer.view.payload import layer_attention
 
 KINDS = ("layer", "row", "rollout")
 

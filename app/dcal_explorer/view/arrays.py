@@ -25,4 +25,4 @@ def packed(array: np.ndarray) -> Packed:
     if not np.isfinite(array).all():
         raise DCALError(f"{np.count_nonzero(~np.isfinite(array))} of {array.size} values are not finite")
     little = np.ascontiguousarray(array, dtype="<f4")
-    return {"dtype": "float32", "shape": list(array.shape), "data": base64.b64encode(little).decode()}
+    return {"dtype": "float32", "shape": list(array.shape), "data": base64.b64encode(little.tobytes()).decode()}

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from dcal_explorer.view.answers import answered
-from dcal_explorer.view.assets import called, stylesheet
 
 from dcal import Inspection
+from dcal_explorer.view.answers import answered
+from dcal_explorer.view.assets import called, stylesheet
 
 
 class LiveView(gr.HTML):

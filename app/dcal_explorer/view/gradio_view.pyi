@@ -6,12 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from dcal_explorer.view.answers import answered
-from dcal_explorer.view.assets import called, stylesheet
 
 from dcal import Inspection
-
-from gradio.events import Dependency
+from dcal_explorer.view.answers import answered
+from dcal_explorer.view.assets import called, stylesheet
 
 class LiveView(gr.HTML):
     """Shows a payload (see payload.py), or nothing for None.
@@ -43,8 +41,11 @@ class LiveView(gr.HTML):
 
     def api_info(self) -> dict[str, Any]:
         return {"type": "object", "description": "the image, its maps and their scales, for the live view"}
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component

@@ -6,11 +6,11 @@ from typing import Any
 
 import anywidget
 import traitlets
+
+from dcal import DCALError, Inspection
 from dcal_explorer.view.answers import answered
 from dcal_explorer.view.assets import adapted, stylesheet
 from dcal_explorer.view.payload import payload
-
-from dcal import DCALError, Inspection
 
 KEY = "shown"
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from dcal_explorer.view.arrays import Packed, packed
-from dcal_explorer.view.maps import ViewMap, maps_of
 
 from dcal import DCALError, Inspection, draw
 from dcal.draw.colour import table
 from dcal.explain.inspection import within
 from dcal.model.rollout import FUSIONS
+from dcal_explorer.view.arrays import Packed, packed
+from dcal_explorer.view.maps import ViewMap, maps_of
 
 FORMAT = 1
 LARGEST_LAYER = 6 * 2**20  # bytes of queries and keys
@@ -69,7 +69,9 @@ def payload(
             "dimension": seen.queries.shape[-1],
             "inline": {str(layer): layer_attention(seen, layer) for layer in inline},
         },
-        "colours": {name: base64.b64encode(table(name)).decode() for name in (*draw.COLORMAPS, draw.DIVERGING)},
+        "colours": {
+            name: base64.b64encode(table(name).tobytes()).decode() for name in (*draw.COLORMAPS, draw.DIVERGING)
+        },
         "diverging": draw.DIVERGING,
     }
 
@@ -91,7 +93,7 @@ def layer_bytes(seen: Inspection) -> int:
 
 def image_key(seen: Inspection) -> str:
     """The same for records of the same pixels."""
-    return hashlib.sha256(seen.photo).hexdigest()[:16]
+    return hashlib.sha256(seen.photo.tobytes()).hexdigest()[:16]
 
 
 def prefix_names(prefix: int, backbone: str) -> list[str]:

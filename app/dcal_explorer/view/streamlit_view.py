@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
-from dcal_explorer.view.answers import answered
-from dcal_explorer.view.assets import adapted, stylesheet
 
 from dcal import Inspection
+from dcal_explorer.view.answers import answered
+from dcal_explorer.view.assets import adapted, stylesheet
 
 NAME = "dcal_live_view"
 

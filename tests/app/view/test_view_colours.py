@@ -47,7 +47,10 @@ def test_every_pixel_of_a_full_overlay(sharp: Page, shape: str) -> None:
     seen = record(size, box, grid)
     show(sharp, seen)
     set_state(sharp, opacity=1, scale="own", layer=2)
-    for selector, map in ((MAP, seen.rollout[2]), (ATTENTION, seen.attention_rows(2, 0).mean(axis=0)[1:].reshape(grid))):
+    for selector, map in (
+        (MAP, seen.rollout[2]),
+        (ATTENTION, seen.attention_rows(2, 0).mean(axis=0)[1:].reshape(grid)),
+    ):
         found = pixels(sharp, selector)
         ratio = sharp.evaluate("() => devicePixelRatio")
         width = sharp.locator(f"{selector} .dcal-stage").bounding_box()["width"]
@@ -136,9 +139,14 @@ def test_the_selection_is_bright_and_outlined(page: Page) -> None:
     show(page, seen)
     set_state(page, map="selection")
     found = pixels(page, MAP).astype(int)
-    expected = draw.selection(record(found.shape[:2], tuple(
-        edge * found.shape[1 - i % 2] / seen.photo.shape[1 - i % 2] for i, edge in enumerate(seen.box)
-    )), seen.selected_mask, max_side=None)
+    expected = draw.selection(
+        record(
+            found.shape[:2],
+            tuple(edge * found.shape[1 - i % 2] / seen.photo.shape[1 - i % 2] for i, edge in enumerate(seen.box)),
+        ),
+        seen.selected_mask,
+        max_side=None,
+    )
     differs = np.abs(found - expected).max(axis=2) > 2
     assert differs.mean() < 0.003, f"{differs.mean():.2%} of the pixels differ"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dcal_explorer.view.assets import adapted, body, order, source
 from playwright.sync_api import Page, expect
 
+from dcal_explorer.view.assets import adapted, body, order, source
 from tests.fixtures.view_page import ATTENTION, MAP, at_patch, record
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"

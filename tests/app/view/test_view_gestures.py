@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from dcal_explorer.view.answers import answer
-from dcal_explorer.view.payload import payload
 from playwright.sync_api import Browser, Page, expect
 
 import dcal
+from dcal_explorer.view.answers import answer
+from dcal_explorer.view.payload import payload
 from tests.fixtures.view_page import ATTENTION, MAP, at_patch, readout, record, set_state, show, stage, state
 
 ATTENDING = "Attending token"
@@ -60,7 +60,10 @@ def test_the_outline_lies_on_the_patch_in_both_panes(page: Page) -> None:
     page.mouse.move(*at_patch(page, seen, 1.5, 3.5))
     for selector in (MAP, ATTENTION):
         box = page.locator(f"{selector} .dcal-pointed").bounding_box()
-        for corner, at in (((1, 3), (box["x"], box["y"])), ((2, 4), (box["x"] + box["width"], box["y"] + box["height"]))):
+        for corner, at in (
+            ((1, 3), (box["x"], box["y"])),
+            ((2, 4), (box["x"] + box["width"], box["y"] + box["height"])),
+        ):
             assert at == pytest.approx(at_patch(page, seen, *corner, selector), abs=1)
 
 
@@ -77,7 +80,13 @@ def test_a_kept_patch_survives_layer_head_opacity_map_and_checkpoint(page: Page)
     update(page, record(seed=5))
     assert state(page, "kept") == 11
     assert page.get_by_label(ATTENDING).locator("option:checked").inner_text() == "row 3, column 2"
-    assert [state(page, name) for name in ("opacity", "layer", "head", "map", "colours")] == [0.3, 1, 2, "glca", "magma"]
+    assert [state(page, name) for name in ("opacity", "layer", "head", "map", "colours")] == [
+        0.3,
+        1,
+        2,
+        "glca",
+        "magma",
+    ]
     for label, value in (("Opacity", "0.3"), ("Layer", "1"), ("Colour map", "magma")):
         expect(page.get_by_label(label, exact=True).and_(page.locator("input, select"))).to_have_value(value)
 

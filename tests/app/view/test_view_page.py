@@ -177,7 +177,9 @@ def test_the_image_has_words(page: Page) -> None:
     expect(canvas).to_have_attribute("aria-label", re.compile("^Rollout after layer 2 of 4"))
 
 
-@pytest.mark.parametrize("hostile", ["<img src=x onerror='globalThis.hit=1'>", "</script><script>hit=1</script>", '"&<b>'])
+@pytest.mark.parametrize(
+    "hostile", ["<img src=x onerror='globalThis.hit=1'>", "</script><script>hit=1</script>", '"&<b>']
+)
 def test_names_are_text_and_never_html(page: Page, hostile: str) -> None:
     fields = {name: np.ones((3, 5), dtype=np.float32) / 9 for name in ("relevance", "gradient_rollout")}
     show(page, record(target=1, **fields), title=hostile, class_name=hostile)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dcal_explorer.view.answers import answer, answered
-from dcal_explorer.view.arrays import packed
-from dcal_explorer.view.payload import payload, prefix_names
 
 import dcal
 from dcal import draw
+from dcal_explorer.view.answers import answer, answered
+from dcal_explorer.view.arrays import packed
+from dcal_explorer.view.payload import payload, prefix_names
 from tests.fixtures.view_page import COLS, HEADS, LAYERS, ROWS, record
 
 
@@ -37,7 +37,9 @@ def test_values_that_are_not_finite_are_refused() -> None:
 
 
 def test_the_payload_holds_every_map_of_the_record() -> None:
-    shown = {name: np.ones((ROWS, COLS), np.float32) * value for value, name in enumerate(["relevance", "gradient_rollout"])}
+    shown = {
+        name: np.ones((ROWS, COLS), np.float32) * value for value, name in enumerate(["relevance", "gradient_rollout"])
+    }
     seen = record(target=1, **shown)
     maps = {map["key"]: map for map in payload(seen, class_name="Heron")["maps"]}
     mask = seen.selected_mask.astype(np.float32)

@@ -26,7 +26,9 @@ def test_every_tokens_attention_is_the_records(page: Page, prefix: int) -> None:
     show(page, seen)
     for layer in range(seen.num_layers):
         for token in range(prefix + seen.layout.patches):
-            np.testing.assert_allclose(rows_in_browser(page, layer, token), seen.attention_rows(layer, token), atol=2e-7)
+            np.testing.assert_allclose(
+                rows_in_browser(page, layer, token), seen.attention_rows(layer, token), atol=2e-7
+            )
 
 
 def test_rows_are_fetched_one_by_one_where_a_layer_is_too_large(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,8 +93,15 @@ def test_the_value_under_the_cursor_and_its_attention_come_at_once(page: Page) -
 def test_scales_are_written_sanely(page: Page) -> None:
     """A title, two significant digits, percent for shares, never an exponent."""
     shares = np.linspace(0.0013, 0.0164, 60, dtype=np.float32).reshape(4, 3, 5)
-    show(page, record(rollout=shares, relevance=np.full((3, 5), 1e-7, np.float32) * np.arange(15).reshape(3, 5).astype(
-        np.float32), gradient_rollout=shares[0], target=1))
+    show(
+        page,
+        record(
+            rollout=shares,
+            relevance=np.full((3, 5), 1e-7, np.float32) * np.arange(15).reshape(3, 5).astype(np.float32),
+            gradient_rollout=shares[0],
+            target=1,
+        ),
+    )
     ends = page.locator(f"{MAP} .dcal-scale > span:not(.dcal-ramp)").all_inner_texts()
     assert ends == ["0.1\u202f%", "1.6\u202f%"]
     assert page.locator(f"{MAP} .dcal-quantity").inner_text() == "share of the class token"
@@ -117,7 +126,10 @@ def test_scales_are_written_sanely(page: Page) -> None:
 )
 def test_numbers(page: Page, unit: str, extent: float, value: float, text: str) -> None:
     show(page, record())
-    assert page.evaluate("([unit, extent, value]) => viewParts.writer(unit, extent).write(value)", [unit, extent, value]) == text
+    assert (
+        page.evaluate("([unit, extent, value]) => viewParts.writer(unit, extent).write(value)", [unit, extent, value])
+        == text
+    )
 
 
 def test_an_outlier_is_named_and_can_be_clipped(page: Page) -> None:
