@@ -49,6 +49,7 @@ def payload(
     unknown = set(scales or {}) - {map.key for map in maps}
     if unknown:
         raise DCALError(f"there are scales for maps that this record has not: {', '.join(sorted(unknown))}")
+    tables = {name: table(name).tobytes() for name in (*draw.COLORMAPS, draw.DIVERGING)}
     return {
         "format": FORMAT,
         "id": key,

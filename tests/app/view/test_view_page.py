@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ CONTRASTS = """selector => {
         return matchMedia("(prefers-color-scheme: dark)").matches ? [18, 18, 18] : [255, 255, 255];
     };
     return [...document.querySelectorAll(selector)]
-        .filter(element => element.checkVisibility() && [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
+        .filter(element => element.checkVisibility())
+        .filter(element => [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
         .filter(element => !element.closest(".dcal-veil, .dcal-live"))
         .map(element => {
             const pair = [parse(getComputedStyle(element).color), ground(element)].map(luminance).sort((a, b) => b - a);
@@ -80,7 +82,7 @@ def test_escape_leaves_the_window(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_can_be_read(browser: Browser, scheme: str) -> None:
+def test_every_text_can_be_read(browser: Browser, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     values = np.full((4, 3, 5), 0.01, dtype=np.float32)
@@ -169,7 +171,7 @@ def test_the_image_has_words(page: Page) -> None:
     expect(canvas).to_have_attribute(
         "aria-label",
         re.compile(
-            rf"^Rollout after layer 4 of 4, over heron\.webp\. share of the class token, 0\.\d+\u202f% to 3\.\d\u202f%\. "
+            r"^Rollout after layer 4 of 4, over heron\.webp\. share of the class token, 0\.\d+\u202f% to 3\.\d\u202f%\. "
             rf"Strongest: row {row + 1}, column {col + 1} with "
         ),
     )
@@ -181,7 +183,7 @@ def test_the_image_has_words(page: Page) -> None:
     "hostile", ["<img src=x onerror='globalThis.hit=1'>", "</script><script>hit=1</script>", '"&<b>']
 )
 def test_names_are_text_and_never_html(page: Page, hostile: str) -> None:
-    fields = {name: np.ones((3, 5), dtype=np.float32) / 9 for name in ("relevance", "gradient_rollout")}
+    fields: dict[str, Any] = {name: np.ones((3, 5), dtype=np.float32) / 9 for name in ("relevance", "gradient_rollout")}
     show(page, record(target=1, **fields), title=hostile, class_name=hostile)
     set_state(page, map="relevance")
     assert page.locator(f"{MAP} h3").inner_text() == f"Relevance for {hostile}"

@@ -16,7 +16,7 @@ from dcal_explorer.view.payload import payload, prefix_names
 from tests.fixtures.view_page import COLS, HEADS, LAYERS, ROWS, record
 
 
-def unpacked(array: dict[str, Any]) -> np.ndarray:
+def unpacked(array: Any) -> np.ndarray:
     return np.frombuffer(base64.b64decode(array["data"]), dtype="<f4").reshape(array["shape"])
 
 
@@ -37,10 +37,10 @@ def test_values_that_are_not_finite_are_refused() -> None:
 
 
 def test_the_payload_holds_every_map_of_the_record() -> None:
-    shown = {
+    evidence: dict[str, Any] = {
         name: np.ones((ROWS, COLS), np.float32) * value for value, name in enumerate(["relevance", "gradient_rollout"])
     }
-    seen = record(target=1, **shown)
+    seen = record(target=1, **evidence)
     maps = {map["key"]: map for map in payload(seen, class_name="Heron")["maps"]}
     mask = seen.selected_mask.astype(np.float32)
     expected = {
