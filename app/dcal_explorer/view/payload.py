@@ -70,9 +70,7 @@ def payload(
             "dimension": seen.queries.shape[-1],
             "inline": {str(layer): layer_attention(seen, layer) for layer in inline},
         },
-        "colours": {
-            name: base64.b64encode(table(name).tobytes()).decode() for name in (*draw.COLORMAPS, draw.DIVERGING)
-        },
+        "colours": {name: base64.b64encode(colours).decode() for name, colours in tables.items()},
         "diverging": draw.DIVERGING,
     }
 

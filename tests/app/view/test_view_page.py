@@ -171,7 +171,8 @@ def test_the_image_has_words(page: Page) -> None:
     expect(canvas).to_have_attribute(
         "aria-label",
         re.compile(
-            r"^Rollout after layer 4 of 4, over heron\.webp\. share of the class token, 0\.\d+\u202f% to 3\.\d\u202f%\. "
+            r"^Rollout after layer 4 of 4, over heron\.webp\. "
+            r"share of the class token, 0\.\d+\u202f% to 3\.\d\u202f%\. "
             rf"Strongest: row {row + 1}, column {col + 1} with "
         ),
     )
