@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dcal.model.loss import DCALLoss
     from dcal.model.pwca import random_matching
     from dcal.preprocess import Preprocess
+    from dcal.show import show
 
 __all__ = [
     "ABLATIONS",
@@ -60,6 +61,7 @@ __all__ = [
     "reselect",
     "retrieval",
     "save",
+    "show",
 ]
 
 # Public name → the module that defines it, and its name there if that is another.
@@ -77,6 +79,7 @@ _PLACES = {
     "dcal.model.loss": ("DCALLoss",),
     "dcal.model.pwca": ("random_matching",),
     "dcal.preprocess": ("Preprocess",),
+    "dcal.show": ("show",),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 _NAME_THERE = {"load": "load_checkpoint", "save": "save_checkpoint"}

@@ -22,7 +22,7 @@ ORDER = (
     *("errors", "progress", "device", "provenance", "intervals", "preprocess", "image"),
     *("model", "retrieval", "data", "explain"),
     *("draw", "analysis", "gallery", "evaluation", "training"),
-    *("configs", "train", "", "__main__"),  # public names: for the outside, not for modules of the core
+    *("configs", "train", "show", "", "__main__"),  # public names: for the outside, not for modules of the core
 )
 RENDER = ROOT / "tools" / "yard"  # the yard's generator: a program of its own, which needs the `yard` extra
 RENDER_ONLY = {"bpy": "bpy", "mathutils": "bpy", "skimage": "scikit-image"}  # what it alone may import, and whence

@@ -124,13 +124,22 @@ class Inspection:
 
     def head(self, layer: int, head: int) -> Map:
         """What the class token attends to in one head of one layer. Raises DCALError outside the model."""
-        return self._patches(self._row(layer, 0)[within("head", head, self.num_heads)])
+        return self._patches(self.attention_rows(layer, 0)[within("head", head, self.num_heads)])
 
     def token(self, layer: int, row: int, col: int, head: int | None = None) -> Map:
         """What the patch at (row, col) attends to in one layer: in one head, or averaged over heads."""
         row, col = within("row", row, self.layout.rows), within("column", col, self.layout.cols)
-        heads = self._row(layer, self.layout.prefix + row * self.layout.cols + col)
+        heads = self.attention_rows(layer, self.layout.prefix + row * self.layout.cols + col)
         return self._patches(heads.mean(axis=0) if head is None else heads[within("head", head, self.num_heads)])
+
+    def attention_rows(self, layer: int, token: int) -> Float32[np.ndarray, "h n"]:
+        """What one token attends to in each head of one layer; rows sum to 1. Tokens count from 0, the class token first,
+        then other prefix tokens, then patches row by row. Raises DCALError outside the model.
+        """
+        within("token", token, self.queries.shape[2])
+        chosen = self.layers()[within("layer", layer, self.num_layers)]
+        _, block = next(attention_rows(chosen.queries[:, :, token : token + 1], chosen.keys))
+        return block[0, :, 0].numpy()
 
     def rolled(self, fusion: str = "mean", discard: float = 0.0) -> Float32[np.ndarray, "l rows cols"]:
         """The rollout after each layer under another head fusion ("mean", "max", "min") and discard ratio in [0, 1).
@@ -158,11 +167,6 @@ class Inspection:
         """The recorded layers, ready for the functions of `dcal.model.rollout`."""
         pairs = zip(self.queries, self.keys, strict=True)
         return [QueriesKeys(torch.from_numpy(q)[None], torch.from_numpy(k)[None]) for q, k in pairs]
-
-    def _row(self, layer: int, token: int) -> Float32[np.ndarray, "h n"]:
-        chosen = self.layers()[within("layer", layer, self.num_layers)]
-        _, block = next(attention_rows(chosen.queries[:, :, token : token + 1], chosen.keys))
-        return block[0, :, 0].numpy()
 
     def _patches(self, tokens: Float32[np.ndarray, "*any n"]) -> Float32[np.ndarray, "*any rows cols"]:
         return patch_part(tokens, self.layout)

@@ -1,0 +1,35 @@
+"""The live view as a component of the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from dcal import Inspection
+from dcal_explorer.view.answers import answered
+from dcal_explorer.view.assets import called, stylesheet
+
+
+def live_view(record_of: Callable[[str], Inspection], link: str = "", **options: Any) -> gr.HTML:
+    """A component that shows a payload (see payload.py), or nothing for None. Further options are `gr.HTML`'s.
+
+    `record_of` gives the record that a payload's key stands for, or raises DCALError: the view fetches attention from
+    it. Views of one `link` move together. The component's event `look` brings what the visitor has chosen, as
+    `gr.EventData`. It is no input: the browser has nothing that the server has not.
+    """
+
+    # A function, not a class of our own: gradio writes a stub file beside the source of every component class.
+    def answer(request: Any) -> dict[str, Any]:
+        return answered(record_of, request)
+
+    return gr.HTML(
+        html_template='<div class="dcal-host"></div>',
+        css_template=stylesheet(),
+        js_on_load=called("gradio.js"),
+        apply_default_css=False,
+        server_functions=[answer],
+        link=link,
+        **options,
+    )

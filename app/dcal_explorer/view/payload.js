@@ -1,0 +1,140 @@
+// The payload that Python packs (payload.py), checked field by field: {…, maps with Float32Arrays, tables of colours}.
+
+const FORMAT = 1;
+const UNITS = ["share", "number", "mask"];
+const BRANCHES = ["", "sa", "glca"];
+const PHOTO = /^data:image\/(png|jpeg|webp);base64,[A-Za-z0-9+/]+=*$/;
+
+function expect(condition, message) {
+  if (!condition) throw new TypeError(`This is no record for the view: ${message}.`);
+}
+
+function text(value, name) {
+  expect(typeof value === "string", `${name} is not text`);
+  return value;
+}
+
+function count(value, name, least = 1) {
+  expect(Number.isInteger(value) && value >= least && value < 2 ** 31, `${name} is ${value}`);
+  return value;
+}
+
+function finite(value, name) {
+  expect(Number.isFinite(value), `${name} is ${value}`);
+  return value;
+}
+
+function bytes(base64, name) {
+  let binary;
+  try {
+    binary = atob(text(base64, name));
+  } catch {
+    expect(false, `${name} is not base64`);
+  }
+  const found = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i += 1) found[i] = binary.charCodeAt(i);
+  return found;
+}
+
+/** The numbers of a packed array, {dtype: "float32", shape, data}, whose shape must be `shape`. All are finite. */
+export function floats(packed, shape, name) {
+  expect(packed && packed.dtype === "float32" && Array.isArray(packed.shape), `${name} is not an array of float32`);
+  expect(
+    packed.shape.length === shape.length && shape.every((length, axis) => packed.shape[axis] === length),
+    `${name} has shape ${packed.shape}, expected ${shape}`,
+  );
+  const raw = bytes(packed.data, name);
+  expect(raw.length === 4 * shape.reduce((a, b) => a * b, 1), `${name} holds ${raw.length} bytes for shape ${shape}`);
+  const view = new DataView(raw.buffer);
+  const values = new Float32Array(raw.length / 4);
+  for (let i = 0; i < values.length; i += 1) values[i] = view.getFloat32(4 * i, true);
+  expect(values.every(Number.isFinite), `${name} holds values that are not finite`);
+  return values;
+}
+
+/** The record that a payload describes. Raises TypeError, with the field's name, for anything that is not one. */
+export function record(payload) {
+  expect(payload && typeof payload === "object", "it is no object");
+  expect(payload.format === FORMAT, `its format is ${payload.format}, this view reads ${FORMAT}`);
+  const { photo, extent, box } = payload;
+  expect(photo && PHOTO.test(photo.src), "the image is not a PNG, JPEG or WebP data address");
+  expect(Array.isArray(extent) && extent.length === 2, "extent is not [width, height]");
+  expect(Array.isArray(box) && box.length === 4, "box is not [left, top, right, bottom]");
+  const seen = {
+    id: text(payload.id, "id"),
+    group: text(payload.group, "group"),
+    title: text(payload.title, "title"),
+    photo: { src: photo.src, width: count(photo.width, "width"), height: count(photo.height, "height") },
+    extent: extent.map((side) => count(side, "extent")),
+    box: box.map((side) => finite(side, "box")),
+    rows: count(payload.rows, "rows"),
+    cols: count(payload.cols, "cols"),
+    layers: count(payload.layers, "layers"),
+    heads: count(payload.heads, "heads"),
+    prefix: prefixes(payload.prefix),
+    attention: attention(payload.attention),
+    colours: {},
+  };
+  seen.patches = seen.rows * seen.cols;
+  seen.tokens = seen.prefix.length + seen.patches;
+  expect(Array.isArray(payload.maps) && payload.maps.length > 0, "it has no maps");
+  seen.maps = payload.maps.map((map) => oneMap(map, seen));
+  expect(new Set(seen.maps.map((map) => map.key)).size === seen.maps.length, "two maps have one key");
+  seen.selected = payload.selected === null ? null : selection(payload.selected, seen.patches);
+  for (const [name, table] of Object.entries(payload.colours)) {
+    seen.colours[name] = bytes(table, `colour map ${name}`);
+    expect(seen.colours[name].length === 768, `colour map ${name} has ${seen.colours[name].length} bytes, not 768`);
+  }
+  seen.diverging = text(payload.diverging, "diverging");
+  expect(seen.diverging in seen.colours && Object.keys(seen.colours).length > 1, "colour maps are missing");
+  return seen;
+}
+
+function prefixes(names) {
+  expect(Array.isArray(names) && names.length > 0, "prefix names no tokens");
+  return names.map((name) => text(name, "prefix"));
+}
+
+function attention(described) {
+  expect(described && ["layers", "rows"].includes(described.mode), "attention.mode is neither layers nor rows");
+  return {
+    mode: described.mode,
+    dimension: count(described.dimension, "attention.dimension"),
+    inline: Object.fromEntries(Object.entries(described.inline ?? {})),
+  };
+}
+
+function oneMap(map, seen) {
+  const key = text(map.key, "key");
+  expect(UNITS.includes(map.unit), `map ${key} has the unit ${map.unit}`);
+  expect(BRANCHES.includes(map.branch), `map ${key} is of the branch ${map.branch}`);
+  const shape = map.layered ? [seen.layers, seen.rows, seen.cols] : [seen.rows, seen.cols];
+  const stacks = {};
+  for (const [fusion, packed] of Object.entries(map.values)) stacks[fusion] = floats(packed, shape, `${key} ${fusion}`);
+  expect("mean" in stacks, `map ${key} has no values`);
+  const scale = map.scale === null ? null : map.scale.map((end) => finite(end, `${key}'s scale`));
+  expect(scale === null || (scale.length === 2 && scale[0] <= scale[1]), `map ${key} has the scale ${scale}`);
+  return {
+    key,
+    unit: map.unit,
+    branch: map.branch,
+    layered: map.layered === true,
+    fused: map.fused === true,
+    diverging: map.diverging === true,
+    tab: text(map.tab, "tab"),
+    kind: text(map.kind, "kind"),
+    title: text(map.title, "title"),
+    about: text(map.about, "about"),
+    quantity: text(map.quantity, "quantity"),
+    scale,
+    stacks,
+  };
+}
+
+function selection(indices, patches) {
+  expect(Array.isArray(indices), "selected is no list");
+  return indices.map((index) => {
+    expect(Number.isInteger(index) && index >= 0 && index < patches, `selected holds patch ${index}`);
+    return index;
+  });
+}

@@ -1,0 +1,48 @@
+// In the dashboard: streamlit calls this after every run of the script, with the same `parentElement`.
+
+const views = new WeakMap(); // parentElement → {view, asked, waiting}
+
+/** One request at a time goes to the script as a trigger; the run that follows brings its answer. */
+function asker(place, component) {
+  return (request) => new Promise((resolve, reject) => {
+    place.waiting.push({ request, key: JSON.stringify(request), resolve, reject });
+    if (place.waiting.length === 1) component().setTriggerValue("fetch", request);
+  });
+}
+
+function settle(place, data) {
+  const [first] = place.waiting;
+  if (!first || !data.answer || JSON.stringify(data.answer.request) !== first.key) return;
+  place.waiting.shift();
+  if (data.answer.error) first.reject(new Error(data.answer.error));
+  else first.resolve(data.answer.arrays);
+  if (place.waiting.length) place.component.setTriggerValue("fetch", place.waiting[0].request);
+}
+
+export default function show(component) {
+  const { data, parentElement } = component;
+  let place = views.get(parentElement);
+  if (!place) {
+    place = { waiting: [], id: null };
+    views.set(parentElement, place);
+  }
+  place.component = component;
+  if (place.id === data.payload.id) settle(place, data);
+  else {
+    for (const { reject } of place.waiting.splice(0)) reject(new Error("Another image is shown now."));
+    place.id = data.payload.id;
+    if (place.view) place.view.update(data.payload);
+    else {
+      place.view = mount(parentElement.querySelector(".dcal-host"), data.payload, {
+        fetch: asker(place, () => place.component),
+        link: data.link,
+        state: data.state,
+        onstate: (state) => data.remembers && place.component.setStateValue("look", state),
+      });
+    }
+  }
+  return () => {
+    place.view.destroy();
+    views.delete(parentElement);
+  };
+}

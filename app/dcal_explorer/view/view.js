@@ -1,0 +1,297 @@
+// The live view of one inspected image: mount(host, payload, options) → View.
+
+import { Attention } from "./attention.js";
+import { publish, subscribe } from "./bus.js";
+import { attribute, element, say } from "./elements.js";
+import { layOut } from "./layout.js";
+import { Loader } from "./loader.js";
+import { NumbersTable } from "./numbers_table.js";
+import { Ground } from "./paint.js";
+import { record } from "./payload.js";
+import { placeName } from "./placement.js";
+import { attending, attentionScene, attentionWords, headScene, layerOf, layersScale, mapScene } from "./scenes.js";
+import { fullScreen } from "./screen.js";
+import { SHARED, START, fitted, lost } from "./state.js";
+import { watchTheme } from "./theme.js";
+
+const BEAT = 600; // milliseconds that a layer is shown while the layers play
+const GROUNDS = 6; // sizes of the image kept ready
+
+/**
+ * Show `payload` in `host`. Options: `fetch(request)`, which gives a promise of packed arrays; `state`, where to start;
+ * `onstate(state)`, called after a change; `link`, a name: views with one name move together.
+ */
+export function mount(host, payload, options = {}) {
+  const view = new View(host, options);
+  view.ready = view.update(payload);
+  return view;
+}
+
+export class View {
+  constructor(host, options) {
+    Object.assign(this, { host, options, seen: null, state: { ...START, ...options.state }, version: 0 });
+    this.live = element("p", { className: "dcal-live", "aria-live": "polite" });
+    this.body = element("div", { className: "dcal-body" });
+    this.root = element("section", { className: "dcal-view" }, this.body, this.live);
+    host.replaceChildren(this.root);
+    this.screen = fullScreen(this.root, () => this.fit());
+    this.theme = watchTheme(this.root);
+    this.ends = [this.theme.end, subscribe(this, (message) => this.receive(message))];
+    this.sizes = new ResizeObserver(() => this.fit());
+    this.ends.push(() => this.sizes.disconnect(), () => this.pause());
+  }
+
+  destroy() {
+    for (const end of this.ends) end();
+    clearTimeout(this.notice);
+    this.root.remove();
+  }
+
+  /** Show another record; what is chosen stays, as far as the record has it. A promise, done when it is drawn. */
+  async update(payload) {
+    const version = (this.version += 1);
+    this.theme.look();
+    let seen;
+    const picture = new Image();
+    try {
+      seen = record(payload);
+      this.root.style.setProperty("--dcal-ratio", seen.extent[0] / seen.extent[1]);
+      picture.src = seen.photo.src;
+      await picture.decode();
+    } catch (error) {
+      this.fail(error instanceof TypeError ? error.message : "The image cannot be read.");
+      return;
+    }
+    if (version !== this.version) return; // a later record came while the image was decoded
+    const note = this.seen ? lost(this.seen, this.state, seen) : "";
+    const sameGrid = !this.seen || (this.seen.rows === seen.rows && this.seen.cols === seen.cols);
+    this.state = fitted(seen, sameGrid ? this.state : { ...this.state, kept: null });
+    Object.assign(this, { seen, picture, grounds: new Map(), attention: new Attention(seen, this.options.fetch) });
+    this.loader = new Loader(seen, this.attention, () => version === this.version && this.draw());
+    this.selected = Uint8Array.from({ length: seen.patches }, (_, patch) => (seen.selected?.includes(patch) ? 1 : 0));
+    this.build();
+    this.announce(note);
+    this.fit();
+    this.draw();
+  }
+
+  fail(message) {
+    this.pause();
+    this.seen = null;
+    this.body.replaceChildren(element("p", { className: "dcal-failure", role: "alert" }, message));
+  }
+
+  build() {
+    Object.assign(this, layOut(this));
+    this.tables = null;
+    this.root.setAttribute("aria-label", `Attention maps of ${this.seen.title}`);
+    this.body.replaceChildren(...this.elements);
+    this.sizes.disconnect();
+    for (const pane of Object.values(this.panes)) this.sizes.observe(pane.stage);
+  }
+
+  get mapShown() {
+    return this.seen.maps.find(({ key }) => key === this.state.map);
+  }
+
+  /** The image ready at one size; null before there is one. */
+  ground(width, height) {
+    const name = `${width}×${height}`;
+    if (!this.grounds.has(name)) {
+      if (this.grounds.size >= GROUNDS) this.grounds.delete(this.grounds.keys().next().value);
+      this.grounds.set(name, new Ground(this.seen, this.picture, width, height));
+    }
+    return this.grounds.get(name);
+  }
+
+  fit() {
+    if (!this.seen) return;
+    const changed = Object.values(this.panes).map((pane) => pane.fit());
+    if (!changed.some(Boolean)) return;
+    this.draw();
+    for (const strip of [this.layerStrip, this.headStrip]) strip.reveal();
+  }
+
+  /** Change the state, draw at once, and tell whoever listens. */
+  set(change, quietly = false) {
+    if (!this.seen) {
+      this.state = { ...this.state, ...change };
+      return;
+    }
+    const { pointed, shown } = this.state;
+    this.state = { ...fitted(this.seen, { ...this.state, ...change }), pointed, shown };
+    this.draw();
+    if (quietly) return;
+    if ("kept" in change) this.publishPatch("keep", this.state.kept);
+    if (this.options.link) publish(this, { kind: "state", link: this.options.link, change });
+    clearTimeout(this.notice);
+    this.notice = setTimeout(() => this.options.onstate?.(this.shared()), 150);
+  }
+
+  /** What is chosen, without what the cursor does. */
+  shared() {
+    return Object.fromEntries(SHARED.map((name) => [name, this.state[name]]));
+  }
+
+  publishPatch(kind, patch) {
+    const { group, rows, cols } = this.seen;
+    publish(this, { kind, group, rows, cols, patch });
+  }
+
+  receive(message) {
+    const { seen, options } = this;
+    if (!this.root.isConnected) this.destroy(); // its face took it away without saying so
+    if (!seen || !this.root.isConnected) return;
+    if (message.kind === "state") {
+      if (options.link && message.link === options.link) this.set(message.change, true);
+      return;
+    }
+    if (message.group !== seen.group || message.rows !== seen.rows || message.cols !== seen.cols) return;
+    if (message.kind === "keep") this.set({ kept: message.patch }, true);
+    else this.hover(message.patch, message.patch);
+  }
+
+  point(pane, patch) {
+    if (patch === this.state.shown) return;
+    this.hover(pane.name === "map" ? patch : null, patch);
+    this.publishPatch("point", patch);
+  }
+
+  hover(pointed, shown) {
+    Object.assign(this.state, { pointed, shown });
+    this.draw();
+  }
+
+  keep(patch) {
+    this.set({ kept: patch });
+    this.announce(patch === null ? "No patch is kept." : this.spoken());
+  }
+
+  /** Move the kept patch by rows and columns; without one, start at the strongest. */
+  step(rows, cols) {
+    const { seen, state } = this;
+    const from = state.kept ?? this.panes.map.scene.own?.at ?? 0;
+    const clamp = (value, count) => Math.min(count - 1, Math.max(0, value));
+    const moved = state.kept === null ? [0, 0] : [rows, cols];
+    const row = clamp(Math.floor(from / seen.cols) + moved[0], seen.rows);
+    this.keep(row * seen.cols + clamp((from % seen.cols) + moved[1], seen.cols));
+  }
+
+  spoken() {
+    const { map } = this.panes;
+    return `Kept: ${map.words(this.state.kept)}. Shown: attention of the patch in ${placeName(this.seen, this.state.kept)}.`;
+  }
+
+  announce(text) {
+    say(this.live, text);
+  }
+
+  draw() {
+    if (!this.seen) return;
+    const { seen, state } = this;
+    const token = attending(seen, state);
+    const map = mapScene(seen, state);
+    if (map.missing) Object.assign(map, this.loader.rollout(map.missing));
+    const look = [state.opacity, state.colours, state.smooth, state.clip];
+    this.present(this.panes.map, map, [state.map, state.layer, state.fusion, state.scale, state.outlined, map.waiting, ...look]);
+    const rows = this.attention.rows(state.layer, token);
+    const attention = rows
+      ? attentionScene(seen, state, rows, token)
+      : { ...attentionWords(seen, state, token), ...this.loader.rows(state.layer, token) };
+    this.present(this.panes.attention, attention, [token, state.layer, state.head, state.fusion, attention.waiting, ...look]);
+    this.strips(token, rows);
+    this.controls(token, map, attention);
+    if (this.tables) this.tabulate();
+  }
+
+  /** Show a scene in its pane; what is painted already is not painted again. */
+  present(pane, scene, parts) {
+    const signature = JSON.stringify(parts);
+    if (signature === pane.drawn) return void pane.mark();
+    pane.show(scene);
+    pane.drawn = signature;
+    clearTimeout(pane.described);
+    pane.described = setTimeout(() => attribute(pane.canvas, "aria-label", pane.describe()), 100);
+  }
+
+  strips(token, rows) {
+    const { seen, state } = this;
+    const look = [state.opacity, state.colours];
+    const layered = seen.maps.find((map) => map.layered);
+    const stack = layered?.stacks[layered.fused ? state.fusion : "mean"];
+    this.layerStrip.element.parentElement.hidden = !layered;
+    if (layered) {
+      const every = stack ? layersScale(layered, stack, seen, state) : null;
+      const scaled = (layer) => {
+        const values = layerOf(stack, layer, seen.patches);
+        const [low, high] = every ?? [Math.min(...values), Math.max(...values)];
+        return { values, low, high, table: seen.colours[state.colours] };
+      };
+      const signature = JSON.stringify([Boolean(stack), state.fusion, state.scale, state.clip, ...look]);
+      if (signature !== this.layerStrip.drawn) {
+        this.layerStrip.show(Array.from({ length: seen.layers }, (_, i) => [i, stack ? scaled(i) : null]), signature);
+      }
+    }
+    this.layerStrip.choose(state.layer);
+    const heads = rows ? headScene(seen, state, rows) : null;
+    const fused = rows ? attentionScene(seen, { ...state, head: -1, clip: false }, rows, token) : null;
+    const thumbs = Array.from({ length: seen.heads }, (_, head) => [head, heads && { ...heads, values: heads.values[head] }]);
+    this.headStrip.show([[-1, fused], ...thumbs], JSON.stringify([token, state.layer, state.fusion, Boolean(rows), ...look]));
+    this.headStrip.choose(state.head);
+  }
+
+  controls(token, map, attention) {
+    const { state, seen } = this;
+    const { tab } = this.mapShown;
+    this.tabs.choose(tab);
+    const kinds = this.kinds.get(tab);
+    kinds.choose(state.map);
+    if (this.kindPlace.firstChild !== kinds.element) this.kindPlace.replaceChildren(kinds.element);
+    this.kindPlace.dataset.single = kinds.buttons.length < 2;
+    this.tokens.show(state, token);
+    this.layer.show(state, Boolean(this.timer));
+    const selection = Boolean(seen.selected) && this.mapShown.branch === "glca" && this.mapShown.unit !== "mask";
+    this.look.show(state, this.mapShown, { outliers: map.outliers || attention.outliers, selection });
+  }
+
+  /** Ask anew for what could not be had. */
+  again() {
+    this.loader.forget();
+    this.draw();
+  }
+
+  play() {
+    if (this.timer) return this.pause();
+    if (this.state.layer === this.seen.layers - 1) this.set({ layer: 0 });
+    this.loader.prefetch();
+    this.timer = setInterval(() => {
+      if (this.state.layer + 1 >= this.seen.layers - 1) this.pause();
+      this.set({ layer: this.state.layer + 1 });
+    }, BEAT);
+    this.draw();
+  }
+
+  pause() {
+    clearInterval(this.timer);
+    this.timer = null;
+    if (this.root.isConnected) this.draw();
+  }
+
+  numbers() {
+    const open = !this.tables;
+    this.numbersButton.setAttribute("aria-expanded", open);
+    this.tablePlace.hidden = !open;
+    this.tables = open ? [new NumbersTable(this.seen, "Numbers of the map"), new NumbersTable(this.seen, "Numbers of the attention")] : null;
+    this.tablePlace.replaceChildren(...(this.tables ?? []).map((table) => table.element));
+    this.tabulate();
+  }
+
+  /** Fill the tables once the cursor rests. */
+  tabulate() {
+    clearTimeout(this.tabulating);
+    this.tabulating = setTimeout(() => {
+      this.tables?.[0].show(this.panes.map.scene);
+      this.tables?.[1].show(this.panes.attention.scene);
+    }, 60);
+  }
+}

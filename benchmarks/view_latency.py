@@ -1,0 +1,186 @@
+"""How long the live view takes from an event to the frame that shows it, in a real browser.
+
+    python -m benchmarks.view_latency [--record FILE.npz] [--rounds N] [--json PATH]
+
+The record (default: one made by hand) has DeiT-Tiny's size at 224 pixels: 12 layers, 3 heads, 14 × 14 patches. Events
+come from the browser's own input; two times are taken of each, in ms:
+
+- handled: from the event's arrival in the page to the end of the frame that follows, layout and painting included;
+- since input: from the browser's time stamp on the event, so waiting for the next of 60 frames a second counts.
+
+Goal: handled in 16 ms at the 95th percentile; 50 ms where a layer has to be fetched. A server's own time is no part of
+it: fetched arrays come from this process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from playwright.sync_api import Page, sync_playwright
+
+import dcal
+from dcal.model.backbone import TokenLayout
+from dcal_explorer.view.answers import answer
+from dcal_explorer.view.page import standalone
+from dcal_explorer.view.payload import payload
+from tests.conftest import FLAGS
+from tests.fixtures.find_browser import NONE_FOUND, find
+
+LAYERS, HEADS, SIDE, WIDTH = 12, 3, 14, 64
+MEASURE = """() => {
+    globalThis.times = [];
+    const channel = new MessageChannel();
+    let waiting = null;
+    channel.port1.onmessage = () => {
+        times.push(waiting.map(start => performance.now() - start));
+        waiting = null;
+    };
+    const start = event => {
+        if (waiting) return;
+        waiting = [performance.now(), event.timeStamp];
+        requestAnimationFrame(() => channel.port2.postMessage(0));
+    };
+    for (const name of ["pointermove", "keydown"]) addEventListener(name, start, { capture: true });
+}"""
+FETCH = """async layer => {
+    view.attention.layers.clear();
+    view.attention.kept.clear();
+    const start = performance.now();
+    view.set({ layer });
+    while (view.panes.attention.scene.waiting) await new Promise(done => setTimeout(done));
+    await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+    times.push([performance.now() - start, performance.now() - start]);
+}"""
+
+
+def made() -> dcal.Inspection:
+    """A record of noise, of DeiT-Tiny's size."""
+    numbers = np.random.default_rng(0)
+    tokens = SIDE * SIDE + 1
+
+    def some(*shape: int) -> np.ndarray:
+        return numbers.random(shape, dtype=np.float32)
+
+    return dcal.Inspection(
+        photo=numbers.integers(0, 256, (683, 1024, 3), dtype=np.uint8),
+        view=numbers.integers(0, 256, (224, 224, 3), dtype=np.uint8),
+        box=(64.0, 43.0, 960.0, 640.0),
+        notes=(),
+        config=dcal.ModelConfig(backbone="deit_tiny_patch16_224", num_classes=2),
+        layout=TokenLayout(1, SIDE, SIDE),
+        fingerprint="0" * 64,
+        queries=some(LAYERS, HEADS, tokens, WIDTH),
+        keys=some(LAYERS, HEADS, tokens, WIDTH),
+        final_tokens=some(tokens, 6),
+        rollout=some(LAYERS, SIDE, SIDE) / 200,
+        sa_probabilities=some(2),
+        probabilities=some(2),
+        embedding=some(6),
+        top_ratio=0.1,
+    )
+
+
+@contextmanager
+def opened(seen: dcal.Inspection) -> Iterator[Page]:
+    """The view of `seen` in Chromium, 1400 × 900 pixels, every layer's attention read."""
+    path = find() or exit(NONE_FOUND)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.expose_function("answerView", lambda request: answer(seen, request))
+        page.set_content(standalone(payload(seen)))
+        page.evaluate("async () => { await view.ready; await view.loader.prefetch(); }")
+        page.wait_for_function("() => view.attention.layers.size === view.seen.layers")
+        page.evaluate(MEASURE)
+        yield page
+        browser.close()
+
+
+def hover(page: Page, rounds: int) -> None:
+    box = page.locator("[data-pane=map] .dcal-stage").bounding_box()
+    assert box
+    place = np.random.default_rng(1)
+    for _ in range(rounds):
+        across, down = place.uniform(0.1, 0.9, 2)
+        page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+        page.wait_for_timeout(30)
+    page.mouse.move(1, 1)
+
+
+def keys(label: str, role: str) -> Callable[[Page, int], None]:
+    """A control's arrow keys, there and back."""
+
+    def press(page: Page, rounds: int) -> None:
+        page.get_by_role(role, name=label, exact=True).first.focus()  # type: ignore[arg-type]
+        for turn in range(rounds):
+            page.keyboard.press("ArrowLeft" if turn // 8 % 2 == 0 else "ArrowRight")
+            page.wait_for_timeout(30)
+
+    return press
+
+
+def fetched(page: Page, rounds: int) -> None:
+    for turn in range(rounds):
+        page.evaluate(FETCH, turn % LAYERS)
+
+
+def set_smooth(page: Page, smooth: bool) -> None:
+    page.evaluate("smooth => view.set({ smooth })", smooth)
+
+
+ACTIONS: dict[str, Callable[[Page, int], None]] = {
+    "hover": hover,
+    "layer": keys("Layer", "slider"),
+    "head": keys("All heads", "radio"),
+    "opacity": keys("Opacity", "slider"),
+    "fetched layer": fetched,
+}
+
+
+def measured(page: Page, action: Callable[[Page, int], None], rounds: int) -> dict[str, float]:
+    page.evaluate("() => { times.length = 0; }")
+    action(page, rounds)
+    page.wait_for_timeout(200)
+    times = np.array(page.evaluate("() => times"))
+    handled, since_input = times.T
+    return {
+        "events": len(times),
+        "handled p50": median(handled),
+        "handled p95": float(np.quantile(handled, 0.95)),
+        "since input p50": median(since_input),
+        "since input p95": float(np.quantile(since_input, 0.95)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", type=Path, help="a record that dcal wrote (default: noise of DeiT-Tiny's size)")
+    parser.add_argument("--rounds", type=int, default=200, help="events of each kind (default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args()
+    seen = dcal.Inspection.from_npz(options.record) if options.record else made()
+    found: dict[str, dict[str, float]] = {}
+    print("| action | events | handled, p50 / p95 ms | since input, p50 / p95 ms |\n|---|---|---|---|")
+    with opened(seen) as page:
+        for smooth in (False, True):
+            set_smooth(page, smooth)
+            for name, action in ACTIONS.items():
+                title = f"{name}, smooth" if smooth else name
+                one = found[title] = measured(page, action, options.rounds)
+                print(
+                    f"| {title} | {one['events']} | {one['handled p50']:.1f} / {one['handled p95']:.1f} "
+                    f"| {one['since input p50']:.1f} / {one['since input p95']:.1f} |",
+                    flush=True,
+                )
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
