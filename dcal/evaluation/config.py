@@ -1,8 +1,8 @@
-"""What an evaluation is told."""
+"""The configuration of an evaluation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,14 +22,14 @@ class EvalConfig:
     data_root: Path | None = None  # the folder that holds the data set in its official layout; the yard needs none
     task: Task | None = None  # by itself, what the checkpoint was trained for
     dataset: str | None = None  # which data set; by itself, cub or, for re-identification, the yard
-    batch_size: int = 32  # photos per forward pass
+    batch_size: int = 32  # images per forward pass
     workers: int = 2  # loader processes
     device: str = "auto"  # auto: cuda when there is one, else cpu
     out: Path | None = None  # folder for evaluation.json and analysis.json; default: the checkpoint's
     json: bool = False  # print one JSON object instead of tables
     rerank: bool = False  # reid: also the figures after k-reciprocal re-ranking
-    one_camera: bool = False  # reid: photos are of one camera, or of nobody knows which; a match by the same one counts
-    analysis: bool = False  # also measure what the attention is worth (minutes to hours; see the next options)
+    one_camera: bool = False  # reid: one camera, or cameras are unknown; a match by the same one counts
+    analysis: bool = False  # also measure the attention maps (minutes to hours; see the next options)
     study: AnalysisConfig = field(default_factory=AnalysisConfig)
 
     def __post_init__(self) -> None:
@@ -41,11 +41,24 @@ class EvalConfig:
             raise DCALError("rerank and one_camera belong to --task reid: they are about rankings")
         if self.analysis and self.task == "reid" and self.dataset not in ("yard", None):
             raise DCALError(
-                "the analysis of Re-ID asks whether a model looks at the part in which two twins differ, and only the "
-                "yard says where that is: use --dataset yard, or leave --analysis away"
+                "the analysis of Re-ID measures whether a model attends to the part in which two twins differ, which "
+                "is known for the yard alone: use --dataset yard, or leave --analysis away"
             )
+        self._check_study()
         if self.batch_size < 1 or self.workers < 0:
             raise DCALError(f"batch_size {self.batch_size} must be at least 1, workers {self.workers} at least 0")
+
+    def _check_study(self) -> None:
+        """Raises DCALError for options of the analysis where they change nothing."""
+        names = [field.name for field in fields(self.study) if field.name != "seed"]  # that draws the intervals, too
+        given = [name for name in names if getattr(self.study, name) != getattr(AnalysisConfig(), name)]
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        if given and not self.analysis:
+            raise DCALError(f"{options} belong to the analysis: ask for it with --analysis")
+        if given and self.task == "reid":
+            raise DCALError(
+                f"{options} belong to the analysis of --task fgvc; that of Re-ID measures all pairs of twins"
+            )
 
     def completed(self, trained: str) -> EvalConfig:
         """With the task and the data set that were left open, for a checkpoint `trained` for that task.

@@ -32,7 +32,8 @@ def comparable(config: TrainConfig, shards: int) -> dict[str, Any]:
 
     The number of shards counts, not how many processes share them.
     """
-    values = {**dataclasses.asdict(config), "pretrained": Path(config.pretrained).name, "shards": shards}
+    values = {**dataclasses.asdict(config), "pretrained": Path(str(config.pretrained)).name, "shards": shards}
+    values |= dict(zip(("img_size", "img_width"), config.size, strict=True))  # however it was given
     return {name: value for name, value in values.items() if name not in FREE}
 
 

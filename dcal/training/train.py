@@ -30,18 +30,18 @@ from torch.utils.data import DataLoader
 from dcal.data.samples import Samples
 from dcal.device import precision
 from dcal.errors import DCALError, LossError
+from dcal.model.ablation import branches
 from dcal.model.checkpoint import fingerprint, save_checkpoint
-from dcal.model.config import branches
 from dcal.model.dcal import DCAL, create_model
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
 from dcal.progress import OnProgress, silent
 from dcal.provenance import hardware, memory_mib
+from dcal.training.command import train_command
 from dcal.training.config import TrainConfig
 from dcal.training.distributed import Processes, device_of, process_group, sum_gradients
 from dcal.training.logger import RunLogger, RunningMeans, describe, percent
 from dcal.training.optimizer import learning_rate, make_optimizer, parameter_groups
-from dcal.training.presets import train_command
 from dcal.training.seeds import draw_seed
 from dcal.training.snapshots import comparable, load_newest, load_state, prepare_out, save_best, save_state
 from dcal.training.step import forward_backward
@@ -84,7 +84,7 @@ def train_as(ranks: Processes, config: TrainConfig, on_progress: OnProgress) -> 
         num_classes=task.num_classes,
         ablation=config.ablation,
         img_size=config.size,
-        pretrained={"true": True, "false": False}.get(config.pretrained.lower(), config.pretrained),
+        pretrained=config.weights,
         task=config.task,
         top_ratio=config.top_ratio,
         readout=config.readout,

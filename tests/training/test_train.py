@@ -20,8 +20,8 @@ from dcal.data.samples import ImageSamples
 from dcal.data.splits import hold_out
 from dcal.errors import DCALError
 from dcal.evaluation.classification import Evaluation, evaluate
+from dcal.model.ablation import ABLATIONS, branches
 from dcal.model.checkpoint import load_checkpoint, read_metrics
-from dcal.model.config import ABLATIONS, branches
 from dcal.model.dcal import DCAL, create_model
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
@@ -118,7 +118,11 @@ def test_the_learning_rate_by_hand(config: Callable[..., TrainConfig]):
     assert rates[0] == pytest.approx(0.03) and rates[4] == pytest.approx(0.15) and rates[9] == pytest.approx(0.3)
     assert max(rates) == pytest.approx(0.3) and rates.index(max(rates)) == 9
     assert rates[29] == pytest.approx(0.15 * (1 + math.cos(math.pi * 20 / 41)))
-    assert 0 < rates[-1] < 0.001 and rates[9:] == sorted(rates[9:], reverse=True)
+    assert learning_rate(run, 50, 5) == pytest.approx(0, abs=1e-12)  # one step after the last
+    assert rates[-1] == pytest.approx(0.15 * (1 - math.cos(math.pi / 41))) and rates[9:] == sorted(rates[9:])[::-1]
+    short = config(epochs=1, warmup_epochs=5.0, learning_rate=0.3)  # half of it warms up
+    rates = [learning_rate(short, step, 8) for step in range(8)]
+    assert rates[:4] == pytest.approx([0.075, 0.15, 0.225, 0.3]) and rates[3:] == sorted(rates[3:])[::-1]
     assert config(learning_rate=None, batch_size=512).peak_rate == pytest.approx(5e-4)  # the paper's
 
 
@@ -321,7 +325,9 @@ def test_fewer_photos_than_a_batch(config: Callable[..., TrainConfig]):
         ({"ablation": "both"}, "unknown ablation 'both'"),
         ({"dataset": "dogs"}, "unknown dataset 'dogs': choose one of 'cub', 'cars'"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"warmup_epochs": 3.0}, r"warmup_epochs must lie in \[0, epochs = 3\), got 3.0"),
+        ({"warmup_epochs": -1.0}, "warmup_epochs must be at least 0, got -1.0"),
+        ({"img_size": (32, 48), "img_width": 64}, r"img_size \(32, 48\) has a width already"),
+        ({"also_root": Path("elsewhere")}, "also_root elsewhere has no effect"),
         ({"val_fraction": 1.0}, r"val_fraction must lie in \[0, 1\), got 1.0"),
         ({"layer_decay": 0.0}, "layer_decay must be greater than 0, got 0.0"),
         ({"ema": 1.0}, r"ema must lie in \[0, 1\), got 1.0"),

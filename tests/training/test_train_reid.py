@@ -19,8 +19,8 @@ from dcal.data.samples import ReIDSamples
 from dcal.data.splits import hold_out_identities
 from dcal.errors import DCALError
 from dcal.evaluation.reid import QueryGallery
+from dcal.model.ablation import ABLATIONS, branches
 from dcal.model.checkpoint import load_checkpoint, read_metrics
-from dcal.model.config import ABLATIONS, branches
 from dcal.model.dcal import create_model
 from dcal.model.embeddings import embed
 from dcal.model.loss import DCALLoss

@@ -1,0 +1,47 @@
+"""`dcal eval`: a checkpoint's figures as tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+
+from dcal.data import DATASETS, REID_DATASETS
+from dcal.evaluation.config import EvalConfig
+from dcal_explorer.cli.parsing import parsed, show_json
+
+DESCRIPTION = f"""Evaluate a checkpoint on the official test split; prints tables and writes evaluation.json beside it.
+
+  data sets of --task fgvc: {", ".join(DATASETS)}
+  data sets of --task reid: {", ".join(REID_DATASETS)}
+
+examples:
+  dcal eval --checkpoint checkpoints/cub50-full --data-root CUB_200_2011
+  dcal eval --checkpoint checkpoints/reid-full --rerank --analysis
+"""
+
+
+def run(name: str, words: Sequence[str]) -> int:
+    config = parsed(configured, words, name, DESCRIPTION)
+    from rich.console import Console
+
+    from dcal.evaluation.run import measure
+    from dcal_explorer.cli.progress import progress_bars
+    from dcal_explorer.cli.tables import evaluation_tables
+
+    with progress_bars() as on_progress:
+        record, notes = measure(config, on_progress)
+    if config.json:
+        show_json(record)
+    else:
+        wide = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+        wide.print(*evaluation_tables(record), sep="\n", soft_wrap=True)
+    print(*notes, sep="\n", file=sys.stderr)
+    return 0
+
+
+def configured(config: Annotated[EvalConfig, tyro.conf.arg(name="")]) -> EvalConfig:
+    """The evaluation."""
+    return config
