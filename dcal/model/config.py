@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args, get_origin, get_type_hints
 
 from dcal.errors import DCALError, check_choice
-from dcal.model.ablation import branches
+from dcal.model.ablation import ABLATIONS, branches
 from dcal.preprocess import Preprocess
 
 TASKS = ("fgvc", "reid")

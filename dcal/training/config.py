@@ -35,7 +35,7 @@ class TrainConfig:
     pretrained: str | bool | Path = "true"  # true: timm's weights from the hub; false: random; or a weights file
     ablation: str = "full"  # full | sa_glca | sa_pwca | sa_only
     img_size: int | tuple[int, int] = 448  # pixels; paper. One number: square; two: height, width
-    img_width: int | None = None  # pixels; the width where img_size is the height alone
+    img_width: int | None = None  # pixels; another width
     crop_fraction: float = 448 / 550  # side of the crop over the resized image's; paper: resize 550, crop 448
     top_ratio: float = 0.10  # R; paper, FGVC
     readout: str = "mean"  # what GLCA's embedding is read from; see dcal.model.glca
@@ -87,8 +87,6 @@ class TrainConfig:
                 raise DCALError(f"{name} must be greater than 0, got {value}")
         if min(self.size) < 1:
             raise DCALError(f"img_size must be at least 1 pixel, got {self.img_size}")
-        if isinstance(self.img_size, tuple) and self.img_width is not None:
-            raise DCALError(f"img_size {self.img_size} has a width already: leave img_width {self.img_width} away")
         for name in ("val_fraction", "ema", "drop_path", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise DCALError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
@@ -112,9 +110,8 @@ class TrainConfig:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the model's input in pixels."""
-        if isinstance(self.img_size, tuple):
-            return self.img_size
-        return self.img_size, self.img_size if self.img_width is None else self.img_width
+        height, width = self.img_size if isinstance(self.img_size, tuple) else (self.img_size, self.img_size)
+        return height, width if self.img_width is None else self.img_width
 
     @property
     def warmup(self) -> float:

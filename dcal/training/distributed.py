@@ -62,6 +62,14 @@ class Processes:
         for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(total.view_as(tensor))
 
+    def any(self, value: bool) -> bool:
+        """Whether it holds in any process."""
+        if self.world == 1:
+            return value
+        count = torch.tensor([float(value)])
+        self.sum_in_place([count])
+        return bool(count.item())
+
     def check_same(self, what: str, value: Any) -> None:
         """Raises DCALError if `value` is not the same in every process."""
         others = [rank for rank, theirs in enumerate(self.gather(value)) if theirs != value]

@@ -28,14 +28,14 @@ class RunLogger:
     Raises DCALError if that is asked for and not installed.
     """
 
-    def __init__(self, config: TrainConfig, after_step: int) -> None:
+    def __init__(self, config: TrainConfig, after_step: int, pending: bool = False) -> None:
         from torch.utils.tensorboard import SummaryWriter  # not before it is needed: it takes a second
 
         out = config.folder
         self.wandb = start_wandb(config, out) if config.wandb else None
         self.path = out / "log.jsonl"
         beside = self.path.with_suffix(".tmp")
-        kept = "".join(f"{json.dumps(line)}\n" for line in kept_lines(self.path, after_step))
+        kept = "".join(f"{json.dumps(line)}\n" for line in kept_lines(self.path, after_step, pending))
         beside.write_text(kept, encoding="utf-8")
         beside.replace(self.path)
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=after_step + 1)
@@ -57,14 +57,18 @@ class RunLogger:
             self.wandb.finish()
 
 
-def kept_lines(path: Path, after_step: int) -> Iterator[dict[str, Any]]:
-    """The lines of a log up to that step, without the export's, which is measured again."""
+def kept_lines(path: Path, after_step: int, pending: bool = False) -> Iterator[dict[str, Any]]:
+    """The lines of a log up to that step, without the export's, which is measured again.
+
+    Nor with the evaluation after that step, if that is `pending`.
+    """
     for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             line = json.loads(text)
         except json.JSONDecodeError:
             return  # the process was killed while it wrote this, its last line
-        if line["step"] <= after_step and not line.get("exported"):
+        again = line.get("exported") or (pending and "split" in line and line["step"] == after_step)
+        if line["step"] <= after_step and not again:
             yield line
 
 
@@ -123,15 +127,3 @@ class RunningMeans:
             "losses": dict(zip(self.branches, values[:count], strict=True)),
             "accuracies": dict(zip(self.branches, values[count:], strict=True)),
         }
-
-
-def describe(line: dict[str, Any]) -> str:
-    """The losses and the loss weights of a log line, for people."""
-    losses = " ".join(f"{name} {value:.3f}" for name, value in line["losses"].items())
-    weights = " ".join(f"{value:+.3f}" for value in line["loss_weights"].values())
-    return f"{losses}{'  w ' if weights else ''}{weights}  {line['images_per_second']:.1f} photos/s"
-
-
-def percent(found: dict[str, Any]) -> str:
-    shares = "  ".join(f"{name} {value:.1%}" for name, value in found.items() if isinstance(value, float))
-    return f"{shares}  ({', '.join(f'{name} = {count}' for name, count in found.items() if isinstance(count, int))})"

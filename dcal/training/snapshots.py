@@ -37,20 +37,6 @@ def comparable(config: TrainConfig, shards: int) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in FREE}
 
 
-def prepare_out(config: TrainConfig) -> None:
-    """Make the run's folder, or refuse: it must not hold another run unless that run is resumed.
-
-    Raises DCALError then, and where no folder can be made.
-    """
-    out = config.folder
-    if not config.resume and any((out / name).exists() for name in (LAST, PREVIOUS)):
-        raise DCALError(f"{out} holds a run already: continue it with --resume, or choose another --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DCALError(f"the run cannot be written to {out}: {error.strerror}. Choose another --out") from error
-
-
 def save_state(state: dict[str, Any], out: Path) -> None:
     """Make `state` the folder's last.pt and what was last.pt its previous.pt. Killed at any moment, one is whole."""
     beside = write(state, out / "last.tmp")
@@ -64,10 +50,15 @@ def save_best(state: dict[str, Any], out: Path) -> None:
 
 
 def write(state: dict[str, Any], path: Path) -> Path:
-    with path.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a file; one that could not be written whole is removed, since it may be what fills the disk."""
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 
@@ -95,16 +86,18 @@ def load_newest(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
 def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """A state as it was saved. Raises DamagedState if it is not whole, DCALError if the run there had other settings.
 
-    The latter names those that differ.
+    The latter names those that differ. More epochs are the same run, extended.
     """
     if problem := damage_of(path):
         raise DamagedState(f"{path} is damaged: {problem}. It cannot be continued from.")
     state = torch.load(path, map_location="cpu", weights_only=True)
     theirs = state["config"]
+    if theirs.get("img_width", 0) is None:  # as it was stored before two numbers could be given
+        theirs["img_width"] = theirs["img_size"]
     differing = [
         f"{name} was {theirs.get(name)!r}, now {value!r}"
         for name, value in settings.items()
-        if name not in theirs or theirs[name] != value
+        if (name not in theirs or theirs[name] != value) and not (name == "epochs" and theirs.get(name, value) < value)
     ]
     if differing:
         raise DCALError(f"{path} belongs to another run: {'; '.join(differing)}. Use its settings, or another --out")

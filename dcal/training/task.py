@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -25,7 +26,9 @@ from dcal.model.embeddings import embed
 from dcal.preprocess import Preprocess
 from dcal.progress import OnProgress, reported, silent
 from dcal.training.config import TrainConfig
+from dcal.training.contents import Row, row
 from dcal.training.distributed import Processes
+from dcal.training.interrupts import ignore_signals
 from dcal.training.seeds import draw_seed
 
 BATCH = 32  # photos of an evaluation's forward pass; its figures do not depend on it
@@ -54,14 +57,15 @@ class Task(ABC):
         """Figures on the "test" split or on what was held out, "val": each process its share, all in every process."""
 
     @abstractmethod
-    def contents(self) -> list[Any]:
-        """What must be the same in every process."""
+    def contents(self) -> list[Row]:
+        """Every image of every split: what must be the same in every process, and whenever the run goes on."""
 
     def loader(
         self, photos: Subset[tuple[Tensor, int]], split: str, on_progress: OnProgress
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of (images, labels) for an evaluation; `on_progress` counts them."""
-        batches = DataLoader(photos, batch_size=BATCH, num_workers=self.config.workers)
+        workers = self.config.workers
+        batches = DataLoader(photos, batch_size=BATCH, num_workers=workers, worker_init_fn=ignore_signals)
         return reported(batches, len(batches), f"evaluation ({split}), batches", on_progress)
 
 
@@ -103,9 +107,13 @@ class ClassificationTask(Task):
         found = evaluate(model, loaded) if len(own) else None
         return Evaluation.interleaved(present(ranks.gather(found))).summary()
 
-    def contents(self) -> list[Any]:
-        every = (self.photos, *self.judged.values())
-        return [(photo.path.name, label) for one in every for photo, label in zip(one.records, one.labels, strict=True)]
+    def contents(self) -> list[Row]:
+        every = {"train": self.photos, **self.judged}
+        return [
+            row(split, photo.path, self.config.root, label)
+            for split, own in every.items()
+            for photo, label in zip(own.records, own.labels, strict=True)
+        ]
 
 
 class ReIdentification(Task):
@@ -150,7 +158,10 @@ class ReIdentification(Task):
                 f"which the triplet loss compares: {shards} shards need a batch_size that is a multiple of "
                 f"{shards * self.config.instances}, and twice that at least"
             )
-        return torch.tensor(self.sampler.epoch(epoch).batches[: self.steps]).view(self.steps, shards, size)
+        own = self.sampler.epoch(epoch).batches
+        # An epoch of an extended run may be shorter than the run's: it begins anew.
+        chosen = [own[step % len(own)] for step in range(self.steps)]
+        return torch.tensor(chosen).view(self.steps, shards, size)
 
     def evaluate(
         self, ranks: Processes, model: DCAL, split: str, on_progress: OnProgress = silent
@@ -167,10 +178,20 @@ class ReIdentification(Task):
             found |= {prefix + name: value for name, value in judged.summary().items()}
         return found
 
-    def contents(self) -> list[Any]:
-        judged = [(name, side) for split in self.sides.values() for name, side in split.items()]
-        own = [(photo.path.name, label) for photo, label in zip(self.photos.records, self.photos.labels, strict=True)]
-        return own + [(name, record.path.name, record.identity) for name, side in judged for record in side.photos]
+    def root_of(self, image: Path) -> Path:
+        """The folder of the data set that the image is of."""
+        return next((root for _, root in self.config.sources if image.is_relative_to(root)), self.config.root)
+
+    def contents(self) -> list[Row]:
+        rows = [
+            row("train", photo.path, self.root_of(photo.path), label)
+            for photo, label in zip(self.photos.records, self.photos.labels, strict=True)
+        ]
+        for split, own in self.sides.items():
+            for prefix, sides in own.items():
+                name, images = f"{prefix}{split}", sides.photos
+                rows += [row(name, each.path, self.root_of(each.path), each.identity) for each in images]
+        return rows
 
 
 def share(ranks: Processes, photos: Samples) -> Subset[tuple[Tensor, int]]:
