@@ -1,4 +1,4 @@
-"""The whole of `dcal eval`: a checkpoint on a data set's test photos, its figures, and the files that keep them."""
+"""The whole of `dcal eval`: a checkpoint on a data set's test images, its figures, and the files that keep them."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def measure(config: EvalConfig, on_progress: OnProgress = silent) -> tuple[dict[
 
     began = time.perf_counter()
     record = {**about, **job.figures(on_progress), **how, "seconds": round(time.perf_counter() - began, 1)}
-    said = [keep(record, folder, FIGURES)]
+    notes = [keep(record, folder, FIGURES)]
     if config.analysis:
         began = time.perf_counter()
         analysis = job.analysis(on_progress)
         record["analysis"] = {**analysis, "seconds": round(time.perf_counter() - began, 1)}
-        said.append(keep({**about, **how, **record["analysis"]}, folder, ANALYSIS))
-    return record, said
+        notes.append(keep({**about, **how, **record["analysis"]}, folder, ANALYSIS))
+    return record, notes
 
 
 class ClassificationEvaluation:
@@ -94,7 +94,7 @@ class ReIDEvaluation:
         self.dataset = f"{self.query}. {self.gallery}"
 
     def figures(self, on_progress: OnProgress) -> dict[str, Any]:
-        loaded = batches(self.config, ReIDSamples(self.sides.photos, self.model.config.preprocess), on_progress)
+        loaded = batches(self.config, ReIDSamples(self.sides.images, self.model.config.preprocess), on_progress)
         self.found = embed(self.model, (images for images, _ in loaded))
         seed = self.config.study.seed
         record = ranked_figures(self.sides.judge(self.found), self.sides, self.query.names, seed)
@@ -104,12 +104,12 @@ class ReIDEvaluation:
         return record | {name: {**own.summary(), "intervals": intervals(own, seed)} for name, own in others.items()}
 
     def analysis(self, on_progress: OnProgress) -> dict[str, Any]:
-        records = [record for record in self.sides.photos if isinstance(record, YardRecord)]  # all: EvalConfig says so
+        records = [record for record in self.sides.images if isinstance(record, YardRecord)]  # all: EvalConfig says so
         return twin_summary(twins(self.model, records, self.found, on_progress), self.config.study.seed)
 
 
-def batches(config: EvalConfig, photos: Samples, on_progress: OnProgress) -> Iterator[tuple[Tensor, Tensor]]:
-    loader = DataLoader(photos, batch_size=config.batch_size, num_workers=config.workers)
+def batches(config: EvalConfig, samples: Samples, on_progress: OnProgress) -> Iterator[tuple[Tensor, Tensor]]:
+    loader = DataLoader(samples, batch_size=config.batch_size, num_workers=config.workers)
     return reported(loader, len(loader), "batches of images", on_progress)
 
 

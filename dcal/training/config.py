@@ -21,7 +21,7 @@ FOLDERS = ("data_root", "out", "also_root")
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run. "Paper" marks its FGVC recipe, unless "Re-ID" is said; the rest says where a number is from."""
+    """One training run. "Paper" marks its FGVC recipe, unless "Re-ID" stands there; the rest states its source."""
 
     preset: ClassVar[str | None] = None  # its name in PRESETS
 

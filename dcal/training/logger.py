@@ -1,4 +1,4 @@
-"""A run's figures, line by line: log.jsonl and TensorBoard always, Weights & Biases when asked for."""
+"""A run's figures, line by line: log.jsonl and TensorBoard always, Weights & Biases on request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RunLogger:
 
     A resumed run drops what an earlier process wrote of the steps that are done again. Nested names become
     "losses/sa" in TensorBoard (out/tensorboard) and in Weights & Biases (out/wandb; `config.wandb` is the project).
-    Raises DCALError if that is asked for and not installed.
+    Raises DCALError if that is requested and not installed.
     """
 
     def __init__(self, config: TrainConfig, after_step: int, pending: bool = False) -> None:
@@ -89,7 +89,7 @@ def start_wandb(config: TrainConfig, out: Path) -> Any:
     try:
         wandb = importlib.import_module("wandb")
     except ModuleNotFoundError as error:
-        raise DCALError("wandb is asked for but not installed: pip install wandb, or leave --wandb away") from error
+        raise DCALError("wandb is requested but not installed: pip install wandb, or leave --wandb away") from error
     named = out / "wandb-run.txt"
     if not named.is_file():
         named.write_text(secrets.token_hex(4), encoding="utf-8")
@@ -101,9 +101,9 @@ def start_wandb(config: TrainConfig, out: Path) -> Any:
 
 
 class RunningMeans:
-    """Means over the photos since the last line, of all processes: the joint loss, each branch's loss and accuracy.
+    """Means over the images since the last line, of all processes: the joint loss, each branch's loss and accuracy.
 
-    Sums stay on the device until they are asked for. PWCA's accuracy is with its distractor.
+    Sums stay on the device until they are needed. PWCA's accuracy is with its distractor.
     """
 
     def __init__(self, branches: Sequence[str], device: torch.device) -> None:
@@ -119,11 +119,11 @@ class RunningMeans:
     def means(self, ranks: Processes) -> dict[str, Any]:
         """{loss, losses, accuracies} over all processes; the window is empty afterwards."""
         ranks.sum_in_place([self.sums])
-        photos, loss, *rest = self.sums.tolist()
+        images, loss, *rest = self.sums.tolist()
         self.sums.zero_()
-        count, values = len(self.branches), [value / photos for value in rest]
+        count, values = len(self.branches), [value / images for value in rest]
         return {
-            "loss": loss / photos,
+            "loss": loss / images,
             "losses": dict(zip(self.branches, values[:count], strict=True)),
             "accuracies": dict(zip(self.branches, values[count:], strict=True)),
         }

@@ -65,8 +65,8 @@ def write(state: dict[str, Any], path: Path) -> Path:
 def load_newest(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """The newest whole state of a run's folder; None if none was saved yet.
 
-    A damaged last.pt is told on the standard output, set aside as damaged.pt (it must not become the previous one), and
-    previous.pt taken: the steps between are done again, to the same numbers. Raises DCALError if that is damaged too,
+    A damaged last.pt is reported on the standard output and set aside as damaged.pt (it must not become the previous
+    one), and previous.pt is taken: the steps between are done again, to the same numbers. Raises DCALError if that is damaged too,
     and if the run had other settings, naming them.
     """
     last, previous = out / LAST, out / PREVIOUS
@@ -76,7 +76,7 @@ def load_newest(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
         except DamagedState as error:
             if not previous.exists():
                 raise
-            print(f"{error} Looking at {PREVIOUS}", flush=True)
+            print(f"{error} Trying {PREVIOUS}", flush=True)
             state = load_state(previous, settings)
             last.replace(out / "damaged.pt")
             return state

@@ -7,8 +7,8 @@ number of threads; on a GPU up to kernels that do not repeat themselves.
 
 A batch is split into as many shards of equal size as there are processes × `accumulate`. Each shard is paired, goes
 forward and backward by itself; the gradients of all are summed before the one step of the optimizer. So two processes,
-and one that accumulates twice, do the same; but one undivided batch does not quite, as whatever compares photos does so
-within a shard: PWCA's pairs, and in re-identification the triplet loss (of 64 photos in four shards each is compared
+and one that accumulates twice, do the same; but one undivided batch does not quite, as whatever compares images does so
+within a shard: PWCA's pairs, and in re-identification the triplet loss (of 64 images in four shards each is compared
 with 15 others, not with 63) and the neck's batch statistics, whose averages are the first process's. TransReID's
 several GPUs do the same. To keep the paper's mining on k shards, make the batch k times larger.
 
@@ -57,9 +57,9 @@ def train(config: TrainConfig, on_progress: OnProgress = silent) -> dict[str, An
 
     Under torchrun this process does its part, and the first one writes. Which epoch counts: choosing it by test
     accuracy would be selection on the test set. So without `val_fraction` the LAST epoch is exported and evaluations on
-    the way are only written down; with it, the epoch that is best on the held-out training photos is (out/best.pt), by
+    the way are only written down; with it, the epoch that is best on the held-out training images is (out/best.pt), by
     top-1 (FGVC) or mAP (Re-ID). Raises DCALError on a data set smaller than one batch, on an `out` that holds another
-    run, and on a loss or a gradient that is not finite, naming the photos.
+    run, and on a loss or a gradient that is not finite, naming the images.
     """
     with process_group(config.device) as ranks, noted_signals() as interrupts, writing_errors(config.folder):
         device, task = device_of(config.device, ranks), open_task(config)
@@ -79,7 +79,7 @@ def train_as(
     on_progress: OnProgress,
     interrupts: Interrupts,
 ) -> dict[str, Any]:
-    out, photos, steps, shards = config.folder, task.photos, task.steps, ranks.world * config.accumulate
+    out, samples, steps, shards = config.folder, task.samples, task.steps, ranks.world * config.accumulate
     settings = comparable(config, shards)
     layout = torch.channels_last if config.channels_last else torch.preserve_format
 
@@ -113,7 +113,7 @@ def train_as(
         selection=config.selection,
         distractor_stream=config.distractor_stream,
         classes=task.classes,
-        preprocess=photos.preprocess,
+        preprocess=samples.preprocess,
         drop_path=config.drop_path,
     )
     model = model.to(device).to(memory_format=layout)
@@ -139,8 +139,8 @@ def train_as(
     pairs, dtype = "pwca" in branches(config.ablation), precision(config.amp, device)
     machine = hardware(device, ranks.world)
     precise = str(dtype).removeprefix("torch.")
-    say(ranks, banner(config, len(photos), task.num_classes, steps, done, f"{machine}, {precise}"))
-    watched = "val" if task.held_out else "test"
+    say(ranks, banner(config, len(samples), task.num_classes, steps, done, f"{machine}, {precise}"))
+    split = "val" if task.held_out else "test"
     mine = range(ranks.rank * config.accumulate, (ranks.rank + 1) * config.accumulate)  # this process's shards
     few = torch.empty(0)  # images of the first shard, to measure distraction on
     window = RunningMeans(branches(config.ablation), device)
@@ -155,9 +155,9 @@ def train_as(
     for epoch in range((done - pending) // steps, config.epochs):
         batches = task.batches(epoch, shards)
         todo = range(done - epoch * steps, steps)  # all of it, unless resumed in its middle
-        photos.set_epoch(epoch)
+        samples.set_epoch(epoch)
         loader = DataLoader(
-            photos,
+            samples,
             batch_sampler=batches[todo.start :, mine.start : mine.stop].flatten(0, 1).tolist(),
             num_workers=config.workers,
             pin_memory=device.type == "cuda",
@@ -184,12 +184,12 @@ def train_as(
                         model, loss_function, images, labels, partner, scale=1 / shards, precision=dtype
                     )
                 except LossError as error:
-                    raise DCALError(f"{error}, {where(epoch, step, photos, batches[step, shard])}") from error
+                    raise DCALError(f"{error}, {where(epoch, step, samples, batches[step, shard])}") from error
                 window.add(taken, labels)
             sum_gradients(ranks, parameters)
             norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
             if not torch.isfinite(norm):
-                whose = where(epoch, step, photos, batches[step].flatten())
+                whose = where(epoch, step, samples, batches[step].flatten())
                 raise DCALError(f"the losses are finite, but the gradient's norm is {norm.item()}, {whose}")
             optimizer.step()
             done += 1
@@ -235,11 +235,11 @@ def train_as(
         if task.held_out or (config.eval_every and (epoch + 1) % config.eval_every == 0 and epoch + 1 < config.epochs):
             if ranks.first and line:  # an evaluation can be long: a run that ends in it goes on with it
                 save_state(snapshot(pending=True), out)
-            found = task.evaluate(ranks, judged, watched, interrupts.ending(on_progress, out))
+            found = task.evaluate(ranks, judged, split, interrupts.ending(on_progress, out))
             improved = task.held_out and found[task.goal] > best
             if journal is not None:
-                journal.write({"epoch": epoch, "step": done, "split": watched, **found})
-            say(ranks, f"epoch {epoch + 1}/{config.epochs}  {watched}: {percent(found)}")
+                journal.write({"epoch": epoch, "step": done, "split": split, **found})
+            say(ranks, f"epoch {epoch + 1}/{config.epochs}  {split}: {percent(found)}")
 
         # what the run needs to continue, and what it will export
         best = found[task.goal] if improved else best
@@ -260,8 +260,8 @@ def train_as(
         **found,
         "epoch": epochs,
         "epochs": config.epochs,
-        "chosen_by": "held-out training photos" if task.held_out else "last epoch",
-        "train_photos": len(photos),
+        "chosen_by": "held-out training images" if task.held_out else "last epoch",
+        "train_photos": len(samples),
         "task": config.task,
         "dataset": config.dataset,
         "loss_weights": loss_weights(loss_function),
@@ -312,9 +312,9 @@ def stopped(done: int, total: int, config: TrainConfig) -> str:
     )
 
 
-def where(epoch: int, step: int, photos: Samples, indices: Tensor) -> str:
-    names = ", ".join(photos.records[index].path.name for index in indices.tolist())
-    return f"at epoch {epoch}, step {step}; photos: {names}"
+def where(epoch: int, step: int, samples: Samples, indices: Tensor) -> str:
+    names = ", ".join(samples.records[index].path.name for index in indices.tolist())
+    return f"at epoch {epoch}, step {step}; images: {names}"
 
 
 def say(ranks: Processes, text: str) -> None:

@@ -112,11 +112,11 @@ def test_a_preset_in_python():
     with pytest.raises(DCALError, match=r"data_root .* not set: give the folder that holds 'cub'"):
         _ = run.root
     folders = {"data_root": "birds", "out": "run", "also_root": "roads"}
-    given = CUBConfig()
+    given = MarketConfig(also="veri776")
     for name, folder in folders.items():
         object.__setattr__(given, name, folder)  # past the hook, which checks types where a user has none
     given.__post_init__()
-    assert given == CUBConfig(**{name: Path(folder) for name, folder in folders.items()})
+    assert given == MarketConfig(also="veri776", **{name: Path(folder) for name, folder in folders.items()})
     with pytest.raises(dataclasses.FrozenInstanceError):
         run.batch_size = 8
     assert all(PRESETS[name].preset == name for name in PRESETS)
@@ -279,7 +279,7 @@ def test_a_published_command_has_no_folders():
         ({"label_smoothing": -0.1}, r"label_smoothing must lie in \[0, 1\), got -0.1"),
         ({"img_width": 0}, "img_width must be greater than 0, got 0"),
         ({"task": "reid", "dataset": "yard", "also": "yard"}, "also names 'yard' again"),
-        ({"task": "reid", "dataset": "yard", "batch_size": 30}, "a batch of 30 cannot hold identities of 4 photos"),
+        ({"task": "reid", "dataset": "yard", "batch_size": 30}, "a batch of 30 cannot hold identities of 4 images"),
     ],
 )
 def test_settings_that_cannot_work(changes: dict[str, Any], message: str):

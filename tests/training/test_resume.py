@@ -291,7 +291,7 @@ def test_a_damaged_state_is_told_and_the_one_before_it_taken(
         capsys.readouterr()
         found = train(again)
         printed = capsys.readouterr().out
-        assert f"{last} is damaged: " in printed and problem in printed and "Looking at previous.pt" in printed
+        assert f"{last} is damaged: " in printed and problem in printed and "Trying previous.pt" in printed
         assert {**found, "seconds": 0} == {**metrics, "seconds": 0}
         resumed = state_in(run.out)
         assert resumed.pop("seconds") > 0

@@ -211,7 +211,7 @@ def test_with_held_out_photos_the_best_epoch_is_exported(
     lines = log_of(run.out)
     accuracies = [line["top1"] for line in lines if line.get("split") == "val"]
     assert len(accuracies) == 3 and {line["n"] for line in lines if line.get("split") == "val"} == {6}
-    assert metrics["chosen_by"] == "held-out training photos" and metrics["train_photos"] == 12
+    assert metrics["chosen_by"] == "held-out training images" and metrics["train_photos"] == 12
     assert metrics["epoch"] == accuracies.index(max(accuracies)) + 1
     best = torch.load(run.out / "best.pt", weights_only=True)
     exported = load_checkpoint(run.out / "checkpoint").state_dict()
@@ -292,7 +292,7 @@ def test_the_moving_average_is_what_it_says_and_is_exported(
 
 
 def test_a_loss_that_is_not_finite_names_the_photos(config: Callable[..., TrainConfig]):
-    with pytest.raises(DCALError, match=r"not finite: sa .*, at epoch 0, step [12]; photos: photo_\d.jpg, "):
+    with pytest.raises(DCALError, match=r"not finite: sa .*, at epoch 0, step [12]; images: photo_\d.jpg, "):
         train(config(learning_rate=1e30, warmup_epochs=0.0, weight_decay=1e30))
 
 
@@ -314,7 +314,7 @@ def test_a_gradient_that_is_not_finite_names_all_photos_of_its_step(
 
 def test_fewer_photos_than_a_batch(config: Callable[..., TrainConfig]):
     run = config(batch_size=19)
-    with pytest.raises(DCALError, match="18 training photos do not fill one batch of 19"):
+    with pytest.raises(DCALError, match="18 training images do not fill one batch of 19"):
         train(run)
     assert not run.out.exists()
 

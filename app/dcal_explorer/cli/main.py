@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dcal: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `dcal … | head`: nobody reads any more
+    except BrokenPipeError:  # `dcal … | head`: the reader has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except SystemExit as stop:  # the parsers' way to end
