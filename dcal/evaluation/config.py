@@ -19,9 +19,9 @@ class EvalConfig:
     """One evaluation."""
 
     checkpoint: str  # a checkpoint directory, or a Hugging Face repository id
-    data_root: Path | None = None  # the folder that holds the data set in its official layout; the yard needs none
+    data_root: Path | None = None  # the folder that holds the data set; by itself, where the run read it from
     task: Task | None = None  # by itself, what the checkpoint was trained for
-    dataset: str | None = None  # which data set; by itself, cub or, for re-identification, the yard
+    dataset: str | None = None  # which data set; by itself, what the checkpoint was trained on
     batch_size: int = 32  # images per forward pass
     workers: int = 2  # loader processes
     device: str = "auto"  # auto: cuda when there is one, else cpu
@@ -60,17 +60,21 @@ class EvalConfig:
                 f"{options} belong to the analysis of --task fgvc; that of Re-ID measures all pairs of twins"
             )
 
-    def completed(self, trained: str) -> EvalConfig:
-        """With the task and the data set that were left open, for a checkpoint `trained` for that task.
+    def completed(self, trained: str, dataset: str | None = None, root: Path | None = None) -> EvalConfig:
+        """With the task, the data set and its folder that were left open, for a checkpoint `trained` for that task.
 
-        Raises DCALError if it was trained for another task than the one asked for, or than the data set's.
+        `dataset` and its `root` are those that it was trained on, if they are known. Raises DCALError if it was trained
+        for another task than the one requested, or than the data set's.
         """
         serves = [task for task in TASKS if self.dataset in (None, *data_sets(task))]
         task = self.task or next((task for task in serves if task == trained), serves[0])
         if task != trained:
             how = f"use --task {trained}" if self.task else f"and {self.dataset!r} is a data set of the other"
             raise DCALError(f"{self.checkpoint} was trained for task {trained!r}, not {task!r}: {how}")
-        return replace(self, task=task, dataset=self.dataset or ("yard" if task == "reid" else "cub"))
+        chosen = self.dataset or dataset or ("yard" if task == "reid" else "cub")
+        if self.data_root is None and root is not None and root.exists() and chosen == dataset:
+            return replace(self, task=task, dataset=chosen, data_root=root)
+        return replace(self, task=task, dataset=chosen)
 
     @property
     def root(self) -> Path:

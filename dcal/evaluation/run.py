@@ -24,7 +24,7 @@ from dcal.evaluation.classification import evaluate
 from dcal.evaluation.classification_report import figures
 from dcal.evaluation.config import EvalConfig
 from dcal.evaluation.reid import QueryGallery, intervals, ranked_figures
-from dcal.model.checkpoint import fingerprint, load_checkpoint
+from dcal.model.checkpoint import fingerprint, load_checkpoint, read_metrics, read_results
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
 from dcal.progress import OnProgress, reported, silent
@@ -32,22 +32,23 @@ from dcal.provenance import command, hardware
 from dcal.retrieval import Reranking
 
 FIGURES, ANALYSIS = "evaluation.json", "analysis.json"
+RUN = "run.json"  # which training writes beside its checkpoint: where the data set lies on this machine
 
 
-def measure(config: EvalConfig, on_progress: OnProgress = silent) -> tuple[dict[str, Any], list[str]]:
+def measure(
+    config: EvalConfig, on_progress: OnProgress = silent, job: Evaluation | None = None
+) -> tuple[dict[str, Any], list[str]]:
     """(the record of one evaluation, JSON-ready; sentences on where it was written, or why it was not).
 
     The record: `checkpoint`, `fingerprint`, `dataset`, the keys of `figures` (Re-ID: `ranked_figures`), `command`,
     `torch`, `hardware`, `seconds` and, if asked for, `analysis`, which has the keys of `dcal.analysis.summary` (Re-ID:
-    `twin_summary`). Files hold the same, the analysis in
-    one of its own, so that a quick evaluation does not replace it. Raises DCALError, before anything is computed, for
-    an unknown device, an `out` that cannot be made, and a checkpoint of another task or with other classes.
+    `twin_summary`). Files hold the same, the analysis in one of its own, so that a quick evaluation does not replace
+    it. `job`: what `open_evaluation` returned for the same configuration. Raises DCALError, before anything is
+    computed, for an unknown device, an `out` that cannot be made, and a checkpoint of another task or other classes.
     """
     folder = results_folder(config)
     device = find_device(config.device)
-    model = load_checkpoint(config.checkpoint)
-    whole = config.completed(model.config.task)
-    job = (ReIDEvaluation if whole.task == "reid" else ClassificationEvaluation)(whole, model)
+    job = job or open_evaluation(config)
     about = {"checkpoint": config.checkpoint, "fingerprint": fingerprint(job.model), "dataset": job.dataset}
     how = {"command": command(config, "eval"), "torch": torch.__version__, "hardware": hardware(device)}
     job.model.to(device)
@@ -63,6 +64,17 @@ def measure(config: EvalConfig, on_progress: OnProgress = silent) -> tuple[dict[
     return record, notes
 
 
+def open_evaluation(config: EvalConfig) -> Evaluation:
+    """The model and the test split of an evaluation. What `config` leaves open, the checkpoint and its run state."""
+    model = load_checkpoint(config.checkpoint)
+    directory = Path(config.checkpoint)
+    dataset = read_metrics(directory).get("dataset") if directory.is_dir() else None
+    run = read_results(directory.parent / RUN) if directory.is_dir() else {}
+    root = run.get("data_root") if run.get("dataset") == dataset else None
+    whole = config.completed(model.config.task, dataset, None if root is None else Path(root))
+    return (ReIDEvaluation if whole.task == "reid" else ClassificationEvaluation)(whole, model)
+
+
 class ClassificationEvaluation:
     """FGVC: is the class answered right?"""
 
@@ -70,6 +82,11 @@ class ClassificationEvaluation:
         self.config, self.model, self.data = config, model, DATASETS[str(config.dataset)](config.root, "test")
         check_classes(model, config, self.data.classes)
         self.dataset = str(self.data)
+
+    @property
+    def images(self) -> list[Path]:
+        """Of the test split."""
+        return [record.path for record in self.data.records]
 
     def figures(self, on_progress: OnProgress) -> dict[str, Any]:
         loaded = batches(self.config, ImageSamples(self.data.records, self.model.config.preprocess), on_progress)
@@ -93,6 +110,11 @@ class ReIDEvaluation:
         self.sides.check()
         self.dataset = f"{self.query}. {self.gallery}"
 
+    @property
+    def images(self) -> list[Path]:
+        """The queries."""
+        return [record.path for record in self.query.records]
+
     def figures(self, on_progress: OnProgress) -> dict[str, Any]:
         loaded = batches(self.config, ReIDSamples(self.sides.images, self.model.config.preprocess), on_progress)
         self.found = embed(self.model, (images for images, _ in loaded))
@@ -106,6 +128,9 @@ class ReIDEvaluation:
     def analysis(self, on_progress: OnProgress) -> dict[str, Any]:
         records = [record for record in self.sides.images if isinstance(record, YardRecord)]  # all: EvalConfig says so
         return twin_summary(twins(self.model, records, self.found, on_progress), self.config.study.seed)
+
+
+Evaluation = ClassificationEvaluation | ReIDEvaluation
 
 
 def batches(config: EvalConfig, samples: Samples, on_progress: OnProgress) -> Iterator[tuple[Tensor, Tensor]]:

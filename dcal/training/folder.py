@@ -16,11 +16,12 @@ from typing import Any
 from safetensors import SafetensorError
 
 from dcal.errors import DCALError
+from dcal.evaluation.run import RUN
 from dcal.model.checkpoint import CONFIG, WEIGHTS, file_hash, read_metrics, read_results
 from dcal.training.config import TrainConfig
 from dcal.training.snapshots import LAST, PREVIOUS
 
-LOCK, RUN, METRICS, CHECKPOINT = "run.lock", "run.json", "metrics.json", "checkpoint"
+LOCK, METRICS, CHECKPOINT = "run.lock", "metrics.json", "checkpoint"
 NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _held: set[int] = set()  # descriptors of this process's locks
 

@@ -66,8 +66,8 @@ def load_newest(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """The newest whole state of a run's folder; None if none was saved yet.
 
     A damaged last.pt is reported on the standard output and set aside as damaged.pt (it must not become the previous
-    one), and previous.pt is taken: the steps between are done again, to the same numbers. Raises DCALError if that is damaged too,
-    and if the run had other settings, naming them.
+    one), and previous.pt is taken: the steps between are done again, to the same numbers. Raises DCALError if that is
+    damaged too, and if the run had other settings, naming them.
     """
     last, previous = out / LAST, out / PREVIOUS
     if last.exists():

@@ -12,9 +12,12 @@ from collections.abc import Sequence
 COMMANDS = {
     "train": ("dcal_explorer.cli.train", "train on a data set, evaluate, write a checkpoint"),
     "eval": ("dcal_explorer.cli.evaluate", "evaluate a checkpoint on a test split: tables, evaluation.json"),
+    "predict": ("dcal_explorer.cli.predict", "the classes of images, or their nearest identities, as CSV"),
     "inspect": ("dcal_explorer.cli.inspect", "the attention maps of images, as PNG files and arrays"),
+    "visualize": ("dcal_explorer.cli.inspect", "the same for a data set's test images, or in the browser"),
     "data": ("dcal_explorer.cli.data", "check a data set: counts, missing and damaged images"),
     "index": ("dcal_explorer.cli.index", "build a gallery of images, search one"),
+    "models": ("dcal_explorer.cli.models", "list the backbones that fit"),
     "demo": ("dcal_explorer.cli.faces", "open the demo in the browser"),
     "dashboard": ("dcal_explorer.cli.faces", "open the dashboard in the browser"),
 }
