@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -81,13 +79,6 @@ def test_inspect_writes_pictures_and_the_record(
     for name in maps:
         with Image.open(tmp_path / "seen" / name) as picture:
             assert picture.mode == "RGB" and np.asarray(picture).std() > 0
-
-
-def test_demo_is_served_by_the_command(serve: Callable[..., str], checkpoint: Path):
-    """As a shell starts it; `serve` fails if nothing answers at the address."""
-    address = serve("-m", "dcal_explorer.cli.program", "demo", "--no-browser", "--checkpoints", str(checkpoint.parent))
-    with urllib.request.urlopen(address, timeout=60) as page:
-        assert "DCAL" in page.read().decode()
 
 
 def test_mistakes_about_the_data(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

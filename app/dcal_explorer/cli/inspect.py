@@ -127,7 +127,7 @@ def among(test: Sequence[Path], names: Sequence[Path]) -> list[Path]:
 
 
 def bare(backbone: str, weights: Path | None) -> DCAL:
-    """A backbone of timm as a model with self-attention alone, at the size and with the preprocessing it was made for."""
+    """A backbone of timm with self-attention alone, at the size and with the preprocessing that it was made for."""
     import timm
 
     from dcal import create_model
