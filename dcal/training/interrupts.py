@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,17 +14,23 @@ from types import FrameType
 from dcal.errors import Interrupted
 from dcal.progress import OnProgress
 
+AGAIN = 2.0  # seconds after which another Ctrl-C is meant as one: torchrun passes on the first, which is there already
+MESSAGE = b"\nfinishing this step and saving the state; Ctrl-C again ends at once\n"
+
 
 class Interrupts:
-    """`noted`: the number of the signal that came, 0 before. A second one ends the process at once."""
+    """`noted`: the number of the signal that came, 0 before. Another Ctrl-C later ends the process at once."""
 
     def __init__(self) -> None:
-        self.noted = 0
+        self.noted, self.since = 0, 0.0
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        if self.noted:
+        if not self.noted:
+            self.noted, self.since = number, time.monotonic()
+            if number == signal.SIGINT:
+                os.write(2, MESSAGE)  # print is not for signal handlers
+        elif number == signal.SIGINT and time.monotonic() - self.since > AGAIN:
             raise KeyboardInterrupt
-        self.noted = number
 
     def ending(self, on_progress: OnProgress, out: Path) -> OnProgress:
         """`on_progress` for work that a resumed run does again (its state is in `out`): raises Interrupted."""
