@@ -135,7 +135,7 @@ def test_mistakes_about_the_photo(root: Path, checkpoint: Path, tmp_path: Path, 
 def test_mistakes_about_the_settings(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     run = ("train", "--data-root", root, "--out", tmp_path / "run", *TINY)
     assert "epochs must be at least 1, got 0" in mistake(capsys, *run, "--epochs", 0)
-    assert "unknown preset 'cup': choose one of 'cub', " in mistake(capsys, *run, "--preset", "cup")
+    assert "unknown preset 'cup': choose one of 'fgvc', 'cub', " in mistake(capsys, *run, "--preset", "cup")
     assert "unknown ablation 'both'" in mistake(capsys, *run, "--ablation", "both")
     assert "do not fill one batch of 16" in mistake(capsys, *run)
     (tmp_path / "file").write_text("")

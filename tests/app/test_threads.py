@@ -58,7 +58,7 @@ def test_a_choice_of_the_user_stands() -> None:
 
 
 def test_importing_dcal_chooses_nothing() -> None:
-    assert policy("import dcal", []) == "None"
+    assert policy("import dcal; dcal.DCAL", []) == "None"
 
 
 def test_the_shell_starts_the_program_that_chooses() -> None:
