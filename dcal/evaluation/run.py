@@ -24,7 +24,7 @@ from dcal.evaluation.classification import evaluate
 from dcal.evaluation.classification_report import figures
 from dcal.evaluation.config import EvalConfig
 from dcal.evaluation.reid import QueryGallery, intervals, ranked_figures
-from dcal.model.checkpoint import fingerprint, load_checkpoint, read_metrics, read_results
+from dcal.model.checkpoint import fingerprint, load_checkpoint, read_json, read_metrics
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
 from dcal.progress import OnProgress, reported, silent
@@ -69,7 +69,8 @@ def open_evaluation(config: EvalConfig) -> Evaluation:
     model = load_checkpoint(config.checkpoint)
     directory = Path(config.checkpoint)
     dataset = read_metrics(directory).get("dataset") if directory.is_dir() else None
-    run = read_results(directory.parent / RUN) if directory.is_dir() else {}
+    beside = directory.parent / RUN
+    run = read_json(beside) if directory.is_dir() and beside.is_file() else {}
     root = run.get("data_root") if run.get("dataset") == dataset else None
     whole = config.completed(model.config.task, dataset, None if root is None else Path(root))
     return (ReIDEvaluation if whole.task == "reid" else ClassificationEvaluation)(whole, model)

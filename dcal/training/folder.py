@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 
 from dcal.errors import DCALError
 from dcal.evaluation.run import RUN
-from dcal.model.checkpoint import CONFIG, WEIGHTS, file_hash, read_metrics, read_results
+from dcal.model.checkpoint import CONFIG, WEIGHTS, file_hash, read_json, read_metrics
 from dcal.training.config import TrainConfig
 from dcal.training.snapshots import LAST, PREVIOUS
 
@@ -110,9 +110,10 @@ def finished(out: Path, state: Mapping[str, Any] | None, epochs: int) -> dict[st
 
     Raises CheckpointError if its metrics.json is damaged.
     """
-    if state is None or "steps" not in state or not (out / CHECKPOINT / WEIGHTS).is_file():
+    written = (out / CHECKPOINT / WEIGHTS).is_file() and (out / METRICS).is_file()
+    if state is None or "steps" not in state or not written:
         return None
-    metrics = read_results(out / METRICS)
+    metrics = read_json(out / METRICS)
     return metrics if state["step"] == epochs * state["steps"] and metrics.get("epochs") == epochs else None
 
 

@@ -138,7 +138,7 @@ def test_a_run_whose_export_was_lost_exports_again_and_keeps_what_was_measured(c
     first, again = train(run), dataclasses.replace(run, resume=True)
     checkpoint = measured(run.out)
     (run.out / "metrics.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"metrics.json cannot be read \(.*\): restore it, or delete it"):
+    with pytest.raises(CheckpointError, match=r"metrics.json is damaged \(.*\): write it anew, or delete it"):
         train(again)
     (run.out / "metrics.json").unlink()
     assert {**train(again), "seconds": 0} == {**first, "seconds": 0}
