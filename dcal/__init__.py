@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from dcal.explain.relevance import class_relevance
     from dcal.gallery import Gallery, Item, QueryInfo, Ranking, open_gallery, rank
     from dcal.image import DecodedImage, read_image
+    from dcal.model.ablation import ABLATIONS, branches
     from dcal.model.checkpoint import fingerprint, read_config, read_metrics
     from dcal.model.checkpoint import load_checkpoint as load
     from dcal.model.checkpoint import save_checkpoint as save
-    from dcal.model.config import ABLATIONS, ModelConfig, branches
+    from dcal.model.config import ModelConfig
     from dcal.model.dcal import DCAL, Output, create_model
     from dcal.model.loss import DCALLoss
     from dcal.model.pwca import random_matching
@@ -74,7 +75,8 @@ _PLACES = {
     "dcal.gallery": ("Gallery", "Item", "QueryInfo", "Ranking", "open_gallery", "rank"),
     "dcal.image": ("DecodedImage", "read_image"),
     "dcal.model.checkpoint": ("fingerprint", "read_config", "read_metrics", "load", "save"),
-    "dcal.model.config": ("ABLATIONS", "ModelConfig", "branches"),
+    "dcal.model.ablation": ("ABLATIONS", "branches"),
+    "dcal.model.config": ("ModelConfig",),
     "dcal.model.dcal": ("DCAL", "Output", "create_model"),
     "dcal.model.loss": ("DCALLoss",),
     "dcal.model.pwca": ("random_matching",),

@@ -32,6 +32,14 @@ class LossError(DCALError):
         self.losses = dict(losses)
 
 
+class Interrupted(DCALError):
+    """A run was asked to end by a signal, and saved its state before. `status`: the exit status that says so."""
+
+    def __init__(self, message: str = "", signal: int = 2) -> None:
+        super().__init__(message)
+        self.status = 128 + signal
+
+
 def check_choice(what: str, name: str, names: Iterable[str]) -> str:
     """`name` itself if it is one of `names`, else a DCALError that lists them."""
     if name not in names:

@@ -19,17 +19,30 @@ def command(config: Any, verb: str) -> str:
     return shlex.join(["dcal", verb, *options(config)])
 
 
-def options(config: Any, but: Sequence[str] = ("resume", "json")) -> Iterator[str]:
-    """What differs from a dataclass's defaults, as words. Paths are shortened to their last name, to be published."""
+def options(config: Any, but: Sequence[str] = ("resume", "json"), base: Any = None) -> Iterator[str]:
+    """What differs from `base`, another instance, by itself from the dataclass's defaults; as words.
+
+    Paths are shortened to their last name, to be published.
+    """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        usual = field.default if base is None else getattr(base, field.name)
         if dataclasses.is_dataclass(value):
             yield from options(value, but)
-        elif field.name not in but and value != field.default:
-            yield "--" + field.name.replace("_", "-")
-            if value is not True:
-                folder = isinstance(value, Path) or field.name == "pretrained" or str(value).startswith("/")
-                yield Path(value).name if folder else str(value)
+        elif field.name not in but and value != usual:
+            yield from option(field.name, value)
+
+
+def option(name: str, value: Any) -> Iterator[str]:
+    """The words of one option: a flag, `--no-` a flag, or its name and what it is set to."""
+    words = name.replace("_", "-")
+    if isinstance(value, bool):
+        yield f"--{words}" if value else f"--no-{words}"
+        return
+    yield f"--{words}"
+    for each in value if isinstance(value, tuple | list) else [value]:
+        path = isinstance(each, Path) or name == "pretrained" or str(each).startswith("/")
+        yield Path(each).name if path else str(each)
 
 
 def hardware(device: torch.device, processes: int = 1) -> str:

@@ -32,7 +32,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
 def found(folder: Path) -> Embeddings:
     """All 320 test pictures of the yard, embedded anew."""
     model = dcal.load(folder)
-    photos = ReIDSamples(SIDES.photos, model.config.preprocess)
+    photos = ReIDSamples(SIDES.images, model.config.preprocess)
     return embed(model, (images for images, _ in DataLoader(photos, batch_size=32)))
 
 
@@ -116,7 +116,7 @@ def test_the_readme_s_row_is_the_measured_one(folder: Path):
 
 def test_the_document_says_how_often_a_wrong_picture_is_the_twin(folder: Path, found: Embeddings):
     """Of the queries whose nearest picture by another camera shows another vehicle: whose twin it is, in per cent."""
-    photos, similarities = SIDES.photos, found.joined @ found.joined.T
+    photos, similarities = SIDES.images, found.joined @ found.joined.T
     wrong = twins = 0
     for row, query in enumerate(photos):
         others = [column for column, photo in enumerate(photos) if photo.camera != query.camera]

@@ -12,9 +12,9 @@ Fill = Literal["mean", "blur"]
 
 @dataclass(frozen=True)
 class AnalysisConfig:
-    """How much is measured. Of photos, 0 means all; the photos of a smaller number are among those of a larger one.
+    """How much is measured. Of images, 0 means all; the images of a smaller number are among those of a larger one.
 
-    What a photo costs, in forward passes: localisation 4, erasure 2 · maps · (steps − 1), randomised weights 3 for
+    What an image costs, in forward passes: localisation 4, erasure 2 · maps · (steps − 1), randomised weights 3 for
     every block of the backbone and some more. A pair (Re-ID) costs (steps − 1) · 2 for each of three controls and two
     to six kinds of evidence, and occlusion one more for each patch and for as many kinds.
     """
@@ -26,7 +26,7 @@ class AnalysisConfig:
     pairs_occluded: int = 5  # Re-ID: of these, also by taking out every patch by itself
     steps: int = 10  # of deletion and insertion, from no patch to all
     fill: Fill = "mean"  # what stands in for a patch that is taken out
-    seed: int = 0  # draws the photos and pairs, the random control, the randomised weights and the bootstrap's photos
+    seed: int = 0  # draws the images and pairs, the random control, the randomised weights and the bootstrap's images
 
     def __post_init__(self) -> None:
         for name in ("photos", "photos_erased", "photos_randomised", "pairs", "pairs_occluded", "seed"):

@@ -1,4 +1,4 @@
-"""What the attention is worth: every map of a model under every measure, on a data set's photos."""
+"""What the attention is worth: every map of a model under every measure, on a data set's images."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from dcal.errors import DCALError
 from dcal.model.dcal import DCAL
 from dcal.progress import OnProgress, silent
 
-Values = dict[str, Float[np.ndarray, "..."]]  # photos come first
+Values = dict[str, Float[np.ndarray, "..."]]  # images come first
 Scores = dict[str, Values]  # of each map under each measure
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Per-photo results, in the data set's order; nan where a photo has nothing to find.
+    """Per-image results, in the data set's order; nan where an image has nothing to find.
 
-    `scores`, measure → map → (n,): `pointing`, `energy`, `parts` (more is better; a measure for which no photo has
+    `scores`, measure → map → (n,): `pointing`, `energy`, `parts` (more is better; a measure for which no image has
     annotations is absent), `deletion` (less is better), `insertion` (more is better). `chance`: what a flat map scores.
     `curves`: deletion's and insertion's mean answer after each step. `sanity`, stage → map → (n,): the rank correlation
     with the trained model's map after each stage of randomisation.
@@ -61,7 +61,7 @@ def analyse(
     if model.training:
         raise DCALError("the model is in training mode: call model.eval() first")
     if not records:
-        raise DCALError("there is nothing to analyse: no photo was given")
+        raise DCALError("there is nothing to analyse: no image was given")
     step_counts(model.layout.patches, study.steps)  # before minutes are spent: do they fit?
 
     def batches(what: str, count: int) -> Iterable[Batch]:
@@ -78,7 +78,7 @@ def analyse(
 
 
 def localise(model: DCAL, records: Sequence[Record], batches: Iterable[Batch]) -> tuple[Scores, Values]:
-    """(scores, chance levels) of the measures of `localisation` for which any photo has annotations."""
+    """(scores, chance levels) of the measures of `localisation` for which any image has annotations."""
     parts: list[Scores] = []
     levels: list[Values] = []
     for batch in batches:
@@ -117,7 +117,7 @@ def erase(model: DCAL, batches: Iterable[Batch], study: AnalysisConfig) -> tuple
 
 def randomise(model: DCAL, batches: Iterable[Batch], seed: int) -> Scores:
     """Stage by stage, the rank correlation of every map (but the controls) with what it was before."""
-    kept = list(batches)  # few photos; the cascade is walked once for all of them
+    kept = list(batches)  # few images; the cascade is walked once for all of them
     found: Scores = {}
     for stage, changed in cascade(model, seed):
         parts = []

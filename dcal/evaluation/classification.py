@@ -16,7 +16,7 @@ from dcal.model.dcal import DCAL
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Per-photo probabilities of the branches, in the loader's order; accuracies are fractions of the n photos.
+    """Per-image probabilities of the branches, in the loader's order; accuracies are fractions of the n images.
 
     `fused` is the mean of the SA and GLCA probabilities (the paper adds them, which ranks alike); without GLCA it
     is SA's. `top1` and `top5` are the fused figures, what inference answers.
@@ -29,7 +29,7 @@ class Evaluation:
 
     @classmethod
     def interleaved(cls, parts: Sequence[Evaluation]) -> Evaluation:
-        """One of several, each a process's share of the photos as `interleaved` has them."""
+        """One of several, each a process's share of the images as `interleaved` has them."""
         if len(parts) == 1:
             return parts[0]
         glca = [part.glca for part in parts if part.glca is not None]
@@ -98,7 +98,7 @@ def accuracy(probabilities: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " 
         raise DCALError(f"Labels {labels.min()} to {labels.max()} do not fit a head of {classes} classes (from 0).")
     if not np.isfinite(probabilities).all():
         bad = int((~np.isfinite(probabilities)).any(1).sum())
-        raise DCALError(f"The probabilities of {bad} of {n} photos are not finite: the weights are broken.")
+        raise DCALError(f"The probabilities of {bad} of {n} images are not finite: the weights are broken.")
     own = probabilities[np.arange(n), labels][:, None]
     before = (probabilities > own) | ((probabilities == own) & (np.arange(classes) < labels[:, None]))
     return float((before.sum(1) < k).mean())

@@ -1,6 +1,6 @@
 """What an `Evaluation` says: accuracies with intervals, class by class, confusions, calibration.
 
-Pure functions of per-photo arrays: it does not matter how many processes gathered them, or in which order.
+Pure functions of per-image arrays: it does not matter how many processes gathered them, or in which order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def figures(found: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
     fused answer. Raises DCALError unless `classes` holds one name per probability.
     """
     if len(classes) != found.fused.shape[1]:
-        raise DCALError(f"{len(classes)} class names were given for {found.fused.shape[1]} probabilities a photo")
+        raise DCALError(f"{len(classes)} class names were given for {found.fused.shape[1]} probabilities an image")
     summary = found.summary()
     matrix = confusions(found)
     own = class_accuracies(matrix)
@@ -44,8 +44,8 @@ def figures(found: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
             for name, n, share in zip(classes, matrix.sum(1), own, strict=True)
         ],
         "confused": [
-            {"class": classes[label], "answered": classes[answer], "photos": photos, "share": share}
-            for label, answer, photos, share in confused_pairs(matrix)
+            {"class": classes[label], "answered": classes[answer], "photos": images, "share": share}
+            for label, answer, images, share in confused_pairs(matrix)
         ],
     }
 
@@ -58,18 +58,18 @@ def branch_probabilities(found: Evaluation) -> Iterator[tuple[str, Float[np.ndar
 
 
 def confusions(found: Evaluation) -> Int[np.ndarray, "c c"]:
-    """How many photos of class [row] were answered with class [column]; the fused answer."""
+    """How many images of class [row] were answered with class [column]; the fused answer."""
     return confusion_matrix(found.labels, found.fused.argmax(1), labels=range(found.fused.shape[1]))
 
 
 def class_accuracies(matrix: Int[np.ndarray, "c c"]) -> Float[np.ndarray, " c"]:
-    """The share of each class's photos that is answered right; nan for a class without photos."""
+    """The share of each class's images that is answered right; nan for a class without images."""
     totals = matrix.sum(1)
     return np.where(totals > 0, matrix.diagonal() / np.maximum(totals, 1), np.nan)
 
 
 def confused_pairs(matrix: Int[np.ndarray, "c c"], most: int = PAIRS) -> list[tuple[int, int, int, float]]:
-    """(class, wrong answer, photos, their share of the class), most photos first, then by share, then by index."""
+    """(class, wrong answer, images, their share of the class), most images first, then by share, then by index."""
     wrong = [(int(a), int(b)) for a, b in zip(*np.nonzero(matrix), strict=True) if a != b]
     pairs = [(a, b, int(matrix[a, b]), float(matrix[a, b] / matrix[a].sum())) for a, b in wrong]
     return sorted(pairs, key=lambda pair: (-pair[2], -pair[3], pair[:2]))[:most]
@@ -78,7 +78,7 @@ def confused_pairs(matrix: Int[np.ndarray, "c c"], most: int = PAIRS) -> list[tu
 def calibration_error(
     probabilities: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " n"], bins: int = BINS
 ) -> float:
-    """The expected calibration error of Guo et al. (2017): Σ_bins (photos / n) · |accuracy − mean confidence|.
+    """The expected calibration error of Guo et al. (2017): Σ_bins (images / n) · |accuracy − mean confidence|.
 
     Confidence is the largest probability; bins are (0, 1/bins], (1/bins, 2/bins], … A library's function for these
     few lines would be one more package on every machine that trains; a test holds it against scikit-learn's curve.

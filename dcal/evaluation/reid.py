@@ -39,9 +39,9 @@ class BranchQualities:
 
 @dataclass(frozen=True)
 class QueryGallery:
-    """Queries and gallery of one evaluation. `photos` holds each photo once, though it may stand on both sides.
+    """Queries and gallery of one evaluation. `images` holds each image once, though it may stand on both sides.
 
-    With `one_camera`, all photos are of one camera or nobody knows which, and matches by the query's own camera count.
+    With `one_camera`, all images are of one camera or cameras are unknown, and matches by the query's own camera count.
     """
 
     query: tuple[ReIDRecord, ...]
@@ -49,12 +49,12 @@ class QueryGallery:
     one_camera: bool = False
 
     @property
-    def photos(self) -> tuple[ReIDRecord, ...]:
+    def images(self) -> tuple[ReIDRecord, ...]:
         return tuple({record.path: record for record in (*self.query, *self.gallery)}.values())
 
     @property
     def mixed(self) -> bool:
-        """Whether the gallery has pictures of a query's own camera, and each query a camera beside its own."""
+        """Whether the gallery has images of a query's own camera, and each query a camera beside its own."""
         if self.one_camera:
             return False
         query, gallery = ({record.camera for record in side} for side in (self.query, self.gallery))
@@ -62,25 +62,25 @@ class QueryGallery:
 
     def check(self) -> None:
         """Raises DCALError, saying what to do, if no query has a match."""
-        cameras = {record.path: camera for record, camera in zip(self.photos, self.cameras.tolist(), strict=True)}
+        cameras = {record.path: camera for record, camera in zip(self.images, self.cameras.tolist(), strict=True)}
         seen: dict[int, set[int]] = {}
         for record in self.gallery:
             seen.setdefault(record.identity, set()).add(cameras[record.path])
         if any(seen.get(record.identity, set()) - {cameras[record.path]} for record in self.query):
             return
         there = any(record.identity in seen for record in self.query)
-        why = "by another camera. If all photos are of one camera, use --one-camera" if there else "in the gallery"
+        why = "by another camera. If all images are of one camera, use --one-camera" if there else "in the gallery"
         raise DCALError(f"none of the {len(self.query)} queries has a match {why}")
 
     @property
-    def cameras(self) -> Int64[np.ndarray, " photos"]:
-        """The cameras of `photos`; with `one_camera` each photo's own number, so that none but itself is left out."""
-        return np.array([place if self.one_camera else record.camera for place, record in enumerate(self.photos)])
+    def cameras(self) -> Int64[np.ndarray, " images"]:
+        """The cameras of `images`; with `one_camera` each image's own number, so that none but itself is left out."""
+        return np.array([place if self.one_camera else record.camera for place, record in enumerate(self.images)])
 
     def judge(
         self, found: Embeddings, protocol: Protocol = STANDARD, rerank: Reranking | None = None
     ) -> BranchQualities:
-        """The quality of rankings by the embeddings of `photos`, in that order. `rerank`: see `dcal.retrieval`.
+        """The quality of rankings by the embeddings of `images`, in that order. `rerank`: see `dcal.retrieval`.
 
         Raises DCALError if no query has a match.
         """
@@ -92,21 +92,21 @@ class QueryGallery:
         return BranchQualities({branch: quality(values) for branch, values in found.branches().items()})
 
     def judge_across(self, found: Embeddings, protocol: Protocol = STANDARD) -> BranchQualities:
-        """`judge`, each query among the pictures of the other cameras alone.
+        """`judge`, each query among the images of the other cameras alone.
 
-        The standard protocol leaves the query's own camera to all other identities, so that who looks alike before the
-        same background stands in front of every match. Queries come camera by camera.
+        The standard protocol leaves the query's own camera to all other identities, so that another identity on
+        the same background can rank before every match. Queries come camera by camera.
         """
         query, gallery = self.rows()
-        cameras = np.array([record.camera for record in self.photos])
+        cameras = np.array([record.camera for record in self.images])
 
-        identities = np.array([record.identity for record in self.photos])
+        identities = np.array([record.identity for record in self.images])
 
         def by_camera(values: Float32[np.ndarray, "n d"], camera: int) -> Quality:
-            asked, others = query[cameras[query] == camera], gallery[cameras[gallery] != camera]
-            if not np.isin(identities[asked], identities[others]).any():  # nobody of its vehicles passed another one
-                return unmatched(len(asked), protocol)
-            return self.quality(values, asked, others, protocol)
+            chosen, others = query[cameras[query] == camera], gallery[cameras[gallery] != camera]
+            if not np.isin(identities[chosen], identities[others]).any():  # none was seen by another
+                return unmatched(len(chosen), protocol)
+            return self.quality(values, chosen, others, protocol)
 
         def quality(values: Float32[np.ndarray, "n d"]) -> Quality:
             parts = [by_camera(values, camera) for camera in np.unique(cameras[query]).tolist()]
@@ -115,8 +115,8 @@ class QueryGallery:
         return BranchQualities({branch: quality(values) for branch, values in found.branches().items()})
 
     def rows(self) -> tuple[Int64[np.ndarray, " q"], Int64[np.ndarray, " g"]]:
-        """Where the queries and the gallery are among `photos`."""
-        place = {record.path: index for index, record in enumerate(self.photos)}
+        """Where the queries and the gallery are among `images`."""
+        place = {record.path: index for index, record in enumerate(self.images)}
         query, gallery = (np.array([place[r.path] for r in side]) for side in (self.query, self.gallery))
         return query, gallery
 
@@ -128,8 +128,8 @@ class QueryGallery:
         protocol: Protocol = STANDARD,
         rerank: Reranking | None = None,
     ) -> Quality:
-        """Of the rankings of some of the photos by others, from the photos' embeddings."""
-        identities = np.array([record.identity for record in self.photos])
+        """Of the rankings of some of the images by others, from the images' embeddings."""
+        identities = np.array([record.identity for record in self.images])
         return evaluate_rows(values, query, gallery, identities, self.cameras, protocol, rerank=rerank)
 
 
@@ -190,6 +190,6 @@ def intervals(found: BranchQualities, seed: int) -> dict[str, list[float]]:
 
 
 def joined_embeddings(parts: Sequence[Embeddings]) -> Embeddings:
-    """One of several, each a process's share of the photos as `interleaved` has them."""
+    """One of several, each a process's share of the images as `interleaved` has them."""
     glca = [part.glca for part in parts if part.glca is not None]
     return Embeddings(interleaved([part.sa for part in parts]), interleaved(glca) if glca else None)

@@ -1,4 +1,4 @@
-"""The whole of `dcal eval`: a checkpoint on a data set's test photos, its figures, and the files that keep them."""
+"""The whole of `dcal eval`: a checkpoint on a data set's test images, its figures, and the files that keep them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from dcal.evaluation.classification import evaluate
 from dcal.evaluation.classification_report import figures
 from dcal.evaluation.config import EvalConfig
 from dcal.evaluation.reid import QueryGallery, intervals, ranked_figures
-from dcal.model.checkpoint import fingerprint, load_checkpoint
+from dcal.model.checkpoint import fingerprint, load_checkpoint, read_json, read_metrics
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
 from dcal.progress import OnProgress, reported, silent
@@ -40,35 +40,49 @@ from dcal.provenance import command, hardware
 from dcal.retrieval import Reranking
 
 FIGURES, ANALYSIS = "evaluation.json", "analysis.json"
+RUN = "run.json"  # which training writes beside its checkpoint: where the data set lies on this machine
 
 
-def measure(config: EvalConfig, on_progress: OnProgress = silent) -> tuple[dict[str, Any], list[str]]:
+def measure(
+    config: EvalConfig, on_progress: OnProgress = silent, job: Evaluation | None = None
+) -> tuple[dict[str, Any], list[str]]:
     """(the record of one evaluation, JSON-ready; sentences on where it was written, or why it was not).
 
     The record: `checkpoint`, `fingerprint`, `dataset`, the keys of `figures` (Re-ID: `ranked_figures`), `command`,
     `torch`, `hardware`, `seconds` and, if asked for, `analysis`, which has the keys of `dcal.analysis.summary` (Re-ID:
     `evidence`, with those of `evidence_summary`, and of the yard those of `twin_summary`). Files hold the same, the
-    analysis in one of its own, so that a quick evaluation does not replace it. Raises DCALError, before anything is
+    analysis in one of its own, so that a quick evaluation does not replace it. `job`: what `open_evaluation` returned
+    for the same configuration. Raises DCALError, before anything is
     computed, for an unknown device, an `out` that cannot be made, and a checkpoint of another task or other classes.
     """
     folder = results_folder(config)
     device = find_device(config.device)
-    model = load_checkpoint(config.checkpoint)
-    whole = config.completed(model.config.task)
-    job = (ReIDEvaluation if whole.task == "reid" else ClassificationEvaluation)(whole, model)
+    job = job or open_evaluation(config)
     about = {"checkpoint": config.checkpoint, "fingerprint": fingerprint(job.model), "dataset": job.dataset}
     how = {"command": command(config, "eval"), "torch": torch.__version__, "hardware": hardware(device)}
     job.model.to(device)
 
     began = time.perf_counter()
     record = {**about, **job.figures(on_progress), **how, "seconds": round(time.perf_counter() - began, 1)}
-    said = [keep(record, folder, FIGURES)]
+    notes = [keep(record, folder, FIGURES)]
     if config.analysis:
         began = time.perf_counter()
         analysis = job.analysis(on_progress)
         record["analysis"] = {**analysis, "seconds": round(time.perf_counter() - began, 1)}
-        said.append(keep({**about, **how, **record["analysis"]}, folder, ANALYSIS))
-    return record, said
+        notes.append(keep({**about, **how, **record["analysis"]}, folder, ANALYSIS))
+    return record, notes
+
+
+def open_evaluation(config: EvalConfig) -> Evaluation:
+    """The model and the test split of an evaluation. What `config` leaves open, the checkpoint and its run state."""
+    model = load_checkpoint(config.checkpoint)
+    directory = Path(config.checkpoint)
+    dataset = read_metrics(directory).get("dataset") if directory.is_dir() else None
+    beside = directory.parent / RUN
+    run = read_json(beside) if directory.is_dir() and beside.is_file() else {}
+    root = run.get("data_root") if run.get("dataset") == dataset else None
+    whole = config.completed(model.config.task, dataset, None if root is None else Path(root))
+    return (ReIDEvaluation if whole.task == "reid" else ClassificationEvaluation)(whole, model)
 
 
 class ClassificationEvaluation:
@@ -78,6 +92,11 @@ class ClassificationEvaluation:
         self.config, self.model, self.data = config, model, DATASETS[str(config.dataset)](config.root, "test")
         check_classes(model, config, self.data.classes)
         self.dataset = str(self.data)
+
+    @property
+    def images(self) -> list[Path]:
+        """Of the test split."""
+        return [record.path for record in self.data.records]
 
     def figures(self, on_progress: OnProgress) -> dict[str, Any]:
         loaded = batches(self.config, ImageSamples(self.data.records, self.model.config.preprocess), on_progress)
@@ -101,8 +120,13 @@ class ReIDEvaluation:
         self.sides.check()
         self.dataset = f"{self.query}. {self.gallery}"
 
+    @property
+    def images(self) -> list[Path]:
+        """The queries."""
+        return [record.path for record in self.query.records]
+
     def figures(self, on_progress: OnProgress) -> dict[str, Any]:
-        loaded = batches(self.config, ReIDSamples(self.sides.photos, self.model.config.preprocess), on_progress)
+        loaded = batches(self.config, ReIDSamples(self.sides.images, self.model.config.preprocess), on_progress)
         self.found = embed(self.model, (images for images, _ in loaded))
         seed = self.config.study.seed
         record = ranked_figures(self.sides.judge(self.found), self.sides, self.query.names, seed)
@@ -118,14 +142,17 @@ class ReIDEvaluation:
             self.model, triples, study.steps, study.seed, study.pairs_occluded, on_progress=on_progress
         )
         found = {"evidence": evidence_summary(measured, study.seed)}
-        records = [record for record in self.sides.photos if isinstance(record, YardRecord)]
-        if len(records) == len(self.sides.photos):  # only the yard knows of twins
+        records = [record for record in self.sides.images if isinstance(record, YardRecord)]
+        if len(records) == len(self.sides.images):  # only the yard knows of twins
             found |= twin_summary(twins(self.model, records, self.found, on_progress, study.seed), study.seed)
         return found
 
 
-def batches(config: EvalConfig, photos: Samples, on_progress: OnProgress) -> Iterator[tuple[Tensor, Tensor]]:
-    loader = DataLoader(photos, batch_size=config.batch_size, num_workers=config.workers)
+Evaluation = ClassificationEvaluation | ReIDEvaluation
+
+
+def batches(config: EvalConfig, samples: Samples, on_progress: OnProgress) -> Iterator[tuple[Tensor, Tensor]]:
+    loader = DataLoader(samples, batch_size=config.batch_size, num_workers=config.workers)
     return reported(loader, len(loader), "batches of images", on_progress)
 
 

@@ -8,28 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, get_args, get_origin, get_type_hints
 
 from dcal.errors import DCALError, check_choice
+from dcal.model.ablation import ABLATIONS, branches
 from dcal.preprocess import Preprocess
 
-# Which attentions a model is trained with (PAPER: SA always; GLCA adds a branch; PWCA regularises the shared blocks).
-ABLATIONS: dict[str, tuple[str, ...]] = {
-    "sa_only": ("sa",),
-    "sa_glca": ("sa", "glca"),
-    "sa_pwca": ("sa", "pwca"),
-    "full": ("sa", "glca", "pwca"),
-}
 TASKS = ("fgvc", "reid")
 READOUTS = ("mean", "class")
 SELECTIONS = ("rollout", "random")
 STREAMS = ("own", "sa")
 LARGEST = 2**31 - 1  # of any number in a stored configuration; more would overflow a tensor's size
-
-
-def branches(ablation: str) -> tuple[str, ...]:
-    """The branches that `ablation` trains, in the paper's order of loss weights w1, w2, w3.
-
-    Raises DCALError for an unknown name; the message lists the known ones.
-    """
-    return ABLATIONS[check_choice("ablation", ablation, ABLATIONS)]
 
 
 @dataclass(frozen=True)

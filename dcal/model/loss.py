@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dcal.errors import DCALError, check_choice
-from dcal.model.config import ABLATIONS
+from dcal.model.ablation import ABLATIONS
 from dcal.model.dcal import Output
 
 

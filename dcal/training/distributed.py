@@ -1,4 +1,4 @@
-"""Several processes that train one model, started by torchrun: who is who, and what they tell each other.
+"""Several processes that train one model, started by torchrun: their ranks, and what they exchange.
 
 There is no wrapper around the model: a step goes backward several times, and its gradients are summed once, here.
 """
@@ -62,6 +62,14 @@ class Processes:
         for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(total.view_as(tensor))
 
+    def any(self, value: bool) -> bool:
+        """Whether it holds in any process."""
+        if self.world == 1:
+            return value
+        count = torch.tensor([float(value)])
+        self.sum_in_place([count])
+        return bool(count.item())
+
     def check_same(self, what: str, value: Any) -> None:
         """Raises DCALError if `value` is not the same in every process."""
         others = [rank for rank, theirs in enumerate(self.gather(value)) if theirs != value]
@@ -74,12 +82,12 @@ class Processes:
 
 @contextmanager
 def distributed_errors() -> Iterator[None]:
-    """Turns what PyTorch says when the other end is gone into one line: the process that failed says why itself."""
+    """Turns PyTorch's errors about a process that is gone into one line; the one that failed states its own reason."""
     try:
         yield
     except RuntimeError as error:
-        said = str(error).splitlines()[0]
-        raise DCALError(f"this process ends, because another one did or cannot be reached ({said})") from error
+        reason = str(error).splitlines()[0]
+        raise DCALError(f"this process ends, because another one did or cannot be reached ({reason})") from error
 
 
 @contextmanager
@@ -89,7 +97,7 @@ def process_group(device: str) -> Iterator[Processes]:
     `device` is TrainConfig's. Processes talk over NCCL about what is on GPUs and over gloo about what is not. A process
     that fails leaves: torchrun then ends the others.
     """
-    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:  # torchrun's way of telling
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:  # which torchrun sets
         yield Processes()
         return
     cuda = torch.cuda.is_available() and device != "cpu"

@@ -1,4 +1,4 @@
-"""A run's figures, line by line: log.jsonl and TensorBoard always, Weights & Biases when asked for."""
+"""A run's figures, line by line: log.jsonl and TensorBoard always, Weights & Biases on request."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class RunLogger:
 
     A resumed run drops what an earlier process wrote of the steps that are done again. Nested names become
     "losses/sa" in TensorBoard (out/tensorboard) and in Weights & Biases (out/wandb; `config.wandb` is the project).
-    Raises DCALError if that is asked for and not installed.
+    Raises DCALError if that is requested and not installed.
     """
 
-    def __init__(self, config: TrainConfig, after_step: int) -> None:
+    def __init__(self, config: TrainConfig, after_step: int, pending: bool = False) -> None:
         from torch.utils.tensorboard import SummaryWriter  # not before it is needed: it takes a second
 
         out = config.folder
         self.wandb = start_wandb(config, out) if config.wandb else None
         self.path = out / "log.jsonl"
         beside = self.path.with_suffix(".tmp")
-        kept = "".join(f"{json.dumps(line)}\n" for line in kept_lines(self.path, after_step))
+        kept = "".join(f"{json.dumps(line)}\n" for line in kept_lines(self.path, after_step, pending))
         beside.write_text(kept, encoding="utf-8")
         beside.replace(self.path)
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=after_step + 1)
@@ -57,14 +57,18 @@ class RunLogger:
             self.wandb.finish()
 
 
-def kept_lines(path: Path, after_step: int) -> Iterator[dict[str, Any]]:
-    """The lines of a log up to that step, without the export's, which is measured again."""
+def kept_lines(path: Path, after_step: int, pending: bool = False) -> Iterator[dict[str, Any]]:
+    """The lines of a log up to that step, without the export's, which is measured again.
+
+    Nor with the evaluation after that step, if that is `pending`.
+    """
     for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             line = json.loads(text)
         except json.JSONDecodeError:
             return  # the process was killed while it wrote this, its last line
-        if line["step"] <= after_step and not line.get("exported"):
+        again = line.get("exported") or (pending and "split" in line and line["step"] == after_step)
+        if line["step"] <= after_step and not again:
             yield line
 
 
@@ -85,7 +89,7 @@ def start_wandb(config: TrainConfig, out: Path) -> Any:
     try:
         wandb = importlib.import_module("wandb")
     except ModuleNotFoundError as error:
-        raise DCALError("wandb is asked for but not installed: pip install wandb, or leave --wandb away") from error
+        raise DCALError("wandb is requested but not installed: pip install wandb, or leave --wandb away") from error
     named = out / "wandb-run.txt"
     if not named.is_file():
         named.write_text(secrets.token_hex(4), encoding="utf-8")
@@ -97,9 +101,9 @@ def start_wandb(config: TrainConfig, out: Path) -> Any:
 
 
 class RunningMeans:
-    """Means over the photos since the last line, of all processes: the joint loss, each branch's loss and accuracy.
+    """Means over the images since the last line, of all processes: the joint loss, each branch's loss and accuracy.
 
-    Sums stay on the device until they are asked for. PWCA's accuracy is with its distractor.
+    Sums stay on the device until they are needed. PWCA's accuracy is with its distractor.
     """
 
     def __init__(self, branches: Sequence[str], device: torch.device) -> None:
@@ -115,23 +119,11 @@ class RunningMeans:
     def means(self, ranks: Processes) -> dict[str, Any]:
         """{loss, losses, accuracies} over all processes; the window is empty afterwards."""
         ranks.sum_in_place([self.sums])
-        photos, loss, *rest = self.sums.tolist()
+        images, loss, *rest = self.sums.tolist()
         self.sums.zero_()
-        count, values = len(self.branches), [value / photos for value in rest]
+        count, values = len(self.branches), [value / images for value in rest]
         return {
-            "loss": loss / photos,
+            "loss": loss / images,
             "losses": dict(zip(self.branches, values[:count], strict=True)),
             "accuracies": dict(zip(self.branches, values[count:], strict=True)),
         }
-
-
-def describe(line: dict[str, Any]) -> str:
-    """The losses and the loss weights of a log line, for people."""
-    losses = " ".join(f"{name} {value:.3f}" for name, value in line["losses"].items())
-    weights = " ".join(f"{value:+.3f}" for value in line["loss_weights"].values())
-    return f"{losses}{'  w ' if weights else ''}{weights}  {line['images_per_second']:.1f} photos/s"
-
-
-def percent(found: dict[str, Any]) -> str:
-    shares = "  ".join(f"{name} {value:.1%}" for name, value in found.items() if isinstance(value, float))
-    return f"{shares}  ({', '.join(f'{name} = {count}' for name, count in found.items() if isinstance(count, int))})"

@@ -57,8 +57,12 @@ def rate_of(name: str, blocks: int, config: TrainConfig) -> float:
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Linear from 0 to the peak over the warm-up, then half a cosine down to 0 at the last step."""
-    warmup, total = config.warmup_epochs * steps_per_epoch, config.epochs * steps_per_epoch
+    """The rate of step 0, 1, … of the run: linear over the warm-up, then half a cosine.
+
+    Step k of a warm-up of K steps learns at (k + 1) / K of the peak, its last one at the peak. The cosine is 0 one step
+    after the run's last, which therefore still learns.
+    """
+    warmup, total = config.warmup * steps_per_epoch, config.epochs * steps_per_epoch
     if step + 1 < warmup:
         return config.peak_rate * (step + 1) / warmup
     return config.peak_rate * 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / (total + 1 - warmup)))

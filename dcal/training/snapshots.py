@@ -32,22 +32,9 @@ def comparable(config: TrainConfig, shards: int) -> dict[str, Any]:
 
     The number of shards counts, not how many processes share them.
     """
-    values = {**dataclasses.asdict(config), "pretrained": Path(config.pretrained).name, "shards": shards}
+    values = {**dataclasses.asdict(config), "pretrained": Path(str(config.pretrained)).name, "shards": shards}
+    values |= dict(zip(("img_size", "img_width"), config.size, strict=True))  # however it was given
     return {name: value for name, value in values.items() if name not in FREE}
-
-
-def prepare_out(config: TrainConfig) -> None:
-    """Make the run's folder, or refuse: it must not hold another run unless that run is resumed.
-
-    Raises DCALError then, and where no folder can be made.
-    """
-    out = config.folder
-    if not config.resume and any((out / name).exists() for name in (LAST, PREVIOUS)):
-        raise DCALError(f"{out} holds a run already: continue it with --resume, or choose another --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DCALError(f"the run cannot be written to {out}: {error.strerror}. Choose another --out") from error
 
 
 def save_state(state: dict[str, Any], out: Path) -> None:
@@ -63,19 +50,24 @@ def save_best(state: dict[str, Any], out: Path) -> None:
 
 
 def write(state: dict[str, Any], path: Path) -> Path:
-    with path.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a file; one that could not be written whole is removed, since it may be what fills the disk."""
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 
 def load_newest(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """The newest whole state of a run's folder; None if none was saved yet.
 
-    A damaged last.pt is told on the standard output, set aside as damaged.pt (it must not become the previous one), and
-    previous.pt taken: the steps between are done again, to the same numbers. Raises DCALError if that is damaged too,
-    and if the run had other settings, naming them.
+    A damaged last.pt is reported on the standard output and set aside as damaged.pt (it must not become the previous
+    one), and previous.pt is taken: the steps between are done again, to the same numbers. Raises DCALError if that is
+    damaged too, and if the run had other settings, naming them.
     """
     last, previous = out / LAST, out / PREVIOUS
     if last.exists():
@@ -84,7 +76,7 @@ def load_newest(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
         except DamagedState as error:
             if not previous.exists():
                 raise
-            print(f"{error} Looking at {PREVIOUS}", flush=True)
+            print(f"{error} Trying {PREVIOUS}", flush=True)
             state = load_state(previous, settings)
             last.replace(out / "damaged.pt")
             return state
@@ -94,16 +86,18 @@ def load_newest(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
 def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """A state as it was saved. Raises DamagedState if it is not whole, DCALError if the run there had other settings.
 
-    The latter names those that differ.
+    The latter names those that differ. More epochs are the same run, extended.
     """
     if problem := damage_of(path):
         raise DamagedState(f"{path} is damaged: {problem}. It cannot be continued from.")
     state = torch.load(path, map_location="cpu", weights_only=True)
     theirs = state["config"]
+    if theirs.get("img_width", 0) is None:  # as it was stored before two numbers could be given
+        theirs["img_width"] = theirs["img_size"]
     differing = [
         f"{name} was {theirs.get(name)!r}, now {value!r}"
         for name, value in settings.items()
-        if name not in theirs or theirs[name] != value
+        if (name not in theirs or theirs[name] != value) and not (name == "epochs" and theirs.get(name, value) < value)
     ]
     if differing:
         raise DCALError(f"{path} belongs to another run: {'; '.join(differing)}. Use its settings, or another --out")

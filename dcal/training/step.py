@@ -36,7 +36,7 @@ def forward_backward(
     """Add to every `.grad` what `(scale * loss_function(model(images, distractor), targets)[0]).backward()` would.
 
     The embedding is computed once and detached. SA and GLCA go forward and backward from there; only then does PWCA, so
-    that the two never hold their activations together; what both ask of the embedding adds up at its output, and goes
+    that the two never hold their activations together; the gradients of both add up at its output, and goes
     back through it last. The gradients are the same sum in another order, and random draws (stochastic depth) come in
     the same order as in `forward`. So do the updates of Re-ID's batch-norm neck: SA and PWCA each normalise by their
     own batch, and the running averages, which inference uses for SA alone, are over both. Where SA's stream distracts
@@ -51,7 +51,7 @@ def forward_backward(
     """
     pairs = "pwca" in loss_function.branches
     if pairs and distractor is None:
-        raise DCALError("the loss has a PWCA branch, so every picture needs a distractor (random_matching)")
+        raise DCALError("the loss has a PWCA branch, so every image needs a distractor (random_matching)")
     autocast = torch.autocast(images.device.type, precision, enabled=precision != torch.float32)
     with autocast:
         x = model.embed(images)

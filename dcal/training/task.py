@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -25,18 +26,20 @@ from dcal.model.embeddings import embed
 from dcal.preprocess import Preprocess
 from dcal.progress import OnProgress, reported, silent
 from dcal.training.config import TrainConfig
+from dcal.training.contents import Row, row
 from dcal.training.distributed import Processes
+from dcal.training.interrupts import ignore_signals
 from dcal.training.seeds import draw_seed
 
-BATCH = 32  # photos of an evaluation's forward pass; its figures do not depend on it
+BATCH = 32  # images of an evaluation's forward pass; its figures do not depend on it
 
 
 class Task(ABC):
-    """One run's data. `photos` are those to train on, `goal` the figure that chooses an epoch, `about` for the card."""
+    """One run's data. `samples`: those to train on; `goal`: the figure that chooses an epoch; `about`: for the card."""
 
     goal: str
     config: TrainConfig
-    photos: Samples
+    samples: Samples
     classes: tuple[str, ...]  # names in the order of the logits, or none
     num_classes: int
     steps: int  # of the optimizer, every epoch
@@ -44,8 +47,8 @@ class Task(ABC):
     about: str
 
     @abstractmethod
-    def batches(self, epoch: int, shards: int) -> Int[Tensor, "steps shards photos"]:
-        """The indices of `photos` that every step of this epoch takes, shard by shard."""
+    def batches(self, epoch: int, shards: int) -> Int[Tensor, "steps shards images"]:
+        """The indices of `samples` that every step of this epoch takes, shard by shard."""
 
     @abstractmethod
     def evaluate(
@@ -54,14 +57,15 @@ class Task(ABC):
         """Figures on the "test" split or on what was held out, "val": each process its share, all in every process."""
 
     @abstractmethod
-    def contents(self) -> list[Any]:
-        """What must be the same in every process."""
+    def contents(self) -> list[Row]:
+        """Every image of every split: what must be the same in every process, and whenever the run goes on."""
 
     def loader(
-        self, photos: Subset[tuple[Tensor, int]], split: str, on_progress: OnProgress
+        self, samples: Subset[tuple[Tensor, int]], split: str, on_progress: OnProgress
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of (images, labels) for an evaluation; `on_progress` counts them."""
-        batches = DataLoader(photos, batch_size=BATCH, num_workers=self.config.workers)
+        workers = self.config.workers
+        batches = DataLoader(samples, batch_size=BATCH, num_workers=workers, worker_init_fn=ignore_signals)
         return reported(batches, len(batches), f"evaluation ({split}), batches", on_progress)
 
 
@@ -71,7 +75,7 @@ def open_task(config: TrainConfig) -> Task:
 
 
 class ClassificationTask(Task):
-    """Labelled photos, each once an epoch in random order."""
+    """Labelled images, each once an epoch in random order."""
 
     goal = "top1"
 
@@ -82,17 +86,17 @@ class ClassificationTask(Task):
         self.steps, self.held_out = len(kept) // config.batch_size, bool(held)
         if self.steps == 0:
             raise DCALError(
-                f"{len(kept)} training photos do not fill one batch of {config.batch_size}: lower batch_size"
+                f"{len(kept)} training images do not fill one batch of {config.batch_size}: lower batch_size"
             )
         preprocess = preprocess_for(config)
-        self.photos = ImageSamples(kept, preprocess, augment=True, seed=config.seed)
+        self.samples = ImageSamples(kept, preprocess, augment=True, seed=config.seed)
         self.judged = {"val": ImageSamples(held, preprocess), "test": ImageSamples(test.records, preprocess)}
         self.classes, self.num_classes = data.classes, len(data.classes)
         self.about = f"{data}. {test}. {data.terms}"
 
-    def batches(self, epoch: int, shards: int) -> Int[Tensor, "steps shards photos"]:
+    def batches(self, epoch: int, shards: int) -> Int[Tensor, "steps shards images"]:
         order = torch.Generator().manual_seed(draw_seed(self.config.seed, epoch))
-        chosen = torch.randperm(len(self.photos), generator=order)[: self.steps * self.config.batch_size]
+        chosen = torch.randperm(len(self.samples), generator=order)[: self.steps * self.config.batch_size]
         return chosen.view(self.steps, shards, -1)
 
     def evaluate(
@@ -103,13 +107,17 @@ class ClassificationTask(Task):
         found = evaluate(model, loaded) if len(own) else None
         return Evaluation.interleaved(present(ranks.gather(found))).summary()
 
-    def contents(self) -> list[Any]:
-        every = (self.photos, *self.judged.values())
-        return [(photo.path.name, label) for one in every for photo, label in zip(one.records, one.labels, strict=True)]
+    def contents(self) -> list[Row]:
+        every = {"train": self.samples, **self.judged}
+        return [
+            row(split, record.path, self.config.root, label)
+            for split, own in every.items()
+            for record, label in zip(own.records, own.labels, strict=True)
+        ]
 
 
 class ReIdentification(Task):
-    """Photos of identities in PK batches. With `also`, both data sets' identities are learned together.
+    """Images of identities in PK batches. With `also`, both data sets' identities are learned together.
 
     Every epoch has as many steps as the shortest one of the run (how many PK batches an epoch has depends on its
     draws), so that the learning rate follows from the step alone. Held out are identities of the first data set.
@@ -121,7 +129,7 @@ class ReIdentification(Task):
         self.config, preprocess = config, preprocess_for(config)
         kept: list[ReIDRecord] = []
         labels: list[int] = []
-        said: list[str] = []
+        about: list[str] = []
         self.sides: dict[str, dict[str, QueryGallery]] = {"test": {}, "val": {}}
         for index, (name, root) in enumerate(config.sources):
             train, query, gallery = (REID_DATASETS[name](root, split) for split in ("train", "query", "gallery"))
@@ -133,32 +141,35 @@ class ReIdentification(Task):
             )
             if held:
                 self.sides["val"][""] = QueryGallery(held, held, config.one_camera)
-            said += [f"{train}.", f"{query}.", f"{gallery}.", train.terms]
+            about += [f"{train}.", f"{query}.", f"{gallery}.", train.terms]
         self.held_out = bool(self.sides["val"])
         for sides in (*self.sides["test"].values(), *self.sides["val"].values()):
             sides.check()  # now, not after hours of training
-        self.photos = ReIDSamples(kept, preprocess, labels, augment=True, seed=config.seed)
+        self.samples = ReIDSamples(kept, preprocess, labels, augment=True, seed=config.seed)
         self.sampler = PKSampler(labels, config.batch_size // config.instances, config.instances, config.seed)
         self.steps = min(len(self.sampler.epoch(epoch).batches) for epoch in range(config.epochs))
-        self.classes, self.num_classes, self.about = (), max(labels) + 1, " ".join(said)
+        self.classes, self.num_classes, self.about = (), max(labels) + 1, " ".join(about)
 
-    def batches(self, epoch: int, shards: int) -> Int[Tensor, "steps shards photos"]:
+    def batches(self, epoch: int, shards: int) -> Int[Tensor, "steps shards images"]:
         size = self.config.batch_size // shards
         if size % self.config.instances or size == self.config.instances:
             raise DCALError(
-                f"a shard of {size} photos cannot hold two identities or more of {self.config.instances} photos each, "
+                f"a shard of {size} images cannot hold two identities or more of {self.config.instances} images each, "
                 f"which the triplet loss compares: {shards} shards need a batch_size that is a multiple of "
                 f"{shards * self.config.instances}, and twice that at least"
             )
-        return torch.tensor(self.sampler.epoch(epoch).batches[: self.steps]).view(self.steps, shards, size)
+        own = self.sampler.epoch(epoch).batches
+        # An epoch of an extended run may be shorter than the run's: it begins anew.
+        chosen = [own[step % len(own)] for step in range(self.steps)]
+        return torch.tensor(chosen).view(self.steps, shards, size)
 
     def evaluate(
         self, ranks: Processes, model: DCAL, split: str, on_progress: OnProgress = silent
     ) -> dict[str, float | int]:
         found: dict[str, float | int] = {}
         for prefix, sides in self.sides[split].items():
-            photos = ReIDSamples(sides.photos, self.photos.preprocess)
-            own, training = share(ranks, photos), model.training
+            samples = ReIDSamples(sides.images, self.samples.preprocess)
+            own, training = share(ranks, samples), model.training
             model.eval()
             loaded = self.loader(own, split, on_progress)
             part = embed(model, (images for images, _ in loaded)) if len(own) else None
@@ -167,24 +178,34 @@ class ReIdentification(Task):
             found |= {prefix + name: value for name, value in judged.summary().items()}
         return found
 
-    def contents(self) -> list[Any]:
-        judged = [(name, side) for split in self.sides.values() for name, side in split.items()]
-        own = [(photo.path.name, label) for photo, label in zip(self.photos.records, self.photos.labels, strict=True)]
-        return own + [(name, record.path.name, record.identity) for name, side in judged for record in side.photos]
+    def root_of(self, image: Path) -> Path:
+        """The folder of the data set that the image is of."""
+        return next((root for _, root in self.config.sources if image.is_relative_to(root)), self.config.root)
+
+    def contents(self) -> list[Row]:
+        rows = [
+            row("train", record.path, self.root_of(record.path), label)
+            for record, label in zip(self.samples.records, self.samples.labels, strict=True)
+        ]
+        for split, own in self.sides.items():
+            for prefix, sides in own.items():
+                name, images = f"{prefix}{split}", sides.images
+                rows += [row(name, each.path, self.root_of(each.path), each.identity) for each in images]
+        return rows
 
 
-def share(ranks: Processes, photos: Samples) -> Subset[tuple[Tensor, int]]:
-    """This process's part of the photos: every `world`-th one."""
-    return Subset(photos, range(ranks.rank, len(photos), ranks.world))
+def share(ranks: Processes, samples: Samples) -> Subset[tuple[Tensor, int]]:
+    """This process's part of the images: every `world`-th one."""
+    return Subset(samples, range(ranks.rank, len(samples), ranks.world))
 
 
 def present(parts: Sequence[Any]) -> list[Any]:
-    """Those of the processes' parts that there are: a process without photos has none."""
+    """Those of the processes' parts that there are: a process without images has none."""
     return [part for part in parts if part is not None]
 
 
 def preprocess_for(config: TrainConfig) -> Preprocess:
-    """The whole photo squashed, then `crop_fraction` of it cut out: the paper's "resize 550, crop 448"; 1 for Re-ID.
+    """The whole image squashed, then `crop_fraction` of it cut out: the paper's "resize 550, crop 448"; 1 for Re-ID.
 
     Mean, standard deviation and interpolation are those that the backbone was trained with.
     """

@@ -7,8 +7,8 @@ number of threads; on a GPU up to kernels that do not repeat themselves.
 
 A batch is split into as many shards of equal size as there are processes × `accumulate`. Each shard is paired, goes
 forward and backward by itself; the gradients of all are summed before the one step of the optimizer. So two processes,
-and one that accumulates twice, do the same; but one undivided batch does not quite, as whatever compares photos does so
-within a shard: PWCA's pairs, and in re-identification the triplet loss (of 64 photos in four shards each is compared
+and one that accumulates twice, do the same; but one undivided batch does not quite, as whatever compares images does so
+within a shard: PWCA's pairs, and in re-identification the triplet loss (of 64 images in four shards each is compared
 with 15 others, not with 63) and the neck's batch statistics, whose averages are the first process's. TransReID's
 several GPUs do the same. To keep the paper's mining on k shards, make the batch k times larger.
 
@@ -18,7 +18,7 @@ several GPUs do the same. To keep the paper's mining on k shards, make the batch
 
 from __future__ import annotations
 
-import json
+import signal
 import time
 from typing import Any
 
@@ -29,23 +29,27 @@ from torch.utils.data import DataLoader
 
 from dcal.data.samples import Samples
 from dcal.device import precision
-from dcal.errors import DCALError, LossError
+from dcal.errors import DCALError, Interrupted, LossError
+from dcal.model.ablation import branches
 from dcal.model.checkpoint import fingerprint, save_checkpoint
-from dcal.model.config import branches
 from dcal.model.dcal import DCAL, create_model
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
 from dcal.progress import OnProgress, silent
 from dcal.provenance import hardware, memory_mib
+from dcal.training.command import train_command
 from dcal.training.config import TrainConfig
+from dcal.training.contents import check_contents
 from dcal.training.distributed import Processes, device_of, process_group, sum_gradients
-from dcal.training.logger import RunLogger, RunningMeans, describe, percent
+from dcal.training.folder import finished, locked, prepare_out, set_aside, write_json, write_run, writing_errors
+from dcal.training.interrupts import Interrupts, ignore_signals, noted_signals
+from dcal.training.logger import RunLogger, RunningMeans
 from dcal.training.optimizer import learning_rate, make_optimizer, parameter_groups
-from dcal.training.presets import train_command
+from dcal.training.report import banner, describe, percent, time_left
 from dcal.training.seeds import draw_seed
-from dcal.training.snapshots import comparable, load_newest, load_state, prepare_out, save_best, save_state
+from dcal.training.snapshots import comparable, load_newest, load_state, save_best, save_state
 from dcal.training.step import forward_backward
-from dcal.training.task import open_task
+from dcal.training.task import Task, open_task
 
 
 def train(config: TrainConfig, on_progress: OnProgress = silent) -> dict[str, Any]:
@@ -53,29 +57,47 @@ def train(config: TrainConfig, on_progress: OnProgress = silent) -> dict[str, An
 
     Under torchrun this process does its part, and the first one writes. Which epoch counts: choosing it by test
     accuracy would be selection on the test set. So without `val_fraction` the LAST epoch is exported and evaluations on
-    the way are only written down; with it, the epoch that is best on the held-out training photos is (out/best.pt), by
+    the way are only written down; with it, the epoch that is best on the held-out training images is (out/best.pt), by
     top-1 (FGVC) or mAP (Re-ID). Raises DCALError on a data set smaller than one batch, on an `out` that holds another
-    run, and on a loss or a gradient that is not finite, naming the photos.
+    run, and on a loss or a gradient that is not finite, naming the images.
     """
-    with process_group(config.device) as ranks:
-        return train_as(ranks, config, on_progress if ranks.first else silent)
+    with process_group(config.device) as ranks, noted_signals() as interrupts, writing_errors(config.folder):
+        device, task = device_of(config.device, ranks), open_task(config)
+        check_shards(config, ranks)
+        if not ranks.first:
+            return train_as(ranks, config, device, task, silent, interrupts)
+        prepare_out(config)
+        with locked(config.folder):
+            return train_as(ranks, config, device, task, on_progress, interrupts)
 
 
-def train_as(ranks: Processes, config: TrainConfig, on_progress: OnProgress) -> dict[str, Any]:
-    # --- where and what -------------------------------------------------------------------------------------------
-    device, out = device_of(config.device, ranks), config.folder
-    task = open_task(config)
-    photos, steps = task.photos, task.steps
-    shards = ranks.world * config.accumulate
-    if config.batch_size % shards:
-        raise DCALError(
-            f"a batch of {config.batch_size} cannot be split into {shards} equal shards "
-            f"(processes {ranks.world} × accumulate {config.accumulate}): make batch_size a multiple of {shards}"
-        )
+def train_as(
+    ranks: Processes,
+    config: TrainConfig,
+    device: torch.device,
+    task: Task,
+    on_progress: OnProgress,
+    interrupts: Interrupts,
+) -> dict[str, Any]:
+    out, samples, steps, shards = config.folder, task.samples, task.steps, ranks.world * config.accumulate
     settings = comparable(config, shards)
     layout = torch.channels_last if config.channels_last else torch.preserve_format
+
+    # --- where an earlier run stopped -----------------------------------------------------------------------------
+    ranks.check_same("settings", settings)
+    contents = task.contents()
+    ranks.check_same("images", contents)
+    state = ranks.from_first(load_newest(out, settings) if ranks.first and config.resume else None)
+    done, earlier, best, pending = 0, 0.0, -1.0, False  # steps, seconds, best held-out figure, is an evaluation due?
+    if state is not None:
+        task.steps = steps = state.get("steps", steps)  # more epochs could have shorter ones among them
+        done, earlier, best, pending = state["step"], state["seconds"], state["best"], state.get("pending", False)
     if ranks.first:
-        prepare_out(config)
+        check_contents(contents, out, begun=state is not None)
+    ended = ranks.from_first(finished(out, state, config.epochs) if ranks.first else None)
+    if ended is not None:
+        say(ranks, f"the run in {out} is finished ({config.epochs} epochs): nothing to do. More --epochs extend it")
+        return ended
 
     # --- the model, its loss, its optimizer -----------------------------------------------------------------------
     torch.manual_seed(draw_seed(config.seed, -1))
@@ -84,14 +106,14 @@ def train_as(ranks: Processes, config: TrainConfig, on_progress: OnProgress) -> 
         num_classes=task.num_classes,
         ablation=config.ablation,
         img_size=config.size,
-        pretrained={"true": True, "false": False}.get(config.pretrained.lower(), config.pretrained),
+        pretrained=config.weights,
         task=config.task,
         top_ratio=config.top_ratio,
         readout=config.readout,
         selection=config.selection,
         distractor_stream=config.distractor_stream,
         classes=task.classes,
-        preprocess=photos.preprocess,
+        preprocess=samples.preprocess,
         drop_path=config.drop_path,
     )
     model = model.to(device).to(memory_format=layout)
@@ -103,35 +125,43 @@ def train_as(ranks: Processes, config: TrainConfig, on_progress: OnProgress) -> 
     learning |= {} if ema is None else {"ema": ema}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
-    # --- where an earlier run stopped -----------------------------------------------------------------------------
-    ranks.check_same("settings", settings)
-    ranks.check_same("photos", task.contents())
     ranks.check_same("weights", fingerprint(model))
-    done, seconds, best = 0, 0.0, -1.0  # optimizer steps, time of training, the best held-out accuracy
-    if config.resume and (state := ranks.from_first(load_newest(out, settings) if ranks.first else None)):
+    if state is not None:
         for name, part in learning.items():
             part.load_state_dict(state[name])
-        done, seconds, best = state["step"], state["seconds"], state["best"]
-    journal = RunLogger(config, after_step=done) if ranks.first else None
+    journal = RunLogger(config, done, pending) if ranks.first else None
     if config.compile:
         compile_branches(model)
+    if ranks.first:
+        write_run(out, config, train_command(config, ranks.world))
 
     # --- the epochs -----------------------------------------------------------------------------------------------
     pairs, dtype = "pwca" in branches(config.ablation), precision(config.amp, device)
-    watched = "val" if task.held_out else "test"
+    machine = hardware(device, ranks.world)
+    precise = str(dtype).removeprefix("torch.")
+    say(ranks, banner(config, len(samples), task.num_classes, steps, done, f"{machine}, {precise}"))
+    split = "val" if task.held_out else "test"
     mine = range(ranks.rank * config.accumulate, (ranks.rank + 1) * config.accumulate)  # this process's shards
-    few = torch.empty(0)  # pictures of the first shard, to measure distraction on
+    few = torch.empty(0)  # images of the first shard, to measure distraction on
     window = RunningMeans(branches(config.ablation), device)
-    mark = time.perf_counter()
-    for epoch in range(done // steps, config.epochs):
+    start = time.perf_counter()
+
+    def snapshot(pending: bool) -> dict[str, Any]:
+        """All that the run needs to continue: what learns, how far it is, the settings that it must go on with."""
+        parts = {name: part.state_dict() for name, part in learning.items()}
+        progress = {"step": done, "steps": steps, "seconds": earlier + time.perf_counter() - start, "best": best}
+        return {**parts, **progress, "pending": pending, "config": settings}
+
+    for epoch in range((done - pending) // steps, config.epochs):
         batches = task.batches(epoch, shards)
         todo = range(done - epoch * steps, steps)  # all of it, unless resumed in its middle
-        photos.set_epoch(epoch)
+        samples.set_epoch(epoch)
         loader = DataLoader(
-            photos,
+            samples,
             batch_sampler=batches[todo.start :, mine.start : mine.stop].flatten(0, 1).tolist(),
             num_workers=config.workers,
             pin_memory=device.type == "cuda",
+            worker_init_fn=ignore_signals,
         )
         model.train()
         began, logged, line = time.perf_counter(), done, {}
@@ -154,19 +184,20 @@ def train_as(ranks: Processes, config: TrainConfig, on_progress: OnProgress) -> 
                         model, loss_function, images, labels, partner, scale=1 / shards, precision=dtype
                     )
                 except LossError as error:
-                    raise DCALError(f"{error}, {where(epoch, step, photos, batches[step, shard])}") from error
+                    raise DCALError(f"{error}, {where(epoch, step, samples, batches[step, shard])}") from error
                 window.add(taken, labels)
             sum_gradients(ranks, parameters)
             norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
             if not torch.isfinite(norm):
-                whose = where(epoch, step, photos, batches[step].flatten())
+                whose = where(epoch, step, samples, batches[step].flatten())
                 raise DCALError(f"the losses are finite, but the gradient's norm is {norm.item()}, {whose}")
             optimizer.step()
             done += 1
             if ema is not None:
                 ema.update(model, step=done)
             last = step + 1 == steps
-            saving = config.save_every > 0 and done % config.save_every == 0 and not last
+            stopping = ranks.any(interrupts.noted > 0)  # all after the same step
+            saving = stopping or (config.save_every > 0 and done % config.save_every == 0 and not last)
 
             # once in a while: say how it goes
             if done % config.log_every == 0 or last or saving:
@@ -188,31 +219,34 @@ def train_as(ranks: Processes, config: TrainConfig, on_progress: OnProgress) -> 
                 began, logged = now, done
                 if journal is not None:
                     journal.write(line)
-                on_progress(f"epoch {epoch + 1}/{config.epochs}", step + 1, steps, describe(line))
+                left = time_left((config.epochs * steps - done) * config.batch_size / line["images_per_second"])
+                on_progress(f"epoch {epoch + 1}/{config.epochs}", step + 1, steps, f"{describe(line)}  {left}")
 
             # once in a while: what the run needs to continue
             if saving and ranks.first:
-                seconds, mark = seconds + time.perf_counter() - mark, time.perf_counter()
-                save_state(state_of(learning, settings, step=done, seconds=seconds, best=best), out)
-        say(ranks, f"epoch {epoch + 1}/{config.epochs}  {describe(line)}")
+                save_state(snapshot(pending=last), out)
+            if stopping:
+                raise Interrupted(stopped(done, config.epochs * steps, config), interrupts.noted or signal.SIGTERM)
+        if line:
+            say(ranks, f"epoch {epoch + 1}/{config.epochs}  {describe(line)}")
 
         # after the last epoch, and once in a while before: how good is it?
         improved = False
         if task.held_out or (config.eval_every and (epoch + 1) % config.eval_every == 0 and epoch + 1 < config.epochs):
-            found = task.evaluate(ranks, judged, watched, on_progress)
+            if ranks.first and line:  # an evaluation can be long: a run that ends in it goes on with it
+                save_state(snapshot(pending=True), out)
+            found = task.evaluate(ranks, judged, split, interrupts.ending(on_progress, out))
             improved = task.held_out and found[task.goal] > best
             if journal is not None:
-                journal.write({"epoch": epoch, "step": done, "split": watched, **found})
-            say(ranks, f"epoch {epoch + 1}/{config.epochs}  {watched}: {percent(found)}")
+                journal.write({"epoch": epoch, "step": done, "split": split, **found})
+            say(ranks, f"epoch {epoch + 1}/{config.epochs}  {split}: {percent(found)}")
 
         # what the run needs to continue, and what it will export
         best = found[task.goal] if improved else best
         if ranks.first:
-            seconds, mark = seconds + time.perf_counter() - mark, time.perf_counter()
-            state = state_of(learning, settings, step=done, seconds=seconds, best=best)
             if improved:
-                save_best(state, out)
-            save_state(state, out)
+                save_best(snapshot(pending=False), out)
+            save_state(snapshot(pending=False), out)
 
     # --- the figures that count, and the checkpoint ---------------------------------------------------------------
     chosen = out / ("best.pt" if task.held_out else "last.pt")
@@ -220,28 +254,43 @@ def train_as(ranks: Processes, config: TrainConfig, on_progress: OnProgress) -> 
     for name, part in learning.items():
         part.load_state_dict(exported[name])
     judged.half().float()  # a checkpoint stores float16: measure what it gives
-    found = task.evaluate(ranks, judged, "test", on_progress)
+    found = task.evaluate(ranks, judged, "test", interrupts.ending(on_progress, out))
     epochs = exported["step"] // steps
     metrics = {
         **found,
         "epoch": epochs,
-        "chosen_by": "held-out training photos" if task.held_out else "last epoch",
-        "train_photos": len(photos),
+        "epochs": config.epochs,
+        "chosen_by": "held-out training images" if task.held_out else "last epoch",
+        "train_photos": len(samples),
+        "task": config.task,
+        "dataset": config.dataset,
         "loss_weights": loss_weights(loss_function),
         "seed": config.seed,
-        "seconds": round(seconds, 1),
-        "hardware": hardware(device, ranks.world),
+        "seconds": round(earlier + time.perf_counter() - start, 1),
+        "hardware": machine,
+        "precision": precise,
         "torch": torch.__version__,
         "command": train_command(config, ranks.world),
     }
     if journal is not None:
         journal.write({"epoch": epochs - 1, "step": exported["step"], "split": "test", "exported": True, **found})
         journal.close()
-        (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
         card = {"Data": task.about, "Trained by": f"```\n{metrics['command']}\n```"}
-        save_checkpoint(judged, out / "checkpoint", metrics=metrics, card=card)
+        if set_aside(out / "checkpoint", fingerprint(judged)):
+            save_checkpoint(judged, out / "checkpoint", metrics=metrics, card=card)
+        write_json(metrics, out / "metrics.json")
     say(ranks, f"test: {percent(found)}  →  {out / 'checkpoint'}")
     return metrics
+
+
+def check_shards(config: TrainConfig, ranks: Processes) -> None:
+    """Raises DCALError unless a batch splits into as many equal shards as there are processes × `accumulate`."""
+    shards = ranks.world * config.accumulate
+    if config.batch_size % shards:
+        raise DCALError(
+            f"a batch of {config.batch_size} cannot be split into {shards} equal shards "
+            f"(processes {ranks.world} × accumulate {config.accumulate}): make batch_size a multiple of {shards}"
+        )
 
 
 def compile_branches(model: DCAL) -> None:
@@ -256,14 +305,16 @@ def loss_weights(loss: DCALLoss) -> dict[str, float]:
     return dict(zip(loss.branches, weights, strict=loss.weights is not None))
 
 
-def state_of(learning: dict[str, Any], settings: dict[str, Any], **progress: Any) -> dict[str, Any]:
-    """All that the run needs to continue: what learns, how far it is, the settings that it must go on with."""
-    return {**{name: part.state_dict() for name, part in learning.items()}, **progress, "config": settings}
+def stopped(done: int, total: int, config: TrainConfig) -> str:
+    return (
+        f"interrupted at step {done:,} of {total:,}; the state is saved in {config.folder}: "
+        "continue with the same command and --resume"
+    )
 
 
-def where(epoch: int, step: int, photos: Samples, indices: Tensor) -> str:
-    names = ", ".join(photos.records[index].path.name for index in indices.tolist())
-    return f"at epoch {epoch}, step {step}; photos: {names}"
+def where(epoch: int, step: int, samples: Samples, indices: Tensor) -> str:
+    names = ", ".join(samples.records[index].path.name for index in indices.tolist())
+    return f"at epoch {epoch}, step {step}; images: {names}"
 
 
 def say(ranks: Processes, text: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
+from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.fgvc.cub import CUB
 from dcal.explain.inspection import Inspection
+from dcal.model.ablation import ABLATIONS
 from dcal.model.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from dcal.model.dcal import create_model
 from dcal.preprocess import Preprocess
-from dcal_explorer.cli.main import main
+from dcal_explorer.cli.main import COMMANDS, main
 from tests.fixtures.tiny_cub import write_cub
 
 TINY = ["--backbone", "test_vit", "--pretrained", "false", "--img-size", "32", "--workers", "0", "--device", "cpu"]
@@ -81,13 +81,6 @@ def test_inspect_writes_pictures_and_the_record(
             assert picture.mode == "RGB" and np.asarray(picture).std() > 0
 
 
-def test_demo_is_served_by_the_command(serve: Callable[..., str], checkpoint: Path):
-    """As a shell starts it; `serve` fails if nothing answers at the address."""
-    address = serve("-m", "dcal_explorer.cli.program", "demo", "--no-browser", "--checkpoints", str(checkpoint.parent))
-    with urllib.request.urlopen(address, timeout=60) as page:
-        assert "DCAL" in page.read().decode()
-
-
 def test_mistakes_about_the_data(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     measure = ("eval", "--checkpoint", checkpoint, "--workers", 0, "--data-root")
     assert "lacks images.txt" in mistake(capsys, *measure, tmp_path)
@@ -142,7 +135,7 @@ def test_mistakes_about_the_photo(root: Path, checkpoint: Path, tmp_path: Path, 
 def test_mistakes_about_the_settings(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     run = ("train", "--data-root", root, "--out", tmp_path / "run", *TINY)
     assert "epochs must be at least 1, got 0" in mistake(capsys, *run, "--epochs", 0)
-    assert "unknown preset 'cup': choose one of 'cub', " in mistake(capsys, *run, "--preset", "cup")
+    assert "unknown preset 'cup': choose one of 'fgvc', 'cub', " in mistake(capsys, *run, "--preset", "cup")
     assert "unknown ablation 'both'" in mistake(capsys, *run, "--ablation", "both")
     assert "do not fill one batch of 16" in mistake(capsys, *run)
     (tmp_path / "file").write_text("")
@@ -151,9 +144,55 @@ def test_mistakes_about_the_settings(root: Path, tmp_path: Path, capsys: pytest.
         assert f"the run cannot be written to {out}: {why}. Choose another --out" in told
 
 
-@pytest.mark.parametrize("words", [[], ["fly"], ["train", "--epochs"], ["train", "--epochs", "many"], ["inspect"]])
-def test_lines_that_cannot_be_parsed(words: list[str], capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    assert stop.value.code == 2
-    assert "Traceback" not in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "help_of"),
+    [
+        ("", "dcal --help"),
+        ("fly", "dcal --help"),
+        ("evl --json", "did you mean 'eval'?"),
+        ("train --epochs", "dcal train --help"),
+        ("train --epochs many", "dcal train --help"),
+        ("train --dataset", "dcal train --help"),
+        ("eval --dataset", "dcal eval --help"),
+        ("train --epohcs 3", "--epochs"),
+        ("inspect", "dcal inspect --help"),
+        ("index build", "dcal index build --help"),
+        ("data check", "dcal data --help"),
+    ],
+)
+def test_lines_that_cannot_be_parsed(words: str, help_of: str, capsys: pytest.CaptureFixture[str]):
+    """Exit status 2, and the help that applies is named: that of the command itself."""
+    assert main(words.split()) == 2
+    shown = capsys.readouterr()
+    text = " ".join(shown.err.replace("│", " ").split())
+    assert help_of in text or (not words and "`dcal COMMAND --help`" in text), text
+    assert "Traceback" not in text and shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("index build images --out g --checkpoint c --url file.db --dtype float16", "--dtype has no effect"),
+        ("index build images --out g --checkpoint c --collection cars", "--collection has no effect"),
+        ("index build images --out g --checkpoint c --split query", "--split has no effect"),
+        ("index search . image.jpg --checkpoint c --seen-by 3", "--seen-by has no effect"),
+        ("index search . image.jpg --checkpoint c --collection cars", "--collection has no effect"),
+        ("eval --checkpoint c --steps 3 --fill blur", "--steps, --fill belong to the analysis"),
+        ("eval --checkpoint c --task reid --analysis --photos 3", "--photos belong to the analysis of --task fgvc"),
+        ("eval --checkpoint c --task fgvc --rerank", "rerank and one_camera belong to --task reid"),
+        ("train --dataset yard --also-root elsewhere", "also_root elsewhere has no effect"),
+        ("train --data-root d --num_glca_layers 2", "there is one GLCA block, as in the paper: --ablation sa_only"),
+        ("train --data-root d --triplet-margin=0.3", "soft margin"),
+    ],
+)
+def test_an_option_without_effect_is_an_error(words: str, message: str, capsys: pytest.CaptureFixture[str]):
+    assert message in mistake(capsys, *words.split())
+
+
+def test_the_version_and_the_overview(capsys: pytest.CaptureFixture[str]):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("dcal ")
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name in (*COMMANDS, *DATASETS, *REID_DATASETS, *ABLATIONS):
+        assert f" {name}" in shown

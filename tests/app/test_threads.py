@@ -16,6 +16,7 @@ PROGRAMS = {  # what starts each of them, given its arguments
     "demo": "import runpy; runpy.run_module('dcal_explorer.demo', run_name='__main__')",
     "dashboard": "import runpy; runpy.run_path('app/dcal_explorer/dashboard/main.py', run_name='__main__')",
 }
+INSPECT = ["inspect", "image.jpg", "--checkpoint", "tiny", "--out", "maps"]  # a command that needs torch
 # Says what the variable is when torch is looked for, and stops there.
 WATCH = """
 import os, sys
@@ -46,18 +47,18 @@ def policy(program: str, arguments: list[str], **environment: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("dcal", ["--help"]), ("demo", ["--no-browser"]), ("dashboard", [])], ids=list(PROGRAMS)
+    ("name", "arguments"), [("dcal", INSPECT), ("demo", ["--no-browser"]), ("dashboard", [])], ids=list(PROGRAMS)
 )
 def test_programs_let_idle_threads_sleep(name: str, arguments: list[str]) -> None:
     assert policy(PROGRAMS[name], arguments) == "PASSIVE"
 
 
 def test_a_choice_of_the_user_stands() -> None:
-    assert policy(PROGRAMS["dcal"], ["--help"], OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
+    assert policy(PROGRAMS["dcal"], INSPECT, OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
 
 
 def test_importing_dcal_chooses_nothing() -> None:
-    assert policy("import dcal", []) == "None"
+    assert policy("import dcal; dcal.DCAL", []) == "None"
 
 
 def test_the_shell_starts_the_program_that_chooses() -> None:

@@ -80,5 +80,5 @@ def test_bad_input_is_told_with_numbers(full):
         accuracy(np.full((2, 4), 0.25), np.array([0, 4]), 1)
     broken = np.full((3, 4), 0.25)
     broken[1, 2] = np.nan
-    with pytest.raises(DCALError, match="1 of 3 photos are not finite"):
+    with pytest.raises(DCALError, match="1 of 3 images are not finite"):
         accuracy(broken, np.array([0, 1, 2]), 1)

@@ -98,7 +98,7 @@ def test_tables_show_the_records_figures(root: Path, checkpoint: Path, capsys: p
         for measure_name in ("pointing", "energy", "deletion"):
             assert f"{maps[name][measure_name]['mean']:.3f} (" in lines[start]
     assert "chance" in shown and "block 6" in shown and "hardest classes" in shown and "pointing game ↑ (9)" in shown
-    assert "energy in box ↑ (9)" in shown and "deletion ↓ (2)" in shown and "randomised, 1 photos" in shown
+    assert "energy in box ↑ (9)" in shown and "deletion ↓ (2)" in shown and "randomised, 1 images" in shown
 
 
 def test_another_place(root: Path, checkpoint: Path, tmp_path: Path):

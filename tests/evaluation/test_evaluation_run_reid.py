@@ -99,14 +99,14 @@ def test_the_tables_and_the_twins(root: Path, checkpoint: Path, capsys: pytest.C
     for text in (
         *(
             "12 queries",
-            "among the pictures of the other cameras alone",
+            "among the images of the other cameras alone",
             "SA and GLCA joined",
             "after k-reciprocal re-ranking",
             "hardest identities: ",
         ),
         *(f"{record[name]:.2%} (" for name in ("mAP", "sa_rank1", "glca_mINP")),
         *(f"{record['reranked'][name]:.2%} (" for name in ("mAP", "rank5")),
-        *("2 pairs of twins; 12 pictures", "evidence that a vehicle matches its twin, GLCA", "control: centre prior"),
+        *("2 pairs of twins; 12 images", "evidence that a vehicle matches its twin, GLCA", "control: centre prior"),
         "what match evidence is worth on 3 pairs",
         *("similarity, mean of the branches", "margin, GLCA", "every patch taken out by itself"),
         f"{twins['evidence']['targets']['margin']['sa']['relevance']['worth']['mean']:.3f} (",
@@ -181,7 +181,7 @@ def test_photos_of_one_camera(checkpoint: Path, tmp_path: Path, capsys: pytest.C
         row[head.index("camera")] = "1"
     table.write_text("\n".join(map(",".join, [head, *rows])) + "\n")
     assert main([*words_for(table, checkpoint)]) == 2
-    assert "queries has a match by another camera. If all photos are of one camera, use --one-camera" in (
+    assert "queries has a match by another camera. If all images are of one camera, use --one-camera" in (
         capsys.readouterr().err
     )
     assert main([*words_for(table, checkpoint), "--one-camera"]) == 0

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dcal.errors import DCALError
-from dcal.model.config import ABLATIONS
+from dcal.model.ablation import ABLATIONS
 from dcal.model.dcal import create_model
 from dcal.model.embeddings import embed
 

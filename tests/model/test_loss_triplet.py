@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dcal.errors import DCALError
-from dcal.model.config import branches
+from dcal.model.ablation import branches
 from dcal.model.dcal import Output
 from dcal.model.loss import DCALLoss, triplet_loss
 

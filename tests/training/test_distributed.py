@@ -99,7 +99,7 @@ def test_a_process_that_fails_ends_all_and_names_its_photos(config: Callable[...
     assert done.returncode != 0
     told = [line for line in done.stderr.splitlines() if "dcal: the loss is not finite" in line]
     assert len(told) == 1 and "epoch 0, step 1" in told[0], done.stderr
-    assert told[0].split("photos: ")[1].count(".jpg") == 3  # its shard's, not the whole batch's
+    assert told[0].split("images: ")[1].count(".jpg") == 3  # its shard's, not the whole batch's
     assert "dcal: this process ends, because another one did" in done.stderr and "rank0]" not in done.stderr
     assert state_in(run.out)["step"] == 1 and not (run.out / "checkpoint").exists()
 

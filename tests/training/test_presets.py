@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dcal.data import DATASETS, REID_DATASETS
+from dcal.data import DATASETS, REID_DATASETS, data_sets
 from dcal.data.fgvc.yard import YardModels
 from dcal.data.reid.vehicles import Vehicle2Cam
 from dcal.data.reid.yard import Yard
 from dcal.errors import DCALError
+from dcal.model.ablation import ABLATIONS
+from dcal.training.command import train_command
+from dcal.training.config import TrainConfig
 from dcal.training.presets import (
     PRESETS,
     AircraftConfig,
@@ -22,14 +26,16 @@ from dcal.training.presets import (
     CUB50Config,
     CUBConfig,
     DukeConfig,
+    FGVCConfig,
     MarketConfig,
     MSMTConfig,
     ReIDConfig,
-    TrainConfig,
+    SmallConfig,
+    SmallReIDConfig,
     Vehicle2CamConfig,
     VeRiConfig,
     YardConfig,
-    train_command,
+    preset_for,
 )
 from dcal.training.task import preprocess_for
 from dcal_explorer.cli.main import main
@@ -90,23 +96,31 @@ def test_the_yard_lies_with_the_package():
     assert run.sources == [("yard", Yard.home), ("vehicle2cam", Path("roads"))]
 
 
+def subclasses(of: type[TrainConfig]) -> Iterator[type[TrainConfig]]:
+    for own in of.__subclasses__():
+        yield own
+        yield from subclasses(own)
+
+
 def test_a_preset_in_python():
     run = CUBConfig(batch_size=32, learning_rate=1e-3, top_ratio=0.15)
     assert (run.batch_size, run.peak_rate, run.top_ratio, run.img_size) == (32, 1e-3, 0.15, 448)
-    assert run.folder == Path("runs/cub-full") and CUB50Config(ablation="sa_only").folder == Path("runs/cub50-sa_only")
+    assert run.folder == Path("runs/cub-full-s0")
+    assert CUB50Config(ablation="sa_only", seed=3).folder == Path("runs/cub50-sa_only-s3")
+    assert ReIDConfig(dataset="reid-csv").folder == Path("runs/reid-reid-csv-full-s0")
     assert TrainConfig(out=Path("elsewhere")).folder == Path("elsewhere")
     with pytest.raises(DCALError, match=r"data_root .* not set: give the folder that holds 'cub'"):
         _ = run.root
     folders = {"data_root": "birds", "out": "run", "also_root": "roads"}
-    given = CUBConfig()
+    given = MarketConfig(also="veri776")
     for name, folder in folders.items():
         object.__setattr__(given, name, folder)  # past the hook, which checks types where a user has none
     given.__post_init__()
-    assert given == CUBConfig(**{name: Path(folder) for name, folder in folders.items()})
+    assert given == MarketConfig(also="veri776", **{name: Path(folder) for name, folder in folders.items()})
     with pytest.raises(dataclasses.FrozenInstanceError):
         run.batch_size = 8
     assert all(PRESETS[name].preset == name for name in PRESETS)
-    assert set(PRESETS.values()) == {*TrainConfig.__subclasses__(), *ReIDConfig.__subclasses__()}
+    assert set(PRESETS.values()) == set(subclasses(TrainConfig))
 
 
 @pytest.mark.parametrize(
@@ -118,14 +132,14 @@ def test_a_preset_in_python():
         ("--preset cub50 --seed 3", CUB50Config(seed=3)),
         ("--epochs 7 --preset=cub50 --learning-rate None", CUB50Config(epochs=7, learning_rate=None)),
         ("--preset cub50 --dataset aircraft", CUB50Config(dataset="aircraft")),
-        ("--dataset csv --epochs 5", TrainConfig(dataset="csv", epochs=5)),
+        ("--dataset csv --epochs 5", FGVCConfig(dataset="csv", epochs=5)),
         ("--task reid --dataset veri776", VeRiConfig()),
         ("--dataset market1501 --also vehicle2cam", MarketConfig(also="vehicle2cam")),
         ("--dataset reid-csv", ReIDConfig(dataset="reid-csv")),
         ("--task reid --dataset vehicle2cam", Vehicle2CamConfig()),
         ("--task reid --dataset reid-folder --img-width 256", ReIDConfig(dataset="reid-folder", img_width=256)),
         ("--dataset yard", YardConfig()),
-        ("--task fgvc --dataset yard", TrainConfig(dataset="yard")),
+        ("--task fgvc --dataset yard", FGVCConfig(dataset="yard")),
     ],
 )
 def test_the_command_line_chooses_and_overrides(told: list[TrainConfig], words: str, expected: TrainConfig):
@@ -169,6 +183,86 @@ def test_the_command_that_a_run_states_repeats_it(told: list[TrainConfig], prese
         assert dataclasses.asdict(told.pop()) == dataclasses.asdict(run)
 
 
+@pytest.mark.parametrize("task", ["fgvc", "reid"])
+@pytest.mark.parametrize("preset", [TrainConfig, *PRESETS.values()])
+def test_the_command_is_right_for_any_class_and_any_data_set(
+    told: list[TrainConfig], preset: type[TrainConfig], task: str
+):
+    """The command line finds a preset by the data set, which may be another than the configuration's class."""
+    for dataset in data_sets(task):
+        fitting: dict[str, Any] = {} if task == "reid" else {"triplet": 0.0}
+        run = preset(task=task, dataset=dataset, **fitting)
+        assert main(shlex.split(train_command(run))[1:]) == 0
+        assert dataclasses.asdict(told.pop()) == dataclasses.asdict(run)
+
+
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        ("--dataset market1501", (256, 128)),
+        ("--dataset market1501 --img-size 160", (160, 160)),
+        ("--dataset market1501 --img-size 160 80", (160, 80)),
+        ("--dataset market1501 --img_size 160 --img_width 64", (160, 64)),
+        ("--dataset yard", (256, 256)),
+        ("--dataset cub --img-size 160", (160, 160)),
+        ("--dataset cub --img-size 160 --img-width 80", (160, 80)),
+    ],
+)
+def test_one_number_is_a_square(told: list[TrainConfig], words: str, size: tuple[int, int]):
+    assert main(["train", *words.split()]) == 0
+    assert told[0].size == size == preprocess_for(told[0]).size
+
+
+@pytest.mark.parametrize("value", [True, False, Path("weights.safetensors"), "true", "False", "weights.safetensors"])
+def test_pretrained_as_create_model_takes_it(told: list[TrainConfig], value: bool | str | Path):
+    run = CUBConfig(pretrained=value)
+    words: dict[str, bool] = {"true": True, "False": False}
+    assert run.weights == (value if isinstance(value, bool) else words.get(str(value), str(value)))
+    assert dataclasses.replace(run, epochs=3).weights == run.weights
+    assert main(shlex.split(train_command(run))[1:]) == 0
+    assert told[0].weights == run.weights
+
+
+def test_the_data_sets_size_chooses_a_preset(
+    told: list[TrainConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_csv(tmp_path, 3)
+    line = ["train", "--dataset", "csv", "--data-root", str(tmp_path)]
+    assert main(line) == 0
+    assert told.pop() == SmallConfig(dataset="csv", data_root=tmp_path)
+    assert "preset small: 3 images to train on (--preset fgvc: the paper's recipe)" in capsys.readouterr().err
+    assert main([*line, "--preset", "fgvc"]) == 0
+    assert told.pop() == FGVCConfig(dataset="csv", data_root=tmp_path)
+    assert preset_for(dataset="reid-csv", images=4999) == SmallReIDConfig()
+    assert preset_for(dataset="reid-csv", images=5000) == ReIDConfig()
+    assert preset_for(dataset="cub", images=7) == CUBConfig()
+
+
+def write_csv(folder: Path, images: int) -> None:
+    """A list of images of two classes to train on and to test."""
+    rows = [f"{split}{index}.png,{index % 2},{split}" for split in ("train", "test") for index in range(images)]
+    (folder / "list.csv").write_text("\n".join(["path,label,split", *rows]))
+    for row in rows:
+        (folder / row.split(",")[0]).touch()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--task fgvc --dataset cub --data_root DIR", CUBConfig(data_root=Path("DIR"))),
+        ("--task reid --dataset market1501 --data_root DIR", MarketConfig(data_root=Path("DIR"))),
+        (
+            "--task fgvc --dataset cub --batch_size 32 --epochs 150 --lr 1e-3",
+            CUBConfig(batch_size=32, epochs=150, learning_rate=1e-3),
+        ),
+        *((f"--task fgvc --dataset cub --ablation {name}", CUBConfig(ablation=name)) for name in ABLATIONS),
+    ],
+)
+def test_spellings_of_other_implementations(told: list[TrainConfig], words: str, expected: TrainConfig):
+    assert main(["train", *words.split()]) == 0
+    assert told == [expected]
+
+
 def test_a_published_command_has_no_folders():
     run = CUB50Config(data_root=Path("/home/somebody/birds"), out=Path("/scratch/run"), resume=True)
     assert train_command(run) == "dcal train --preset cub50 --data-root birds --out run"
@@ -185,7 +279,7 @@ def test_a_published_command_has_no_folders():
         ({"label_smoothing": -0.1}, r"label_smoothing must lie in \[0, 1\), got -0.1"),
         ({"img_width": 0}, "img_width must be greater than 0, got 0"),
         ({"task": "reid", "dataset": "yard", "also": "yard"}, "also names 'yard' again"),
-        ({"task": "reid", "dataset": "yard", "batch_size": 30}, "a batch of 30 cannot hold identities of 4 photos"),
+        ({"task": "reid", "dataset": "yard", "batch_size": 30}, "a batch of 30 cannot hold identities of 4 images"),
     ],
 )
 def test_settings_that_cannot_work(changes: dict[str, Any], message: str):

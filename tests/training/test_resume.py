@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from dcal.errors import DCALError
+from dcal.errors import CheckpointError, DCALError, Interrupted
 from dcal.training.config import TrainConfig
+from dcal.training.contents import difference
+from dcal.training.folder import locked
 from dcal.training.logger import kept_lines
 from dcal.training.snapshots import comparable, load_newest, save_state
 from dcal.training.train import train
@@ -67,7 +69,12 @@ CHANGED = ("drop_path", "batch_size", "save_every", "ema", "accumulate")
 def kill(run: TrainConfig, moment: str, changed: Sequence[str] = CHANGED) -> None:
     """Run in a process of its own (with a worker) that dies at that moment."""
     arguments = words(dataclasses.replace(run, workers=1), *changed)
-    command = [sys.executable, "-W", "error", "-c", DYING, moment, *arguments, *(["--resume"] if run.resume else [])]
+    process = in_a_process(DYING, moment, *arguments, *(["--resume"] if run.resume else []))
+    assert process.returncode == -signal.SIGKILL, process.stdout + process.stderr
+
+
+def in_a_process(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-c", code, *arguments]
     threads = str(torch.get_num_threads())  # another number sums in another order
     environment = {
         **os.environ,
@@ -75,8 +82,7 @@ def kill(run: TrainConfig, moment: str, changed: Sequence[str] = CHANGED) -> Non
         "MKL_NUM_THREADS": threads,
         "PYTHONPATH": f"{ROOT}:{ROOT / 'app'}",
     }
-    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert process.returncode == -signal.SIGKILL, process.stdout + process.stderr
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_resuming_after_two_kills_in_the_middle_of_epochs_is_bit_identical(config: Callable[..., TrainConfig]):
@@ -103,11 +109,161 @@ def test_resuming_after_two_kills_in_the_middle_of_epochs_is_bit_identical(confi
     assert weights[0] == weights[1]
 
 
-def test_resuming_a_finished_run_only_measures_and_exports(config: Callable[..., TrainConfig]):
+def measured(out: Path) -> dict[str, bytes]:
+    """What was made of a run's checkpoint later, written here: its files' contents."""
+    (out / "checkpoint" / "gallery").mkdir()
+    for name in ("evaluation.json", "analysis.json", "gallery/items.csv"):
+        (out / "checkpoint" / name).write_text(name)
+    return contents(out / "checkpoint")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_finished_run_does_nothing_when_resumed(
+    config: Callable[..., TrainConfig], capsys: pytest.CaptureFixture[str]
+):
     run = config(epochs=1, ablation="sa_only")
-    first, log = train(run), log_of(run.out)
-    again = train(dataclasses.replace(run, resume=True))
-    assert first == again and log == log_of(run.out)
+    first = train(run)
+    checkpoint, before = measured(run.out), contents(run.out)
+    capsys.readouterr()
+    assert train(dataclasses.replace(run, resume=True)) == first
+    assert "is finished (1 epochs): nothing to do. More --epochs extend it" in capsys.readouterr().out
+    assert contents(run.out) == before and contents(run.out / "checkpoint") == checkpoint
+
+
+def test_a_run_whose_export_was_lost_exports_again_and_keeps_what_was_measured(config: Callable[..., TrainConfig]):
+    run = config(epochs=1, ablation="sa_only")
+    first, again = train(run), dataclasses.replace(run, resume=True)
+    checkpoint = measured(run.out)
+    (run.out / "metrics.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"metrics.json is damaged \(.*\): write it anew, or delete it"):
+        train(again)
+    (run.out / "metrics.json").unlink()
+    assert {**train(again), "seconds": 0} == {**first, "seconds": 0}
+    assert contents(run.out / "checkpoint") == checkpoint
+
+
+def test_more_epochs_extend_a_finished_run(config: Callable[..., TrainConfig], capsys: pytest.CaptureFixture[str]):
+    run = config(epochs=1, ablation="sa_only")
+    train(run)
+    checkpoint = measured(run.out)
+    found = train(dataclasses.replace(run, resume=True, epochs=3))
+    assert (found["epoch"], state_in(run.out)["step"]) == (3, 21)
+    assert [line["step"] for line in log_of(run.out)] == [*range(1, 22), 21]
+    assert contents(run.out / "checkpoint-epoch1") == checkpoint  # the earlier end, and what was measured of it
+    assert set(contents(run.out / "checkpoint")) == {"config.json", "model.safetensors", "metrics.json", "README.md"}
+    assert "is kept as" in capsys.readouterr().out
+    with pytest.raises(DCALError, match="another run: epochs was 3, now 2"):
+        train(dataclasses.replace(run, resume=True, epochs=2))
+
+
+def test_two_runs_do_not_share_a_folder(config: Callable[..., TrainConfig]):
+    run = config(epochs=1, ablation="sa_only")
+    run.out.mkdir()
+    with locked(run.out), pytest.raises(DCALError, match=rf"used by another run \(process {os.getpid()} on "):
+        train(run)
+    train(run)  # the lock's file is still there, the lock is not
+
+
+# A process that is sent a signal while it writes the log's line of step 5.
+SIGNALLED = """
+import os, sys
+import dcal_explorer.cli.main, dcal.training.logger
+number, words = int(sys.argv[1]), sys.argv[2:]
+write = dcal.training.logger.RunLogger.write
+def signalled_write(journal, line):
+    write(journal, line)
+    if line["step"] == 5:
+        os.kill(os.getpid(), number)
+dcal.training.logger.RunLogger.write = signalled_write
+sys.exit(dcal_explorer.cli.main.main(["train", *words]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_after_its_step_with_its_state_saved(config: Callable[..., TrainConfig], number: int):
+    whole, ended = (config(name, epochs=1, drop_path=0.2) for name in ("whole", "ended"))
+    arguments = words(dataclasses.replace(ended, workers=1), "drop_path")
+    process = in_a_process(SIGNALLED, str(int(number)), *arguments)
+    assert process.returncode == 128 + number, process.stderr
+    told = f"dcal: interrupted at step 6 of 7; the state is saved in {ended.out}: continue with the same command"
+    assert told in process.stderr and "Traceback" not in process.stderr
+    train(dataclasses.replace(ended, resume=True))
+    train(whole)
+    ours, straight = state_in(ended.out), state_in(whole.out)
+    assert ours.pop("seconds") > 0 and straight.pop("seconds") > 0
+    assert_same(ours, straight)
+
+
+def test_a_run_that_ends_in_an_evaluation_goes_on_with_it(
+    config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
+):
+    run = config(epochs=2, ablation="sa_only", val_fraction=0.2)
+
+    def ended(what: str, done: int, total: int, note: str = "") -> None:
+        if "evaluation" in what and done:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match=r"interrupted at evaluation \(val\), batches 1 of 1; the state is saved in"):
+        train(run, ended)
+    assert state_in(run.out)["pending"] and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    resumed = train(dataclasses.replace(run, resume=True))
+    straight = train(dataclasses.replace(run, out=run.out.with_name("straight")))
+    same = ("command", "seconds")
+    assert {name: value for name, value in resumed.items() if name not in same} == {
+        name: value for name, value in straight.items() if name not in same
+    }
+    assert [line["split"] for line in log_of(run.out) if "split" in line] == ["val", "val", "test"]
+
+
+def test_a_changed_data_set_is_refused_with_the_difference(config: Callable[..., TrainConfig]):
+    run = config(epochs=1, ablation="sa_only")
+    train(run)
+    again = dataclasses.replace(run, resume=True, epochs=2)
+    image = min(run.data_root.rglob("*.jpg"))
+    kept = image.read_bytes()
+    image.write_bytes(kept + b"more")
+    with pytest.raises(DCALError, match=r"not the one .* began with: 1 image of another size in bytes \(train: CUB_"):
+        train(again)
+    image.write_bytes(kept)
+    assert train(again)["epoch"] == 2
+
+
+def test_the_difference_of_two_lists():
+    before = [("train", "a.jpg", "10", "0"), ("train", "b.jpg", "10", "0"), ("test", "c.jpg", "10", "1")]
+    now = [("train", "a.jpg", "10", "1"), ("test", "c.jpg", "11", "1"), ("test", "d.jpg", "9", "0")]
+    assert difference(before, now) == (
+        "1 image added (test: d.jpg); 1 image removed (train: b.jpg); 1 image of another size in bytes (test: c.jpg); "
+        "1 image with another label (train: a.jpg)"
+    )
+    assert difference(before, [*before, before[0]]).startswith("3 images listed more or less often")
+
+
+# A process that may write no file longer than 100 kB from step 5 on, which is less than a state has.
+FULL = """
+import resource, sys
+import dcal_explorer.cli.main, dcal.training.logger
+write = dcal.training.logger.RunLogger.write
+def last_write(journal, line):
+    write(journal, line)
+    if line["step"] == 5:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+dcal.training.logger.RunLogger.write = last_write
+sys.exit(dcal_explorer.cli.main.main(["train", *sys.argv[1:]]))
+"""
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_last_state(config: Callable[..., TrainConfig]):
+    run = config(epochs=1, save_every=3)
+    process = in_a_process(FULL, *words(run, "batch_size", "save_every"))
+    assert process.returncode == 2, process.stderr
+    told = f"dcal: the run cannot be written to {run.out}: File too large. What was saved before is whole"
+    assert told in process.stderr
+    assert "Traceback" not in process.stderr
+    assert state_in(run.out)["step"] == 3 and not (run.out / "last.tmp").exists()
+    assert train(dataclasses.replace(run, resume=True))["epoch"] == 1
 
 
 def test_resuming_before_the_first_state_starts_anew(config: Callable[..., TrainConfig]):
@@ -135,7 +291,7 @@ def test_a_damaged_state_is_told_and_the_one_before_it_taken(
         capsys.readouterr()
         found = train(again)
         printed = capsys.readouterr().out
-        assert f"{last} is damaged: " in printed and problem in printed and "Looking at previous.pt" in printed
+        assert f"{last} is damaged: " in printed and problem in printed and "Trying previous.pt" in printed
         assert {**found, "seconds": 0} == {**metrics, "seconds": 0}
         resumed = state_in(run.out)
         assert resumed.pop("seconds") > 0

@@ -20,8 +20,8 @@ from dcal.data.samples import ImageSamples
 from dcal.data.splits import hold_out
 from dcal.errors import DCALError
 from dcal.evaluation.classification import Evaluation, evaluate
+from dcal.model.ablation import ABLATIONS, branches
 from dcal.model.checkpoint import load_checkpoint, read_metrics
-from dcal.model.config import ABLATIONS, branches
 from dcal.model.dcal import DCAL, create_model
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
@@ -118,7 +118,11 @@ def test_the_learning_rate_by_hand(config: Callable[..., TrainConfig]):
     assert rates[0] == pytest.approx(0.03) and rates[4] == pytest.approx(0.15) and rates[9] == pytest.approx(0.3)
     assert max(rates) == pytest.approx(0.3) and rates.index(max(rates)) == 9
     assert rates[29] == pytest.approx(0.15 * (1 + math.cos(math.pi * 20 / 41)))
-    assert 0 < rates[-1] < 0.001 and rates[9:] == sorted(rates[9:], reverse=True)
+    assert learning_rate(run, 50, 5) == pytest.approx(0, abs=1e-12)  # one step after the last
+    assert rates[-1] == pytest.approx(0.15 * (1 - math.cos(math.pi / 41))) and rates[9:] == sorted(rates[9:])[::-1]
+    short = config(epochs=1, warmup_epochs=5.0, learning_rate=0.3)  # half of it warms up
+    rates = [learning_rate(short, step, 8) for step in range(8)]
+    assert rates[:4] == pytest.approx([0.075, 0.15, 0.225, 0.3]) and rates[3:] == sorted(rates[3:])[::-1]
     assert config(learning_rate=None, batch_size=512).peak_rate == pytest.approx(5e-4)  # the paper's
 
 
@@ -207,7 +211,7 @@ def test_with_held_out_photos_the_best_epoch_is_exported(
     lines = log_of(run.out)
     accuracies = [line["top1"] for line in lines if line.get("split") == "val"]
     assert len(accuracies) == 3 and {line["n"] for line in lines if line.get("split") == "val"} == {6}
-    assert metrics["chosen_by"] == "held-out training photos" and metrics["train_photos"] == 12
+    assert metrics["chosen_by"] == "held-out training images" and metrics["train_photos"] == 12
     assert metrics["epoch"] == accuracies.index(max(accuracies)) + 1
     best = torch.load(run.out / "best.pt", weights_only=True)
     exported = load_checkpoint(run.out / "checkpoint").state_dict()
@@ -288,7 +292,7 @@ def test_the_moving_average_is_what_it_says_and_is_exported(
 
 
 def test_a_loss_that_is_not_finite_names_the_photos(config: Callable[..., TrainConfig]):
-    with pytest.raises(DCALError, match=r"not finite: sa .*, at epoch 0, step [12]; photos: photo_\d.jpg, "):
+    with pytest.raises(DCALError, match=r"not finite: sa .*, at epoch 0, step [12]; images: photo_\d.jpg, "):
         train(config(learning_rate=1e30, warmup_epochs=0.0, weight_decay=1e30))
 
 
@@ -310,7 +314,7 @@ def test_a_gradient_that_is_not_finite_names_all_photos_of_its_step(
 
 def test_fewer_photos_than_a_batch(config: Callable[..., TrainConfig]):
     run = config(batch_size=19)
-    with pytest.raises(DCALError, match="18 training photos do not fill one batch of 19"):
+    with pytest.raises(DCALError, match="18 training images do not fill one batch of 19"):
         train(run)
     assert not run.out.exists()
 
@@ -321,7 +325,8 @@ def test_fewer_photos_than_a_batch(config: Callable[..., TrainConfig]):
         ({"ablation": "both"}, "unknown ablation 'both'"),
         ({"dataset": "dogs"}, "unknown dataset 'dogs': choose one of 'cub', 'cars'"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"warmup_epochs": 3.0}, r"warmup_epochs must lie in \[0, epochs = 3\), got 3.0"),
+        ({"warmup_epochs": -1.0}, "warmup_epochs must be at least 0, got -1.0"),
+        ({"also_root": Path("elsewhere")}, "also_root elsewhere has no effect"),
         ({"val_fraction": 1.0}, r"val_fraction must lie in \[0, 1\), got 1.0"),
         ({"layer_decay": 0.0}, "layer_decay must be greater than 0, got 0.0"),
         ({"ema": 1.0}, r"ema must lie in \[0, 1\), got 1.0"),

@@ -19,8 +19,8 @@ from dcal.data.samples import ReIDSamples
 from dcal.data.splits import hold_out_identities
 from dcal.errors import DCALError
 from dcal.evaluation.reid import QueryGallery
+from dcal.model.ablation import ABLATIONS, branches
 from dcal.model.checkpoint import load_checkpoint, read_metrics
-from dcal.model.config import ABLATIONS, branches
 from dcal.model.dcal import create_model
 from dcal.model.embeddings import embed
 from dcal.model.loss import DCALLoss
@@ -132,8 +132,8 @@ def test_two_data_sets_are_learned_together_and_judged_apart(config: Callable[..
     run = config(also="vehicle2cam", also_root=tmp_path, ablation="sa_only", epochs=2)
     task = ReIdentification(run)
     first, second = (REID_DATASETS[name](root, "train").records for name, root in run.sources)
-    assert task.num_classes == 7 + 3 and task.photos.records == (*first, *second)
-    assert task.photos.labels == (*training_labels(first), *(7 + label for label in training_labels(second)))
+    assert task.num_classes == 7 + 3 and task.samples.records == (*first, *second)
+    assert task.samples.labels == (*training_labels(first), *(7 + label for label in training_labels(second)))
     metrics = train(run)
     assert {"mAP", "vehicle2cam_mAP", "vehicle2cam_rank1"} <= metrics.keys() and metrics["vehicle2cam_queries"] == 2
     assert "vehicle2cam" in (run.out / "checkpoint" / "README.md").read_text()
@@ -142,16 +142,16 @@ def test_two_data_sets_are_learned_together_and_judged_apart(config: Callable[..
 def test_batches_are_the_samplers_and_their_number_is_every_epochs(config: Callable[..., ReIDConfig]):
     run = config(epochs=9)
     task = ReIdentification(run)
-    sampler = PKSampler(task.photos.labels, 4, 2, run.seed)
+    sampler = PKSampler(task.samples.labels, 4, 2, run.seed)
     lengths = [len(sampler.epoch(epoch).batches) for epoch in range(9)]
     assert task.steps == min(lengths)
     for epoch in (0, 5):
         batches = task.batches(epoch, shards=2)
         assert batches.shape == (task.steps, 2, 4)
         assert batches.flatten(1).tolist() == [list(own) for own in sampler.epoch(epoch).batches[: task.steps]]
-        labels = torch.tensor(task.photos.labels)[batches]
+        labels = torch.tensor(task.samples.labels)[batches]
         assert (labels[..., 0] == labels[..., 1]).all() and (labels[..., 0] != labels[..., 2]).all()
-    with pytest.raises(DCALError, match=r"a shard of 2 photos cannot hold two identities .* twice that at least"):
+    with pytest.raises(DCALError, match=r"a shard of 2 images cannot hold two identities .* twice that at least"):
         task.batches(0, shards=4)
 
 
@@ -171,7 +171,7 @@ def test_held_out_identities_choose_the_epoch(config: Callable[..., ReIDConfig])
 def test_a_photo_on_both_sides_is_embedded_once(config: Callable[..., ReIDConfig]):
     records = REID_DATASETS["reid-csv"](config().root, "gallery").records
     sides = QueryGallery(records[:4], records)
-    assert sides.photos == records
+    assert sides.images == records
     values = torch.nn.functional.normalize(torch.randn(len(records), 5), dim=1).numpy()
     found = sides.judge(dataclasses.replace(embed_of(values), glca=values[:, ::-1].copy()))
     identities = [record.identity for record in records]
@@ -225,7 +225,7 @@ def test_photos_of_one_camera_are_refused_before_training_and_can_be_admitted(co
     table = table / "photos.csv"
     head, *rows = (line.split(",") for line in table.read_text().splitlines())
     table.write_text("\n".join(",".join(row) for row in [head, *([a, b, "1", d] for a, b, _, d in rows)]) + "\n")
-    with pytest.raises(DCALError, match=r"has a match by another camera\. If all photos are of one camera, use --one"):
+    with pytest.raises(DCALError, match=r"has a match by another camera\. If all images are of one camera, use --one"):
         train(config("refused"))
     assert not config("refused").folder.exists()
     found = train(config("admitted", one_camera=True, epochs=1, warmup_epochs=0.0, val_fraction=0.3))

@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from dcal.errors import DCALError
+from dcal_explorer.cli.parsing import parsed, without_effect
 
 if TYPE_CHECKING:
     from dcal.gallery import Ranking
     from dcal.gallery.sources import Images
+
+
+DCAL = "dcal"  # what a collection is called unless it is named
+DESCRIPTION = """Galleries: embed many images once, then find the nearest to a query image among them.
+
+examples:
+  dcal index build my-images --checkpoint checkpoints/reid-full --out gallery
+  dcal index search gallery query.jpg --checkpoint checkpoints/reid-full
+"""
+
+
+def run(name: str, words: Sequence[str]) -> int:
+    return parsed(index, words, name, DESCRIPTION)
+
+
+def index(
+    action: Annotated[Build, tyro.conf.subcommand("build")] | Annotated[Search, tyro.conf.subcommand("search")],
+) -> int:
+    """Galleries.
+
+    Args:
+        action: what to do
+    """
+    return action.run()
 
 
 @dataclass(frozen=True)
@@ -26,13 +51,13 @@ class Build:
     images: tyro.conf.Positional[Path | None] = None  # the folder, or the data set's; the yard needs none
     pattern: str | None = None  # regular expression of the images' paths, with groups (?P<identity>…), (?P<camera>…)
     dataset: str | None = None  # which Re-ID data set, instead of a folder of any images
-    split: Literal["train", "query", "gallery"] = "gallery"  # of the data set
+    split: Literal["train", "query", "gallery"] | None = None  # of the data set; gallery, if none is given
     batch_size: int = 32  # images per forward pass
     workers: int = 2  # loader processes
     device: str = "auto"  # auto: cuda when there is one, else cpu
-    dtype: Literal["float32", "float16"] = "float32"  # of the embeddings on disk; float16 changes cosines by some 1e-4
+    dtype: Literal["float32", "float16"] | None = None  # on disk; float32, if none is given; float16: cosines ±1e-4
     url: str | None = None  # put the embeddings into Milvus, http://host:19530 or FILE.db, not into the folder
-    collection: str = "dcal"  # the gallery's name there
+    collection: str | None = None  # the gallery's name there; dcal, if none is given
 
     def run(self) -> int:
         from dcal.device import find_device
@@ -41,18 +66,22 @@ class Build:
         from dcal.model.checkpoint import load_checkpoint
         from dcal_explorer.cli.progress import progress_bars
 
+        if self.url is None:
+            without_effect({"collection": self.collection}, "it names a gallery in a database, which --url gives")
+        else:
+            without_effect({"dtype": self.dtype}, "it is of embeddings on disk, and --url puts them into a database")
         device, images = find_device(self.device), self.found()
         model, name = load_checkpoint(self.checkpoint).to(device), Path(self.checkpoint).name
-        target = None if self.url is None else Collection(self.url, self.collection)
+        target = None if self.url is None else Collection(self.url, self.collection or DCAL)
         options = {"batch_size": self.batch_size, "workers": self.workers}
         with progress_bars() as on_progress:
             if target is None:
                 built = build_folder(
-                    model, images, self.out, name, dtype=self.dtype, on_progress=on_progress, **options
+                    model, images, self.out, name, dtype=self.dtype or "float32", on_progress=on_progress, **options
                 )
             else:
                 built = build_collection(model, images, self.out, name, target, on_progress=on_progress, **options)
-        place = self.out if self.url is None else f"{self.url}, collection {self.collection}"
+        place = self.out if self.url is None else f"{self.url}, collection {self.collection or DCAL}"
         print(f"{built.count:,} images in {place}")
         if built.failed:
             path = self.out / "failed.csv"
@@ -67,7 +96,8 @@ class Build:
         if self.dataset is not None and self.pattern is not None:
             raise DCALError("a data set knows its identities and cameras: give --pattern or --dataset, not both")
         if self.dataset is not None:
-            return dataset_images(self.dataset, self.images, self.split)
+            return dataset_images(self.dataset, self.images, self.split or "gallery")
+        without_effect({"split": self.split}, "it is a split of a data set, which --dataset names")
         if self.images is None:
             raise DCALError("which images? Give the folder that holds them, or a --dataset")
         return folder_images(self.images, self.pattern)
@@ -75,18 +105,18 @@ class Build:
 
 @dataclass(frozen=True)
 class Search:
-    """Find the images of a gallery that are most similar to a picture."""
+    """Find the images of a gallery that are most similar to a query image."""
 
     gallery: tyro.conf.Positional[str]  # its folder, or its database: http://host:19530 or FILE.db
-    query: tyro.conf.Positional[Path]  # a picture
+    query: tyro.conf.Positional[Path]  # an image file
     checkpoint: str  # the one that embedded the gallery
     top: int = 10  # how many to show
     camera: tuple[str, ...] | None = None  # only images from these cameras
     identity: tuple[str, ...] | None = None  # only images of these identities
     shows: str | None = None  # the query's identity, if it is known: then the ranking is judged
-    seen_by: str | None = None  # the query's camera, if it is known: the same identity from there is no answer
+    seen_by: str | None = None  # the query's camera, if it is known: the same identity from there is not counted
     device: str = "auto"  # auto: cuda when there is one, else cpu
-    collection: str = "dcal"  # the gallery's name in a database
+    collection: str | None = None  # the gallery's name in a database; dcal, if none is given
     json: bool = False  # print one JSON object instead of lines
 
     def run(self) -> int:
@@ -94,8 +124,12 @@ class Search:
         from dcal.gallery import QueryInfo, open_gallery, rank
         from dcal.model.checkpoint import load_checkpoint
 
+        if self.shows is None:
+            without_effect({"seen_by": self.seen_by}, "a ranking is judged only if --shows names the query's identity")
+        if Path(self.gallery).is_dir():
+            without_effect({"collection": self.collection}, f"{self.gallery} is a folder, not a database")
         device = find_device(self.device)
-        gallery = open_gallery(self.gallery, collection=self.collection)
+        gallery = open_gallery(self.gallery, collection=self.collection or DCAL)
         model = load_checkpoint(self.checkpoint).to(device)
         known = QueryInfo(self.shows, self.seen_by)
         ranking = rank(

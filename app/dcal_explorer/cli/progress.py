@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,21 +12,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from dcal.progress import OnProgress
 
+BETWEEN = 10.0  # seconds, at least, between two lines in a file
+
 
 @contextmanager
 def progress_bars() -> Iterator[OnProgress]:
-    """Draws one bar for each thing that is done, under its name, and removes it when the next one begins."""
+    """One bar for each thing that is done, under its name, removed when the next one begins; or lines, in a file."""
+    if not sys.stderr.isatty():
+        yield progress_lines()
+        return
     columns = (
         *(TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn()),
         TextColumn("{task.fields[note]}"),
     )
-    shown = sys.stderr.isatty()
     console = Console(stderr=True)
     bars: dict[str, TaskID] = {}
     # What is printed meanwhile stands above the bar, unless it goes elsewhere: rich would send it to the error stream.
-    with Progress(
-        *columns, console=console, transient=True, disable=not shown, redirect_stdout=sys.stdout.isatty()
-    ) as progress:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
 
         def on_progress(what: str, done: int, total: int, note: str = "") -> None:
             if what not in bars:
@@ -36,3 +39,16 @@ def progress_bars() -> Iterator[OnProgress]:
             progress.update(bars[what], completed=done, note=note)
 
         yield on_progress
+
+
+def progress_lines(between: float = BETWEEN) -> OnProgress:
+    """Writes a line for what takes long: the first after so many seconds, then one at most in so many."""
+    written = time.monotonic()
+
+    def on_progress(what: str, done: int, total: int, note: str = "") -> None:
+        nonlocal written
+        if done and time.monotonic() - written >= between:
+            written = time.monotonic()
+            print(f"{what}  {done:,}/{total:,}  {note}".rstrip(), file=sys.stderr, flush=True)
+
+    return on_progress

@@ -32,7 +32,7 @@ def evaluation_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield accuracy_table(record)
     worst = sorted((own for own in record["per_class"] if own["n"]), key=lambda own: own["accuracy"])[:5]
     yield "hardest classes: " + ", ".join(f"{own['class']} {own['accuracy']:.0%} of {own['n']}" for own in worst)
-    pairs = (f"{own['class']} taken for {own['answered']} ({own['photos']} photos)" for own in record["confused"][:5])
+    pairs = (f"{own['class']} taken for {own['answered']} ({own['photos']} images)" for own in record["confused"][:5])
     yield "most confused: " + ("; ".join(pairs) or "none")
     if "analysis" in record:
         yield from analysis_tables(record["analysis"])
@@ -40,7 +40,7 @@ def evaluation_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def accuracy_table(record: Mapping[str, Any]) -> Table:
     """Each branch's accuracies, with their 95 % intervals, and its calibration error."""
-    table = plain_table("", f"top-1 of {record['n']} photos", "top-5", "ECE")
+    table = plain_table("", f"top-1 of {record['n']} images", "top-5", "ECE")
     for prefix, name in (("", "fused"), ("sa_", "SA"), ("glca_", "GLCA")):
         if f"{prefix}top1" in record:
             shares = (share(record[key], *record["intervals"][key]) for key in (f"{prefix}top1", f"{prefix}top5"))
@@ -52,7 +52,7 @@ def ranking_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Each branch's mAP, mINP and CMC with their 95 % intervals, by camera, the hardest identities, the twins."""
     yield ranking_table(record)
     for name, heading in (
-        ("across_cameras", "among the pictures of the other cameras alone"),
+        ("across_cameras", "among the images of the other cameras alone"),
         ("reranked", "after k-reciprocal re-ranking"),
     ):
         if name in record:
@@ -106,8 +106,8 @@ def evidence_tables(evidence: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def twin_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """How often twins are told apart, and how dense every map lies on the part in which they differ."""
-    yield f"\n{analysis['pairs']} pairs of twins; {analysis['pictures']} pictures show the part in which they differ"
+    """How often twins are distinguished, and how dense every map is on the part in which they differ."""
+    yield f"\n{analysis['pairs']} pairs of twins; {analysis['pictures']} images show the part in which they differ"
     table = plain_table("nearer to itself than to its twin (guessing: 0.5)", "share")
     for name, own in analysis["told_apart"].items():
         table.add_row(WAYS[name], cell(own, "", True))
@@ -123,17 +123,17 @@ def twin_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
 def analysis_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Every map under every measure, and the sanity check."""
     measures, study = list(analysis["photos"]), analysis["study"]
-    yield "\nwhat the attention is worth: means over photos with 95 % intervals; * better than both controls"
+    yield "\nmeasures of the maps: means over images with 95 % intervals; * better than both controls"
     table = plain_table("map", *(f"{HEADINGS[name]} ({analysis['photos'][name]})" for name in measures))
     for name, own in analysis["maps"].items():
         table.add_row(own["title"], *(cell(own[measure], measure, name in CONTROLS) for measure in measures))
     table.add_row("chance", *(f"{analysis['chance'][m]:.3f}" if m in analysis["chance"] else "" for m in measures))
     yield table
     yield (
-        f"(number of photos); deletion and insertion in {study['steps']} steps, {study['fill']} as fill; "
-        f"photos drawn with seed {study['seed']}"
+        f"(number of images); deletion and insertion in {study['steps']} steps, {study['fill']} as fill; "
+        f"images drawn with seed {study['seed']}"
     )
-    yield f"\nrank correlation with the map before the weights were randomised, {analysis['sanity']['photos']} photos"
+    yield f"\nrank correlation with the map before the weights were randomised, {analysis['sanity']['photos']} images"
     stages = analysis["sanity"]["stages"]
     maps = list(next(iter(stages.values())))
     table = plain_table("randomised down to", *maps)

@@ -1,0 +1,45 @@
+"""`dcal models`: the models of timm that can serve as backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tyro
+
+from dcal.errors import DCALError
+from dcal_explorer.cli.parsing import parsed
+
+DESCRIPTION = """The models of timm that can serve as --backbone, their image size, and whether timm has weights.
+
+examples:
+  dcal models
+  dcal models deit
+"""
+
+
+def run(name: str, words: Sequence[str]) -> int:
+    return parsed(models, words, name, DESCRIPTION)
+
+
+def models(word: tyro.conf.Positional[str] = "", pretrained: bool = False) -> int:
+    """List models.
+
+    Args:
+        word: only names that contain it
+        pretrained: only those that timm has weights for
+    """
+    import timm
+
+    from dcal.model.catalogue import fitting_models
+
+    available = {name.partition(".")[0] for name in timm.list_models(pretrained=True)}
+    names = [name for name in fitting_models(word) if not pretrained or name in available]
+    if not names:
+        raise DCALError(
+            f"no model of timm that can serve as backbone has {word!r} in its name: `dcal models` lists all"
+        )
+    wide = max(map(len, names))
+    for name in names:
+        height, width = timm.get_pretrained_cfg(name).input_size[-2:]
+        print(f"{name:<{wide}}  {height} × {width}  {'weights' if name in available else 'no weights'}")
+    return 0

@@ -1,0 +1,149 @@
+"""A run's folder: who may write to it, what it already holds, and what must not be lost there."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from dcal.errors import DCALError
+from dcal.evaluation.run import RUN
+from dcal.model.checkpoint import CONFIG, WEIGHTS, file_hash, read_json, read_metrics
+from dcal.training.config import TrainConfig
+from dcal.training.snapshots import LAST, PREVIOUS
+
+LOCK, METRICS, CHECKPOINT = "run.lock", "metrics.json", "checkpoint"
+NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+_held: set[int] = set()  # descriptors of this process's locks
+
+
+def prepare_out(config: TrainConfig) -> None:
+    """Make the run's folder, or refuse: it must not hold another run unless that run is resumed.
+
+    Raises DCALError then, and where no folder can be made.
+    """
+    out = config.folder
+    if not config.resume and any((out / name).exists() for name in (LAST, PREVIOUS)):
+        raise DCALError(f"{out} holds a run already: continue it with --resume, or choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DCALError(f"the run cannot be written to {out}: {error.strerror}. Choose another --out") from error
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keeps other runs out of a folder. Raises DCALError, naming the process, if one is there.
+
+    The lock is the system's and ends with the process, however that ends; its loader processes do not keep it.
+    """
+    _leave_after_fork()
+    descriptor = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 200).decode(errors="replace").strip()
+            raise DCALError(f"{out} is used by another run ({holder}): wait for it, or choose another --out") from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        _held.add(descriptor)
+        yield
+    finally:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+@cache
+def _leave_after_fork() -> None:
+    os.register_at_fork(after_in_child=_leave)
+
+
+def _leave() -> None:
+    """In a forked process: it does not hold its parent's locks."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+@contextmanager
+def writing_errors(out: Path) -> Iterator[None]:
+    """Turns errors of writing to a run's folder into one sentence. What was saved before is whole (see snapshots)."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if (why := not_written(error, out)) is None:
+            raise
+        raise DCALError(
+            f"the run cannot be written to {out}: {why}. What was saved before is whole: make room or give "
+            "write permission, and continue with --resume"
+        ) from error
+
+
+def not_written(error: BaseException, out: Path) -> str | None:
+    """Why something could not be written to `out`; None for an error that is about something else.
+
+    PyTorch raises a RuntimeError of its own upon the system's error, safetensors puts it into its message.
+    """
+    if isinstance(error, SafetensorError):
+        return str(error) if "I/O error" in str(error) else None
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    below = cause.filename is not None and Path(os.fsdecode(cause.filename)).is_relative_to(out)
+    return cause.strerror if below or cause.errno in NOT_WRITABLE else None
+
+
+def finished(out: Path, state: Mapping[str, Any] | None, epochs: int) -> dict[str, Any] | None:
+    """The metrics of a run that has come to its end and exported its checkpoint; None for any other.
+
+    Raises CheckpointError if its metrics.json is damaged.
+    """
+    written = (out / CHECKPOINT / WEIGHTS).is_file() and (out / METRICS).is_file()
+    if state is None or "steps" not in state or not written:
+        return None
+    metrics = read_json(out / METRICS)
+    return metrics if state["step"] == epochs * state["steps"] and metrics.get("epochs") == epochs else None
+
+
+def write_run(out: Path, config: TrainConfig, command: str) -> None:
+    """run.json: what `dcal eval` needs to know of the run, on this machine; it is no part of the checkpoint."""
+    root = str(config.root.resolve())
+    write_json({"task": config.task, "dataset": config.dataset, "data_root": root, "command": command}, out / RUN)
+
+
+def write_json(values: Mapping[str, Any], path: Path) -> None:
+    """Whole or not at all."""
+    beside = path.with_suffix(".tmp")
+    beside.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def set_aside(checkpoint: Path, fingerprint: str) -> bool:
+    """Make way for a checkpoint with these weights, without losing one with others. Whether there is a place to save.
+
+    The same weights are there already: they stay, with what was measured of them. Others, of an earlier end of this
+    run, are renamed, with their evaluation and gallery, to checkpoint-epoch<n>.
+    """
+    if not (checkpoint / CONFIG).is_file() or not (checkpoint / WEIGHTS).is_file():
+        return True
+    if file_hash(checkpoint / WEIGHTS) == fingerprint:
+        return False
+    named = checkpoint.with_name(f"{checkpoint.name}-epoch{read_metrics(checkpoint).get('epoch', '')}")
+    number, place = 1, named
+    while place.exists():
+        number, place = number + 1, named.with_name(f"{named.name}-{number}")
+    checkpoint.rename(place)
+    print(f"the checkpoint of an earlier end of this run is kept as {place}", flush=True)
+    return True

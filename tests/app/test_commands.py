@@ -1,0 +1,166 @@
+"""Every subcommand as a process of its own, as a shell starts it, with nothing replaced."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcal.data.fgvc.cub import CUB
+from dcal.model.checkpoint import save_checkpoint
+from dcal.model.dcal import create_model
+from dcal_explorer.cli.main import COMMANDS
+from tests.fixtures.tiny_cub import write_cub
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = (
+    *("--backbone", "test_vit", "--pretrained", "false", "--img-size", "32", "--workers", "0", "--device", "cpu"),
+    *("--batch-size", "4", "--epochs", "1", "--top-ratio", "0.5"),
+)
+
+
+def dcal(*words: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """`python -m dcal` with these words, which must end with that exit status."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'app'}"}
+    command = [sys.executable, "-m", "dcal", *map(str, words)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cub(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that `dcal train` made."""
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    shown = dcal("train", "--data_root", root, "--out", out, *TINY)
+    assert "data      cub: 12 images of 3 classes to train on" in shown.stdout
+    assert "schedule  from the start: 1 epochs × 3 steps of 4 images" in shown.stdout and "test: top1" in shown.stdout
+    again = dcal("train", "--data_root", root, "--out", out, *TINY, "--resume")
+    assert "is finished (1 epochs): nothing to do" in again.stdout
+    return out
+
+
+@pytest.fixture(scope="module")
+def reid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(2)
+    model = create_model("test_vit", 3, task="reid", img_size=32, top_ratio=0.5).eval()
+    return save_checkpoint(model, tmp_path_factory.mktemp("models") / "reid")
+
+
+def images(root: Path) -> list[Path]:
+    return [record.path for record in CUB(root, "test").records]
+
+
+def test_eval_knows_the_data_set_of_the_checkpoint(run: Path, root: Path, tmp_path: Path):
+    """Neither --dataset nor --data-root: the checkpoint names the one, run.json beside it the other."""
+    found = json.loads(dcal("eval", "--checkpoint", run / "checkpoint", "--workers", 0, "--json").stdout)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert (found["n"], found["top1"]) == (9, metrics["top1"]) and metrics["dataset"] == "cub"
+    out = tmp_path / "maps"
+    words = ("--task", "fgvc", "--dataset", "cub", "--out", out, "--workers", 0, "--visualize")
+    dcal("eval", "--checkpoint", run / "checkpoint", *words)
+    assert len(list(out.rglob("sa.png"))) == 8
+
+
+def test_predict_writes_a_table_and_goes_on_with_it(run: Path, root: Path, tmp_path: Path):
+    folder, table = tmp_path / "images", tmp_path / "out.csv"
+    folder.mkdir()
+    for number, image in enumerate(images(root)[:4]):
+        (folder / f"{number}.jpg").write_bytes(image.read_bytes())
+    (folder / "broken.jpg").write_bytes(b"no image")
+    words = ("predict", folder, "--checkpoint", run / "checkpoint", "--csv", table, "--workers", 0)
+    dcal(*words, "--top", 2, status=1)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [Path(row["image"]).name for row in rows] == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "broken.jpg"]
+    assert rows[4]["problem"] and rows[4]["answer_1"] == "" and not any(row["problem"] for row in rows[:4])
+    assert all(float(row["value_1"]) >= float(row["value_2"]) > 0 for row in rows[:4])
+    assert {row["answer_1"] for row in rows[:4]} <= set(CUB(root).classes)
+    whole = table.read_bytes()
+    table.write_bytes(whole[: whole.index(b"2.jpg") + 9])  # killed in the middle of a row
+    assert "3 images written" in dcal(*words, "--top", 2, status=1).stderr
+    assert [line.split(b",")[0] for line in table.read_bytes().splitlines()] == [
+        line.split(b",")[0] for line in whole.splitlines()
+    ]
+    assert "0 images written" in dcal(*words, "--top", 2).stderr
+    assert "holds predictions of another command" in dcal(*words, "--top", 3, status=2).stderr
+
+
+def test_inspect_and_visualize_draw_many(run: Path, root: Path, tmp_path: Path):
+    first, second = images(root)[:2]
+    model = ("--checkpoint", run / "checkpoint")
+    dcal("inspect", first, second, *model, "--out", tmp_path / "maps")
+    names = {path.parent.name for path in (tmp_path / "maps").rglob("selected.png")}
+    assert names == {"photo_4", "photo_5"}
+    dcal("visualize", *model, "--dataset", "cub", "--images", first.name, second, "--out", tmp_path / "named")
+    assert len(list((tmp_path / "named").rglob("layers.png"))) == 2
+    told = dcal("visualize", *model, "--dataset", "cub", "--paper_figures", "--data_root", root, status=2).stderr
+    assert "`dcal visualize --images …`" in told
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    told = dcal("inspect", tmp_path / "broken.jpg", first, *model, "--out", tmp_path / "some", status=1).stderr
+    assert "broken.jpg" in told and (tmp_path / "some" / first.stem / "sa.png").is_file()
+
+
+def test_inspect_looks_at_any_backbone(root: Path, tmp_path: Path):
+    from safetensors.torch import save_file
+
+    torch.manual_seed(3)
+    model = create_model("test_vit", 1, ablation="sa_only", img_size=160)
+    save_file(model.backbone.state_dict(), tmp_path / "weights.safetensors")
+    out = tmp_path / "maps"
+    words = ("inspect", images(root)[0], "--out", out, "--backbone", "test_vit")
+    shown = dcal(*words, "--weights", tmp_path / "weights.safetensors").stdout
+    assert (out / "layers.png").is_file() and not (out / "glca.png").exists() and "%" not in shown
+    assert "--target has no effect" in dcal(*words, "--target", "owl", status=2).stderr
+
+
+def test_models_lists_what_fits():
+    shown = dcal("models", "deit_tiny").stdout.splitlines()
+    assert [line.split()[0] for line in shown] == ["deit_tiny_distilled_patch16_224", "deit_tiny_patch16_224"]
+    assert all("224 × 224  weights" in line for line in shown)
+    assert "no backbone has 'resnet50'" in dcal("models", "resnet50", status=2).stderr
+
+
+def test_data_check_and_galleries(root: Path, reid: Path, tmp_path: Path):
+    assert json.loads(dcal("data", "check", "cub", root, "--json").stdout)["ok"]
+    folder = images(root)[0].parent
+    model = ("--checkpoint", reid)
+    dcal("index", "build", folder, *model, "--out", tmp_path / "gallery", "--workers", 0)
+    words = ("index", "search", tmp_path / "gallery", images(root)[0], *model, "--json")
+    found = json.loads(dcal(*words).stdout)
+    assert found["hits"][0]["path"] == images(root)[0].name
+    words = ("predict", images(root)[0], *model, "--gallery", tmp_path / "gallery", "--top", 1, "--json")
+    answer = json.loads(dcal(*words).stdout)["predictions"][0]["answers"][0]
+    assert answer[0] == images(root)[0].name and answer[1] == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("face", ["demo", "dashboard"])
+def test_faces_are_served(serve: Callable[..., str], run: Path, face: str):
+    """`serve` fails if nothing answers at the address; {port} is the one that it found."""
+    path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'app'}"}
+    words = ("-m", "dcal", face, "--no-browser", "--port", "{port}", "--checkpoints", str(run))
+    with urllib.request.urlopen(serve(*words, **path), timeout=60) as page:
+        assert page.status == 200
+
+
+def test_help_and_version_and_no_command_is_left_out():
+    assert dcal("--version").stdout.startswith("dcal ")
+    shown = dcal("--help").stdout
+    tested = Path(__file__).read_text()
+    for name in COMMANDS:
+        assert f"\n  {name} " in shown and f'"{name}"' in tested
+        assert dcal(name, "--help").stdout.startswith(f"usage: dcal {name}")
