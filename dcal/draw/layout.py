@@ -90,6 +90,20 @@ def patch_at(seen: Inspection, x: int, y: int, shape: tuple[int, ...]) -> tuple[
     return found if min(found) >= 0 else None
 
 
+def patch_under(seen: Inspection, place: tuple[float, float]) -> tuple[int, int] | None:
+    """(row, col) of the patch at `place`, (x, y) as fractions of the image's width and height; None outside the box.
+
+    A place means the same in records of one image whose grids or boxes differ; a patch's index does not.
+    """
+    height, width = seen.photo.shape[:2]
+    return patch_at(seen, int(place[0] * width), int(place[1] * height), (height, width))
+
+
+def place_of(seen: Inspection, row: int, col: int) -> tuple[float, float]:
+    """The centre of a patch as fractions of the image's width and height: what `patch_under` takes."""
+    return patch_centre(seen, row, col, (1, 1))
+
+
 def patch_centre(seen: Inspection, row: int, col: int, shape: tuple[int, ...]) -> tuple[float, float]:
     """(x, y) of a patch's centre on a drawn picture of `shape` (height, width, …), in its pixels; pixel 0 is at ½."""
     left, top, right, bottom = seen.box

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 
 from dcal.errors import DCALError
 from dcal.explain.inspection import Inspection, patch_part, within
@@ -63,12 +64,23 @@ def inspect(model: DCAL, image: Source, target: int | str | None = None, top_rat
         timings=timings,
         **answers,
     )
-    if index is not None:
-        with timed(timings, "relevance"):
-            maps = class_relevance(model, images, index)
-        weighted, relevance = (patch_part(_numpy(m[0]), model.layout) for m in (maps.gradient_rollout, maps.relevance))
-        inspection = replace(inspection, target=index, gradient_rollout=weighted, relevance=relevance)
-    return inspection
+    return inspection if index is None else explain_class(model, inspection, index)
+
+
+def explain_class(model: DCAL, inspection: Inspection, target: int | str) -> Inspection:
+    """The same record with the gradient-weighted rollout and the relevance for a class; nothing else is computed anew.
+
+    Raises DCALError for an unknown class, or if the record came from other weights.
+    """
+    index = class_index(model.config, target)
+    if fingerprint(model) != inspection.fingerprint:
+        raise DCALError("the record was made by another checkpoint: inspect the image again with this one")
+    images = inspection.config.preprocess.tensor(Image.fromarray(inspection.view))[None].to(next(model.parameters()).device)
+    timings = dict(inspection.timings)
+    with timed(timings, "relevance"):
+        maps = class_relevance(model, images, index)
+    weighted, relevance = (patch_part(_numpy(m[0]), model.layout) for m in (maps.gradient_rollout, maps.relevance))
+    return replace(inspection, target=index, gradient_rollout=weighted, relevance=relevance, timings=timings)
 
 
 def reselect(model: DCAL, inspection: Inspection, top_ratio: float) -> Inspection:
