@@ -1,11 +1,12 @@
 """Pictures of maps: numpy in, RGB uint8 out. The only place where maps become pictures."""
 
 from dcal.draw.colour import COLORMAPS, DIVERGING, colour, difference, shared_scale
-from dcal.draw.layout import MAX_SIDE, drawn_size, patch_at, patch_centre
+from dcal.draw.layout import MAX_SIDE, drawn_size, patch_at, patch_centre, patch_under, place_of
 from dcal.draw.legend import bar, decimal, label, percent, under
 from dcal.draw.montage import beside, columns_for, figure, grid, png, strip, tile, tile_at, webp
 from dcal.draw.overlay import mark, overlay, photo, selection, surround
 from dcal.draw.pair import LINKS, PAIR_SIDE, PARTNERS, pair, partners, patch_on_pair
+from dcal.draw.regions import annotated, region_colour, regions
 
 __all__ = [
     "COLORMAPS",
@@ -14,6 +15,7 @@ __all__ = [
     "MAX_SIDE",
     "PAIR_SIDE",
     "PARTNERS",
+    "annotated",
     "bar",
     "beside",
     "colour",
@@ -31,9 +33,13 @@ __all__ = [
     "patch_at",
     "patch_centre",
     "patch_on_pair",
+    "patch_under",
     "percent",
     "photo",
+    "place_of",
     "png",
+    "region_colour",
+    "regions",
     "selection",
     "shared_scale",
     "strip",

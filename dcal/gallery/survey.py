@@ -1,0 +1,117 @@
+"""Every image of a gallery as a query among the others: how good the rankings are, and how similar who is to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+from jaxtyping import Float, Float32, Int64
+
+from dcal.errors import DCALError
+from dcal.gallery.base import Gallery
+from dcal.retrieval import STANDARD, Protocol, Quality, evaluate_features
+
+MOST = 2000  # queries; of a larger gallery so many, evenly spaced
+BLOCK = 256  # queries whose similarities are counted at a time
+BINS = 100  # of the histogram, over [-1, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """`quality` row by row for the images `queries`; counts of the similarities of true and of false matches.
+
+    The counts are of all (query, image) pairs that the protocol ranks, over equal bins with these `edges`.
+    """
+
+    queries: Int64[np.ndarray, " q"]  # into the gallery's items
+    quality: Quality
+    edges: Float[np.ndarray, " edges"]
+    true: Int64[np.ndarray, " bins"]
+    false: Int64[np.ndarray, " bins"]
+
+    def error_rates(self) -> tuple[Float[np.ndarray, " edges"], Float[np.ndarray, " edges"]]:
+        """(share of true matches below, share of false matches at or above) each edge taken as a threshold."""
+        missed = np.concatenate([[0], self.true.cumsum()]) / max(1, self.true.sum())
+        accepted = 1 - np.concatenate([[0], self.false.cumsum()]) / max(1, self.false.sum())
+        return missed, accepted
+
+
+def survey(gallery: Gallery, across: bool = False, protocol: Protocol = STANDARD, most: int = MOST) -> Survey:
+    """The gallery's images of known identity as queries, each among all others, or `across` cameras: among those of
+    other cameras only.
+
+    Images of unknown identity are wrong answers; an unknown camera counts as one of its own. Raises DCALError if no
+    query has a match.
+    """
+    identities, cameras = numbered(gallery)
+    known = np.flatnonzero(identities >= 0)
+    if not len(known):
+        raise DCALError("no image of this gallery has a known identity: there is nothing to evaluate")
+    queries = known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).round().astype(int))]
+    values = gallery.rows(np.arange(len(gallery)))
+    found = qualities(values, identities, cameras, queries, across, protocol)
+    edges = np.linspace(-1, 1, BINS + 1)
+    true, false = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
+    for similarities, same, ranked in pairs(values, identities, cameras, queries, across):
+        true += np.histogram(similarities[same & ranked], edges)[0]
+        false += np.histogram(similarities[~same & ranked], edges)[0]
+    return Survey(queries, found, edges, true, false)
+
+
+def numbered(gallery: Gallery) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    """Identities and cameras as numbers; an unknown one has a negative number of its own."""
+    identity = {name: number for number, name in enumerate(gallery.identities)}
+    camera = {name: number for number, name in enumerate(gallery.cameras)}
+    items = gallery.items
+    own = -np.arange(2, len(items) + 2)  # −1 marks junk in a protocol
+    identities = [identity[i.identity] if i.identity is not None else own[n] for n, i in enumerate(items)]
+    cameras = [camera[i.camera] if i.camera is not None else own[n] for n, i in enumerate(items)]
+    return np.array(identities, dtype=np.int64), np.array(cameras, dtype=np.int64)
+
+
+def qualities(
+    values: Float32[np.ndarray, "n d"],
+    identities: Int64[np.ndarray, " n"],
+    cameras: Int64[np.ndarray, " n"],
+    queries: Int64[np.ndarray, " q"],
+    across: bool,
+    protocol: Protocol,
+) -> Quality:
+    """The rankings' quality, in the order of `queries`."""
+    if not across:
+        sides = identities[queries], identities, cameras[queries], cameras
+        return evaluate_features(values[queries], values, *sides, protocol)
+    parts, order = [], []
+    for camera in np.unique(cameras[queries]):
+        asked, others = queries[cameras[queries] == camera], np.flatnonzero(cameras != camera)
+        order.append(np.flatnonzero(cameras[queries] == camera))
+        if np.isin(identities[asked], identities[others]).any():
+            parts.append(
+                evaluate_features(
+                    values[asked], values[others], identities[asked], identities[others], protocol=protocol
+                )
+            )
+        else:
+            none, zeros = np.full(len(asked), np.nan), np.zeros(len(asked), dtype=np.int64)
+            parts.append(Quality(none, none, zeros, zeros, np.full((len(asked), protocol.max_rank), np.nan)))
+    if not any(part.matches.any() for part in parts):
+        raise DCALError("no query has a match of another camera")
+    back = np.argsort(np.concatenate(order))
+    return Quality(*(np.concatenate([getattr(p, f.name) for p in parts])[back] for f in fields(Quality)))
+
+
+def pairs(
+    values: Float32[np.ndarray, "n d"],
+    identities: Int64[np.ndarray, " n"],
+    cameras: Int64[np.ndarray, " n"],
+    queries: Int64[np.ndarray, " q"],
+    across: bool,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(similarity, same identity, is it ranked) of blocks of queries with every image."""
+    for first in range(0, len(queries), BLOCK):
+        rows = queries[first : first + BLOCK]
+        same = identities[rows, None] == identities
+        one_camera = cameras[rows, None] == cameras
+        ranked = ~one_camera if across else ~(same & one_camera)  # a query itself is of its own camera
+        yield np.clip(values[rows] @ values.T, -1, 1), same, ranked
