@@ -126,6 +126,14 @@ def test_nothing_is_run_by_its_name():
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_demo_and_the_dashboard_do_not_know_each_other():
+    faces, wrong = ROOT / "app" / "dcal_explorer", []
+    for here, other in (("demo", "dashboard"), ("dashboard", "demo"), ("content", "demo"), ("content", "dashboard")):
+        names = (imported for path in (faces / here).rglob("*.py") for imported in imports(path))
+        wrong += [f"{place} imports {name}" for place, name in names if name.startswith(f"dcal_explorer.{other}")]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_every_import_is_in_requirements():
     listed = {_plain(name) for name in re.findall(r"(?m)^([A-Za-z0-9._-]+)", (ROOT / "requirements.txt").read_text())}
     distributions = packages_distributions()

@@ -25,7 +25,9 @@ PATIENCE = 120  # seconds
 
 @pytest.fixture
 def inspect_page() -> AppTest:
-    return AppTest.from_file(str(ROOT / "app" / "dashboard.py"), default_timeout=PATIENCE).run()
+    return AppTest.from_file(
+        str(ROOT / "app" / "dcal_explorer" / "dashboard" / "main.py"), default_timeout=PATIENCE
+    ).run()
 
 
 def compare_page() -> None:
@@ -99,16 +101,19 @@ class TestCompare:
         for i, (name, ablation, title) in enumerate(
             zip(NAMES, NAMES.values(), ("SA", "SA + GLCA", "SA + PWCA", "SA + GLCA + PWCA"), strict=True)
         ):
-            for said in (f"<h3>{title}</h3>", f"<code>{name}</code>", ABOUT[ablation], f"{0.5 + i / 100:.1%} right"):
+            for said in (f"<h3>{title}</h3>", f"<code>{name}</code>", ABOUT[ablation], f"{0.5 + i / 100:.1%} correct"):
                 assert said in heads[i]
-        assert sum("All say" in text or "They disagree" in text for text in texts(app).splitlines()) == 1
+        assert (
+            sum("All checkpoints predict" in text or "checkpoints disagree" in text for text in texts(app).splitlines())
+            == 1
+        )
 
     def test_what_is_absent_is_said(self, app: AppTest) -> None:
         app.run()
         for sentence in (compare.NO_MAP, compare.NO_SELECTION, compare.ONE_BRANCH):
             assert sum(sentence in part for part in parts(app)) == 2
         assert texts(app).count("GLCA's 3 selected patches (R = 25%)") == 2
-        assert "**PWCA** takes part only while training and leaves no map" in texts(app)
+        assert "**PWCA** is used in training only and has no map" in texts(app)
         app.multiselect(key="compared").set_value(["oak", "yew"]).run()  # none with GLCA
         assert not app.exception
         assert sum(compare.NO_MAP in part for part in parts(app)) == 2
@@ -150,7 +155,7 @@ class TestCompare:
         app.run()
         for value in (1, 4):
             app.slider(key="compared_layer").set_value(value).run()
-            assert f"Rollout after layer {value}" in texts(app)
+            assert f"Rollout by layer {value}" in texts(app)
         calls.clear()
         app.file_uploader(key="upload").set_value(("fractal.png", fractal(), "image/png")).run()
         assert sorted(calls) == ["inspect"] * 4 + ["read_image"]  # the four models were loaded before
@@ -159,7 +164,7 @@ class TestCompare:
         app.slider(key="opacity").set_value(0.3).run()
         app.selectbox(key="colormap").set_value("magma").run()
         app.toggle(key="smooth").set_value(True).run()
-        assert not app.exception and "Rollout after layer 2" in texts(app)
+        assert not app.exception and "Rollout by layer 2" in texts(app)
         assert calls == []
 
     def test_a_bad_upload_gets_a_message(self, app: AppTest) -> None:

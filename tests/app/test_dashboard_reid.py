@@ -62,13 +62,13 @@ def rankings(app: AppTest) -> list[str]:
 def test_every_checkpoint_has_its_ranking(app: AppTest, folder: Path) -> None:
     assert app.multiselect(key="find_compared").value == list(NAMES)
     assert len(rankings(app)) == 2
-    assert texts(app).count("among 8 pictures by the other cameras") == 2
+    assert texts(app).count("among 8 images of the other cameras") == 2
     app.toggle(key="across").set_value(False).run()
     for name, html in zip(NAMES, rankings(app), strict=True):
         order = sorted(cosines(folder / name, "images/0025_c1.webp").items(), key=lambda pair: -pair[1])[:8]
         for rank, (path, similarity) in enumerate(order, 1):
             vehicle, camera = int(path[7:11]), path[13]
-            text = "right" if vehicle == 25 else "its twin" if vehicle == 26 else "wrong"
+            text = "correct" if vehicle == 25 else "its twin" if vehicle == 26 else "wrong"
             said = f"Rank {rank}, vehicle {vehicle}, camera {camera}, similarity {similarity:.3f}, {text}"
             assert f'alt="{said}"' in html
     assert texts(app).count("Average precision") == 2
@@ -87,7 +87,7 @@ def test_another_query_and_filters(app: AppTest) -> None:
     for html in rankings(app):
         assert html.count("<figure>") == 3
         assert html.count("camera 3,") == 3
-    assert "among 4 pictures by the other cameras" in texts(app)
+    assert "among 4 images of the other cameras" in texts(app)
 
 
 def test_why_a_picture_matched_by_each_checkpoint(app: AppTest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_an_upload_is_ranked_and_a_bad_one_gets_a_message(app: AppTest) -> None:
     app.file_uploader(key="crop").set_value(("crop.png", crop(), "image/png")).run()
     assert not app.exception
     assert "Your own crop" in texts(app)
-    assert texts(app).count("The 8 nearest of 12 pictures") == 2
+    assert texts(app).count("The 8 nearest of 12 images") == 2
     assert "✓" not in "".join(rankings(app))
 
 
@@ -154,7 +154,7 @@ def test_another_gallery_is_asked_for_the_query_itself(apart: Path) -> None:
     for hit in direct.hits:
         said = f"vehicle {hit.item.identity}, camera {hit.item.camera}, similarity {hit.similarity:.3f}"
         assert f'alt="Rank {hit.rank}, {said}"' in others
-    assert f"The 4 nearest of 4 pictures, by the cosine of the two embeddings. {reid_captions.NOT_THERE}" in texts(app)
+    assert f"The 4 nearest of 4 images, by the cosine of the two embeddings. {reid_captions.NOT_THERE}" in texts(app)
     assert texts(app).count(reid_captions.NOT_THERE) == 1
     assert "Why did it match?" not in [heading.value for heading in app.subheader]  # no file is in both galleries
 
@@ -250,5 +250,5 @@ def test_the_other_pages_show_such_checkpoints_without_classes(
     app = AppTest.from_function(page, default_timeout=PATIENCE).run()
     assert not app.exception
     said = texts(app) + "".join(parts(app))
-    assert "it names nothing" in said
-    assert "class " not in said.replace("class token", "").replace('class="', "").replace("no class to", "")
+    assert "it predicts no class" in said
+    assert "class " not in said.replace("class token", "").replace('class="', "").replace("predicts no class", "")

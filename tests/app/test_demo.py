@@ -21,9 +21,9 @@ from dcal import draw
 from dcal_explorer.content import captions
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.demo import program, server
+from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
 from dcal_explorer.demo.events import PAUSE, PLAY, ClickHandlers
 from dcal_explorer.demo.inputs import NOT_UPLOADED
-from dcal_explorer.demo.inspect_callbacks import InspectCallbacks
 from dcal_explorer.demo.sessions import Entry, SessionStore, size
 
 SIZE = (96, 64)  # 6 × 4 patches
@@ -47,21 +47,21 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shelf(checkpoints: Path) -> CheckpointLibrary:
+def library(checkpoints: Path) -> CheckpointLibrary:
     return CheckpointLibrary(checkpoints)
 
 
 @pytest.fixture(scope="module")
-def blocks(shelf: CheckpointLibrary, tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
+def blocks(library: CheckpointLibrary, tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
     async def build() -> gr.Blocks:  # outside a running loop gradio makes loops of its own and leaves them open
-        return server.page(InspectCallbacks(shelf, tmp_path_factory.mktemp("page")), [])
+        return server.page(InspectCallbacks(library, tmp_path_factory.mktemp("page")), [])
 
     return asyncio.run(build())
 
 
 @pytest.fixture
-def explorer(shelf: CheckpointLibrary, tmp_path: Path) -> InspectCallbacks:
-    return InspectCallbacks(shelf, tmp_path)
+def callbacks(library: CheckpointLibrary, tmp_path: Path) -> InspectCallbacks:
+    return InspectCallbacks(library, tmp_path)
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def photo(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def key(explorer: InspectCallbacks, photo: dict[str, Any]) -> str:
-    found, _, _ = explorer.inspect(photo, "cub50-full")
+def key(callbacks: InspectCallbacks, photo: dict[str, Any]) -> str:
+    found, _, _ = callbacks.inspect(photo, "cub50-full")
     assert found is not None
     return found
 
@@ -95,9 +95,9 @@ def click(x: int, y: int) -> gr.SelectData:
 
 
 class TestInspect:
-    def test_predictions_of_each_branch_and_a_summary(self, explorer: InspectCallbacks, photo: dict[str, Any]) -> None:
-        key, predictions, summary = explorer.inspect(photo, "cub50-full")
-        seen = explorer.records.get(key).seen
+    def test_predictions_of_each_branch_and_a_summary(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
+        key, predictions, summary = callbacks.inspect(photo, "cub50-full")
+        seen = callbacks.records.get(key).seen
         assert list(predictions) == ["SA + GLCA", "SA", "GLCA"]
         for name, branch in (("SA + GLCA", "fused"), ("SA", "sa"), ("GLCA", "glca")):
             assert list(predictions[name].items()) == seen.top(5, branch)
@@ -105,29 +105,29 @@ class TestInspect:
             assert part in summary
         np.testing.assert_array_equal(seen.photo, np.asarray(Image.open(photo["path"])))
 
-    def test_without_glca_there_is_sa_alone(self, explorer: InspectCallbacks, photo: dict[str, Any]) -> None:
-        assert list(explorer.inspect(photo, "other")[1]) == ["SA"]
+    def test_without_glca_there_is_sa_alone(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
+        assert list(callbacks.inspect(photo, "other")[1]) == ["SA"]
 
-    def test_no_picture_is_no_error(self, explorer: InspectCallbacks) -> None:
-        assert explorer.inspect(None, "cub50-full") == (None, {}, captions.EMPTY)
+    def test_no_picture_is_no_error(self, callbacks: InspectCallbacks) -> None:
+        assert callbacks.inspect(None, "cub50-full") == (None, {}, captions.EMPTY)
 
-    def test_a_new_picture_takes_the_place_of_the_old(self, explorer: InspectCallbacks, photo: dict[str, Any]) -> None:
-        first, _, _ = explorer.inspect(photo, "cub50-full")
-        second, _, _ = explorer.inspect(photo, "other", first)
-        assert len(explorer.records) == 1
-        assert explorer.records.get(second).checkpoint == "other"
+    def test_a_new_picture_takes_the_place_of_the_old(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
+        first, _, _ = callbacks.inspect(photo, "cub50-full")
+        second, _, _ = callbacks.inspect(photo, "other", first)
+        assert len(callbacks.records) == 1
+        assert callbacks.records.get(second).checkpoint == "other"
 
-    def test_a_bad_picture_gets_the_cores_message(self, explorer: InspectCallbacks, tmp_path: Path) -> None:
+    def test_a_bad_picture_gets_the_cores_message(self, callbacks: InspectCallbacks, tmp_path: Path) -> None:
         path = tmp_path / "not-a-picture.png"
         path.write_bytes(b"%PDF-1.4")
         with pytest.raises(gr.Error, match="PDF document") as caught:
-            explorer.inspect({"path": str(path)}, "cub50-full")
+            callbacks.inspect({"path": str(path)}, "cub50-full")
         assert str(tmp_path) not in str(caught.value)  # no visitor learns where the server keeps its files
         assert caught.value.duration is None  # stays until it is closed
 
-    def test_an_unknown_checkpoint_lists_the_known(self, explorer: InspectCallbacks, photo: dict[str, Any]) -> None:
+    def test_an_unknown_checkpoint_lists_the_known(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
         with pytest.raises(gr.Error, match=r"'\.\./x'; there are cub50-full, other"):
-            explorer.inspect(photo, "../x")
+            callbacks.inspect(photo, "../x")
 
     @pytest.mark.parametrize(
         "image",
@@ -139,52 +139,52 @@ class TestInspect:
             7,
         ],
     )
-    def test_nothing_is_read_that_was_not_uploaded(self, explorer: InspectCallbacks, image: Any) -> None:
+    def test_nothing_is_read_that_was_not_uploaded(self, callbacks: InspectCallbacks, image: Any) -> None:
         with pytest.raises(gr.Error, match=NOT_UPLOADED):
-            explorer.inspect(image, "cub50-full")
+            callbacks.inspect(image, "cub50-full")
 
-    def test_a_path_out_of_the_folder_is_refused(self, explorer: InspectCallbacks, tmp_path: Path) -> None:
+    def test_a_path_out_of_the_folder_is_refused(self, callbacks: InspectCallbacks, tmp_path: Path) -> None:
         with pytest.raises(gr.Error, match=NOT_UPLOADED):
-            explorer.inspect({"path": f"{tmp_path}/../photo.png"}, "cub50-full")
+            callbacks.inspect({"path": f"{tmp_path}/../photo.png"}, "cub50-full")
 
 
 @pytest.mark.usefixtures("no_model")
 class TestMaps:
     """What is drawn from the record alone."""
 
-    def test_a_layer(self, explorer: InspectCallbacks, key: str) -> None:
-        seen = explorer.records.get(key).seen
-        picture, said = explorer.layer(key, 5, colormap="magma", opacity=1, smooth=True)
+    def test_a_layer(self, callbacks: InspectCallbacks, key: str) -> None:
+        seen = callbacks.records.get(key).seen
+        picture, said = callbacks.layer(key, 5, colormap="magma", opacity=1, smooth=True)
         low, high = float(seen.rollout.min()), float(seen.rollout.max())
         np.testing.assert_array_equal(picture, draw.figure(seen, seen.rollout[4], 1, "magma", low, high, True))
         assert said.startswith("**Layer 5 of 12.**")
         assert draw.percent(float(seen.rollout[4].sum())) in said
 
-    def test_a_layer_on_its_own_scale_under_another_fusion(self, explorer: InspectCallbacks, key: str) -> None:
-        seen = explorer.records.get(key).seen
-        picture, said = explorer.layer(key, 3, "max", 0.5, one_scale=False)
+    def test_a_layer_on_its_own_scale_under_another_fusion(self, callbacks: InspectCallbacks, key: str) -> None:
+        seen = callbacks.records.get(key).seen
+        picture, said = callbacks.layer(key, 3, "max", 0.5, one_scale=False)
         np.testing.assert_array_equal(picture, draw.figure(seen, seen.rolled("max", 0.5)[2]))
-        assert "maximum" in said
+        assert "maximum over heads" in said
         assert "50%" in said
 
-    def test_all_layers(self, explorer: InspectCallbacks, key: str) -> None:
-        seen = explorer.records.get(key).seen
-        picture, said = explorer.layers(key)
+    def test_all_layers(self, callbacks: InspectCallbacks, key: str) -> None:
+        seen = callbacks.records.get(key).seen
+        picture, said = callbacks.layers(key)
         np.testing.assert_array_equal(picture, draw.strip(seen, seen.rollout, [str(i) for i in range(1, 13)]))
         assert "12 layers" in said
 
-    def test_heads(self, explorer: InspectCallbacks, key: str) -> None:
-        seen = explorer.records.get(key).seen
-        picture, said = explorer.heads(key, 2)
+    def test_heads(self, callbacks: InspectCallbacks, key: str) -> None:
+        seen = callbacks.records.get(key).seen
+        picture, said = callbacks.heads(key, 2)
         maps = np.stack([seen.head(1, head) for head in range(3)])
         grid = draw.grid(seen, maps, ["head 1", "head 2", "head 3"], 3, tile=1024 // 3)
         np.testing.assert_array_equal(picture[: len(grid)], grid)
         assert "3 heads" in said
 
     @pytest.mark.parametrize("head", [0, 3])
-    def test_a_token(self, explorer: InspectCallbacks, key: str, head: int) -> None:
-        seen = explorer.records.get(key).seen
-        picture, said = explorer.token(key, 6, 4, 11, head)
+    def test_a_token(self, callbacks: InspectCallbacks, key: str, head: int) -> None:
+        seen = callbacks.records.get(key).seen
+        picture, said = callbacks.token(key, 6, 4, 11, head)
         map = seen.token(10, 5, 3, head - 1 if head else None)
         np.testing.assert_array_equal(picture, draw.figure(seen, map, marked=(5, 3)))
         assert "Row 6, column 4, layer 11" in said
@@ -192,9 +192,9 @@ class TestMaps:
     @pytest.mark.parametrize(
         ("kind", "name"), [("input", "glca_input_map"), ("block", "glca_map"), ("local", "glca_local_map")]
     )
-    def test_sa_and_glca_share_a_scale(self, explorer: InspectCallbacks, key: str, kind: str, name: str) -> None:
-        seen = explorer.records.get(key).seen
-        sa, glca, difference, *said = explorer.compare(key, kind)
+    def test_sa_and_glca_share_a_scale(self, callbacks: InspectCallbacks, key: str, kind: str, name: str) -> None:
+        seen = callbacks.records.get(key).seen
+        sa, glca, difference, *said = callbacks.compare(key, kind)
         maps = seen.sa_map, getattr(seen, name)
         low, high = draw.shared_scale(*maps)
         for picture, map in zip((sa, glca), maps, strict=True):
@@ -204,32 +204,32 @@ class TestMaps:
         np.testing.assert_array_equal(difference, expected)
         assert all(said)
 
-    def test_a_selection(self, explorer: InspectCallbacks, key: str) -> None:
-        seen = explorer.records.get(key).seen
-        picture, said = explorer.select(key, 0.5)
-        again = dcal.reselect(explorer.shelf.model("cub50-full"), seen, 0.5)
+    def test_a_selection(self, callbacks: InspectCallbacks, key: str) -> None:
+        seen = callbacks.records.get(key).seen
+        picture, said = callbacks.select(key, 0.5)
+        again = dcal.reselect(callbacks.library.model("cub50-full"), seen, 0.5)
         np.testing.assert_array_equal(picture, draw.selection(seen, again.selected_mask))
         assert "R = 50%: 12 of 24 patches" in said
         assert f"{again.top(1)[0][1]:.1%}" in said
         assert "R = 25%, as trained" in said
 
-    def test_the_first_layer_of_the_model_is_1(self, explorer: InspectCallbacks, key: str) -> None:
+    def test_the_first_layer_of_the_model_is_1(self, callbacks: InspectCallbacks, key: str) -> None:
         for layer in (0, 13, 2.5, None, "2"):
             with pytest.raises(gr.Error, match=r"There is no layer .*: choose 1 to 12"):
-                explorer.layer(key, layer)  # type: ignore[arg-type]
+                callbacks.layer(key, layer)  # type: ignore[arg-type]
         with pytest.raises(gr.Error, match="There is no row 7: choose 1 to 6"):
-            explorer.token(key, 7, 1, 1)
+            callbacks.token(key, 7, 1, 1)
         with pytest.raises(gr.Error, match="There is no column 5: choose 1 to 4"):
-            explorer.token(key, 1, 5, 1)
+            callbacks.token(key, 1, 5, 1)
         with pytest.raises(gr.Error, match="There is no head 4: choose 1 to 3"):
-            explorer.token(key, 1, 1, 1, head=4)
+            callbacks.token(key, 1, 1, 1, head=4)
 
     @pytest.mark.parametrize(
         ("call", "message"),
         [
             (lambda e, k: e.layer(k, 1, colormap="jet"), "'jet'.*'viridis'"),
             (lambda e, k: e.layer(k, 1, fusion="sum"), "'sum'.*'mean', 'max', 'min'"),
-            (lambda e, k: e.layer(k, 1, opacity=60.0), r"\[0, 1\], got 60"),
+            (lambda e, k: e.layer(k, 1, opacity=60.0), "opacity must be a number from 0 to 1, got 60"),
             (lambda e, k: e.layer(k, 1, discard=1.0), r"\[0, 1\), got 1"),
             (lambda e, k: e.select(k, 0.0), r"\(0, 1\], got 0"),
             (lambda e, k: e.compare(k, "both"), "'both'.*'input', 'block', 'local'"),
@@ -237,17 +237,17 @@ class TestMaps:
         ],
     )
     def test_the_page_says_what_is_wrong(
-        self, explorer: InspectCallbacks, key: str, call: Callable[..., Any], message: str
+        self, callbacks: InspectCallbacks, key: str, call: Callable[..., Any], message: str
     ) -> None:
         with pytest.raises(gr.Error, match=message):
-            call(explorer, key)
+            call(callbacks, key)
 
 
 class TestWithoutGLCA:
-    def test_every_view_says_so(self, explorer: InspectCallbacks, photo: dict[str, Any]) -> None:
-        key, _, _ = explorer.inspect(photo, "other")
-        assert explorer.select(key, 0.5) == (None, captions.NO_GLCA)
-        sa, glca, difference, *said = explorer.compare(key)
+    def test_every_view_says_so(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
+        key, _, _ = callbacks.inspect(photo, "other")
+        assert callbacks.select(key, 0.5) == (None, captions.NO_GLCA)
+        sa, glca, difference, *said = callbacks.compare(key)
         assert sa is not None
         assert (glca, difference) == (None, None)
         assert said[1] == captions.NO_GLCA
@@ -255,11 +255,11 @@ class TestWithoutGLCA:
 
 class TestEvidence:
     def test_maps_for_a_class_are_kept_with_the_record(
-        self, explorer: InspectCallbacks, key: str, photo: dict[str, Any]
+        self, callbacks: InspectCallbacks, key: str, photo: dict[str, Any]
     ) -> None:
-        gradient, relevance, *said = explorer.evidence(key, CLASSES[3])
-        seen = dcal.inspect(explorer.shelf.model("cub50-full"), photo["path"], target=3)
-        kept = explorer.records.get(key).seen
+        relevance, gradient, *said = callbacks.evidence(key, CLASSES[3])
+        seen = dcal.inspect(callbacks.library.model("cub50-full"), photo["path"], target=3)
+        kept = callbacks.records.get(key).seen
         assert kept.target == 3
         assert kept.notes == seen.notes
         for picture, name in ((gradient, "gradient_rollout"), (relevance, "relevance")):
@@ -268,19 +268,19 @@ class TestEvidence:
         assert all("Parakeet\\|Auklet" in sentence for sentence in said)
 
     @pytest.mark.usefixtures("no_model")
-    def test_the_same_class_again_runs_nothing(self, explorer: InspectCallbacks, key: str) -> None:
-        entry = explorer.records.get(key)
+    def test_the_same_class_again_runs_nothing(self, callbacks: InspectCallbacks, key: str) -> None:
+        entry = callbacks.records.get(key)
         maps = {"gradient_rollout": entry.seen.sa_map, "relevance": entry.seen.sa_map}
         for name, value in {"target": 2, **maps}.items():
             object.__setattr__(entry.seen, name, value)
-        explorer.evidence(key, CLASSES[2])
+        callbacks.evidence(key, CLASSES[2])
 
 
 class TestDownloads:
-    def test_the_picture_drawn_last_large_and_lossless(self, explorer: InspectCallbacks, key: str) -> None:
-        seen = explorer.records.get(key).seen
-        explorer.token(key, 2, 3, 4, colormap="cividis")
-        path = Path(explorer.download_picture(key))
+    def test_the_picture_drawn_last_large_and_lossless(self, callbacks: InspectCallbacks, key: str) -> None:
+        seen = callbacks.records.get(key).seen
+        callbacks.token(key, 2, 3, 4, colormap="cividis")
+        path = Path(callbacks.download_picture(key))
         assert path.name == "dcal-patch-2-3-layer-4.png"
         expected = draw.figure(seen, seen.token(3, 1, 2), colormap="cividis", max_side=2048, marked=(1, 2))
         np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
@@ -296,76 +296,76 @@ class TestDownloads:
         ],
     )
     def test_every_view_can_be_downloaded(
-        self, explorer: InspectCallbacks, key: str, draws: Callable[..., Any]
+        self, callbacks: InspectCallbacks, key: str, draws: Callable[..., Any]
     ) -> None:
-        draws(explorer, key)
-        with Image.open(explorer.download_picture(key)) as picture:
+        draws(callbacks, key)
+        with Image.open(callbacks.download_picture(key)) as picture:
             assert picture.mode == "RGB"
             assert min(picture.size) > 200
 
-    def test_nothing_drawn_nothing_to_download(self, explorer: InspectCallbacks, key: str) -> None:
-        with pytest.raises(gr.Error, match="No picture has been drawn"):
-            explorer.download_picture(key)
+    def test_nothing_drawn_nothing_to_download(self, callbacks: InspectCallbacks, key: str) -> None:
+        with pytest.raises(gr.Error, match="No image has been drawn"):
+            callbacks.download_picture(key)
 
-    def test_the_record_comes_back_under_the_r_chosen_last(self, explorer: InspectCallbacks, key: str) -> None:
-        seen = explorer.records.get(key).seen
-        plain = dcal.Inspection.from_npz(explorer.download_record(key))
+    def test_the_record_comes_back_under_the_r_chosen_last(self, callbacks: InspectCallbacks, key: str) -> None:
+        seen = callbacks.records.get(key).seen
+        plain = dcal.Inspection.from_npz(callbacks.download_record(key))
         assert plain.top_ratio == 0.25
         np.testing.assert_array_equal(plain.rollout, seen.rollout)
-        explorer.select(key, 0.5)
-        chosen = dcal.Inspection.from_npz(explorer.download_record(key))
+        callbacks.select(key, 0.5)
+        chosen = dcal.Inspection.from_npz(callbacks.download_record(key))
         assert chosen.top_ratio == 0.5
         assert chosen.selected is not None
         assert len(chosen.selected) == 12
 
 
-class TestGestures:
-    def test_clicking_the_middle_of_every_patch(self, explorer: InspectCallbacks, key: str) -> None:
-        seen = explorer.records.get(key).seen
+class TestClicks:
+    def test_clicking_the_middle_of_every_patch(self, callbacks: InspectCallbacks, key: str) -> None:
+        seen = callbacks.records.get(key).seen
         height, width = draw.drawn_size(seen)
         left, top, right, bottom = (edge * width / seen.photo.shape[1] for edge in seen.box)
         for row in range(6):
             for column in range(4):
                 x, y = left + (column + 0.5) * (right - left) / 4, top + (row + 0.5) * (bottom - top) / 6
-                found = ClickHandlers(explorer.records).patch_at(key, click(int(x), int(y)))
+                found = ClickHandlers(callbacks.records).patch_at(key, click(int(x), int(y)))
                 assert found == (row + 1, column + 1)
         with pytest.raises(gr.Error, match="no patch there"):
-            ClickHandlers(explorer.records).patch_at(key, click(1, 1))
+            ClickHandlers(callbacks.records).patch_at(key, click(1, 1))
         with pytest.raises(gr.Error, match="no patch there"):  # the colour bar
-            ClickHandlers(explorer.records).patch_at(key, click(width // 2, height + 3))
+            ClickHandlers(callbacks.records).patch_at(key, click(width // 2, height + 3))
 
-    def test_a_click_on_a_layer_opens_the_view_of_patches(self, explorer: InspectCallbacks, key: str) -> None:
-        height, width = draw.drawn_size(explorer.records.get(key).seen)
-        row, column, layer, tabs, view = ClickHandlers(explorer.records).patch_from_layer(
+    def test_a_click_on_a_layer_opens_the_view_of_patches(self, callbacks: InspectCallbacks, key: str) -> None:
+        height, width = draw.drawn_size(callbacks.records.get(key).seen)
+        row, column, layer, tabs, view = ClickHandlers(callbacks.records).patch_from_layer(
             key, 7, click(width // 2, height // 2)
         )
         assert (row, column, layer, view) == (4, 3, 7, "token")
         assert tabs.selected == "token"
 
-    def test_a_click_in_the_strip_chooses_its_layer(self, explorer: InspectCallbacks, key: str) -> None:
-        gestures, (picture, _) = ClickHandlers(explorer.records), explorer.layers(key)
+    def test_a_click_in_the_strip_chooses_its_layer(self, callbacks: InspectCallbacks, key: str) -> None:
+        clicks, (picture, _) = ClickHandlers(callbacks.records), callbacks.layers(key)
         height, width = picture.shape[:2]
-        assert gestures.layer_at(key, click(width // 12, height // 4)) == 1
-        assert gestures.layer_at(key, click(width - width // 12, height - height // 4)) == 12
-        assert gestures.layer_at(key, click(width + 50, 5)) == gr.skip()
+        assert clicks.layer_at(key, click(width // 12, height // 4)) == 1
+        assert clicks.layer_at(key, click(width - width // 12, height - height // 4)) == 12
+        assert clicks.layer_at(key, click(width + 50, 5)) == gr.skip()
 
-    def test_playing(self, explorer: InspectCallbacks, key: str) -> None:
-        gestures = ClickHandlers(explorer.records)
-        playing, clock, label, layer = gestures.play(key, False, 12)
+    def test_playing(self, callbacks: InspectCallbacks, key: str) -> None:
+        clicks = ClickHandlers(callbacks.records)
+        playing, clock, label, layer = clicks.play(key, False, 12)
         assert (playing, clock.active, label, layer) == (True, True, PAUSE, 1)
         shown = [layer]
         while playing:
-            playing, clock, label, layer = gestures.beat(key, layer)
+            playing, clock, label, layer = clicks.advance(key, layer)
             shown.append(layer)
         assert shown == list(range(1, 13))
         assert (clock.active, label) == (False, PLAY)
-        assert gestures.play(key, False, 4)[3] == 4  # goes on from where it stands
-        assert gestures.play(key, True, 4)[0] is False
+        assert clicks.play(key, False, 4)[3] == 4  # goes on from where it stands
+        assert clicks.play(key, True, 4)[0] is False
 
 
 class TestRecords:
-    def test_the_ones_not_used_for_longest_go(self, explorer: InspectCallbacks, key: str) -> None:
-        entry = explorer.records.get(key)
+    def test_the_ones_not_used_for_longest_go(self, callbacks: InspectCallbacks, key: str) -> None:
+        entry = callbacks.records.get(key)
         records = SessionStore[Entry](most=2)
         first, second = (records.keep(Entry("a", entry.seen)) for _ in range(2))
         records.get(first)
@@ -375,8 +375,8 @@ class TestRecords:
         with pytest.raises(dcal.DCALError, match="no longer kept"):
             records.get(second)
 
-    def test_many_bytes_let_go_too_but_one_always_stays(self, explorer: InspectCallbacks, key: str) -> None:
-        seen = explorer.records.get(key).seen
+    def test_many_bytes_let_go_too_but_one_always_stays(self, callbacks: InspectCallbacks, key: str) -> None:
+        seen = callbacks.records.get(key).seen
         assert size(seen) > seen.queries.nbytes + seen.keys.nbytes + seen.photo.nbytes
         records = SessionStore[Entry](most_bytes=size(seen) * 2 + 10)
         keys = [records.keep(Entry("a", seen)) for _ in range(3)]
@@ -385,17 +385,17 @@ class TestRecords:
         assert small.get(small.keep(Entry("a", seen)))
         assert len(set(keys)) == 3
 
-    def test_before_the_first_picture(self, explorer: InspectCallbacks) -> None:
-        with pytest.raises(gr.Error, match="no picture yet"):
-            explorer.layer("", 1)
+    def test_before_the_first_picture(self, callbacks: InspectCallbacks) -> None:
+        with pytest.raises(gr.Error, match="no image yet"):
+            callbacks.layer("", 1)
         with pytest.raises(gr.Error, match="no longer kept"):
-            explorer.layer("gone", 1)
+            callbacks.layer("gone", 1)
 
 
-class TestShelf:
+class TestCheckpointLibrary:
     @pytest.fixture
     def wide(self, tmp_path: Path) -> CheckpointLibrary:
-        """Checkpoints of every kind, as far as a shelf reads them before one is chosen: configurations."""
+        """Checkpoints of every kind, as far as a library reads them before one is chosen: configurations."""
         owl = {"backbone": "vit", "num_classes": 2, "classes": ["Owl", "Kiwi"]}
         kinds = {
             "zebra": {**owl, "ablation": "full"},
@@ -443,27 +443,29 @@ class TestShelf:
         monkeypatch.setattr(dcal, "load", load)
         for name in "abcde":
             shutil.copytree(checkpoints / "other", tmp_path / name)
-        shelf = CheckpointLibrary(tmp_path)
-        assert shelf.names() == list("abcde") and shelf.version("a") and shelf.ablations("a") == ["a"] and not loaded
+        library = CheckpointLibrary(tmp_path)
+        assert (
+            library.names() == list("abcde") and library.version("a") and library.ablations("a") == ["a"] and not loaded
+        )
         for name in "abcda":
-            shelf.model(name)
+            library.model(name)
         assert loaded == list("abcd")
-        shelf.model("e")  # b, not used for longest, goes
+        library.model("e")  # b, not used for longest, goes
         for name in "cdaeb":
-            shelf.model(name)
+            library.model(name)
         assert loaded == list("abcdeb")
 
-    def test_an_empty_shelf_says_what_to_do(self, tmp_path: Path) -> None:
+    def test_an_empty_folder_says_what_to_do(self, tmp_path: Path) -> None:
         with pytest.raises(dcal.CheckpointError, match=r"dcal train.*--checkpoints"):
             CheckpointLibrary(tmp_path)
 
     def test_a_model_is_loaded_once_and_again_when_its_file_changed(self, checkpoints: Path, tmp_path: Path) -> None:
         shutil.copytree(checkpoints / "other", tmp_path / "mine")
-        shelf = CheckpointLibrary(tmp_path)
-        first = shelf.model("mine")
-        assert shelf.model("mine") is first
+        library = CheckpointLibrary(tmp_path)
+        first = library.model("mine")
+        assert library.model("mine") is first
         dcal.save(first, tmp_path / "mine")
-        assert shelf.model("mine") is not first
+        assert library.model("mine") is not first
 
 
 class TestWords:

@@ -26,9 +26,9 @@ from dcal_explorer.content import captions, cards, reid_captions
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.galleries import Galleries
 from dcal_explorer.demo import server
+from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
+from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
 from dcal_explorer.demo.inputs import NOT_UPLOADED
-from dcal_explorer.demo.inspect_callbacks import InspectCallbacks
-from dcal_explorer.demo.reid_callbacks import ReIDCallbacks
 from dcal_explorer.demo.reid_tab import FindTab
 from tests.app.test_demo import ENDPOINTS
 from tests.fixtures.tiny_yard import COLS, ROWS, cosines, write_checkpoints
@@ -44,14 +44,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def finder(folder: Path, tmp_path: Path) -> ReIDCallbacks:
+def callbacks(folder: Path, tmp_path: Path) -> ReIDCallbacks:
     return ReIDCallbacks(InspectCallbacks(CheckpointLibrary(folder), tmp_path))
 
 
 @pytest.fixture
-def key(finder: ReIDCallbacks) -> str:
-    found, _ = finder.choose(QUERY, "reid-full")
-    finder.ranking(found, across=False, most=100)
+def key(callbacks: ReIDCallbacks) -> str:
+    found, _ = callbacks.choose(QUERY, "reid-full")
+    callbacks.ranking(found, across=False, most=100)
     return found
 
 
@@ -63,9 +63,9 @@ def crop(tmp_path: Path) -> dict[str, Any]:
     return {"path": str(tmp_path / "crop.png"), "orig_name": "crop.png", "meta": {"_type": "gradio.FileData"}}
 
 
-def place_of(finder: ReIDCallbacks, key: str, path: str) -> int:
+def place_of(callbacks: ReIDCallbacks, key: str, path: str) -> int:
     """Where a picture stands in the ranking shown, from 1."""
-    return [hit.item.path for hit in finder.records.get(key).ranking.hits].index(path) + 1
+    return [hit.item.path for hit in callbacks.records.get(key).ranking.hits].index(path) + 1
 
 
 class Text(HTMLParser):
@@ -89,16 +89,16 @@ class Text(HTMLParser):
 
 class TestGalleries:
     def test_the_yard_says_whom_it_shows(self, folder: Path) -> None:
-        catalogue = Galleries(CheckpointLibrary(folder)).catalogue("reid-full")
-        assert (catalogue.noun, len(catalogue.gallery)) == ("vehicle", 12)
-        record = catalogue.known(catalogue.item(QUERY))
+        gallery = Galleries(CheckpointLibrary(folder)).open("reid-full")
+        assert (gallery.noun, len(gallery.embedded)) == ("vehicle", 12)
+        record = gallery.known(gallery.item(QUERY))
         assert (record.identity, record.camera, record.twin) == (25, 3, 26)
-        assert len(catalogue.models) == 2
-        assert catalogue.identities([record.label]) == ["25", "26"]
-        assert catalogue.identities([]) is None
-        assert [item.identity for item in catalogue.pictures("3", record.label)] == ["25", "26"]
-        assert {item.camera for item in catalogue.pictures(model=record.label)} == {"1", "3", "8"}
-        assert len(catalogue.pictures()) == 12
+        assert len(gallery.models) == 2
+        assert gallery.identities([record.label]) == ["25", "26"]
+        assert gallery.identities([]) is None
+        assert [item.identity for item in gallery.images_of("3", record.label)] == ["25", "26"]
+        assert {item.camera for item in gallery.images_of(model=record.label)} == {"1", "3", "8"}
+        assert len(gallery.images_of()) == 12
 
     def test_it_is_opened_once_and_again_when_its_files_changed(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -106,36 +106,36 @@ class TestGalleries:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard", tmp_path / "yard")
         galleries = Galleries(CheckpointLibrary(tmp_path / "checkpoints"))
-        first = galleries.catalogue("reid-full")
-        assert galleries.catalogue("reid-full") is first
+        first = galleries.open("reid-full")
+        assert galleries.open("reid-full") is first
         table = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv"
         lines = table.read_text().splitlines()
         path, _, camera = lines[1].split(",")
         table.write_text("\n".join([lines[0], f"{path},renamed,{camera}", *lines[2:], ""]))  # as the error advises
-        second = galleries.catalogue("reid-full")
+        second = galleries.open("reid-full")
         assert second is not first and second.item(path).identity == "renamed"
         shutil.copytree(table.parent, tmp_path / "new")
         shutil.rmtree(table.parent)
         (tmp_path / "new").rename(table.parent)
-        assert galleries.catalogue("reid-full") is not second
+        assert galleries.open("reid-full") is not second
 
     def test_what_is_missing_is_said(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder / "reid-full", tmp_path / "mine")
         galleries = Galleries(CheckpointLibrary(tmp_path))
         shutil.copytree(folder / "reid-sa_only" / "gallery", tmp_path / "mine" / "gallery", dirs_exist_ok=True)
         with pytest.raises(dcal.DCALError, match="reid-sa_only"):  # other weights
-            galleries.catalogue("mine")
+            galleries.open("mine")
         shutil.rmtree(tmp_path / "mine" / "gallery")
         with pytest.raises(dcal.DCALError, match=r"no gallery.*dcal index build"):
-            galleries.catalogue("mine")
+            galleries.open("mine")
         with pytest.raises(dcal.DCALError, match="no checkpoint 'other'"):
-            galleries.catalogue("other")
+            galleries.open("other")
 
     def test_a_picture_is_another_gallerys_own_if_it_is_the_same_file(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard", tmp_path / "yard")
-        mine, full = (Galleries(CheckpointLibrary(folder)).catalogue(name) for name in ("reid-sa_only", "reid-full"))
-        copy = Galleries(CheckpointLibrary(tmp_path / "checkpoints")).catalogue("reid-full")
+        mine, full = (Galleries(CheckpointLibrary(folder)).open(name) for name in ("reid-sa_only", "reid-full"))
+        copy = Galleries(CheckpointLibrary(tmp_path / "checkpoints")).open("reid-full")
         assert full.own(mine, QUERY) == full.item(QUERY)
         assert copy.own(mine, QUERY) is None and full.own(mine, "images/0999_c1.webp") is None
         (tmp_path / "yard" / QUERY).unlink()
@@ -145,19 +145,19 @@ class TestGalleries:
     def test_a_gallery_of_other_pictures_knows_no_twins(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard" / "images", tmp_path / "yard" / "images")  # without its table
-        catalogue = Galleries(CheckpointLibrary(tmp_path / "checkpoints")).catalogue("reid-full")
-        assert (catalogue.noun, catalogue.models) == ("identity", ())
-        assert catalogue.known(catalogue.item(QUERY)) is None
+        gallery = Galleries(CheckpointLibrary(tmp_path / "checkpoints")).open("reid-full")
+        assert (gallery.noun, gallery.models) == ("identity", ())
+        assert gallery.known(gallery.item(QUERY)) is None
         with pytest.raises(dcal.DCALError, match="no model 'van'; there are none"):
-            catalogue.identities(["van"])
+            gallery.identities(["van"])
 
 
 class TestRanking:
-    def test_one_of_the_gallerys_pictures(self, finder: ReIDCallbacks, folder: Path) -> None:
-        key, said = finder.choose(QUERY, "reid-full")
+    def test_one_of_the_gallerys_pictures(self, callbacks: ReIDCallbacks, folder: Path) -> None:
+        key, said = callbacks.choose(QUERY, "reid-full")
         assert "vehicle 25, camera 3" in said
         assert "its twin is vehicle 26" in said
-        found, worth = finder.ranking(key, across=False, most=5)
+        found, worth = callbacks.ranking(key, across=False, most=5)
         expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
         assert [hit["path"] for hit in found["hits"]] == [path for path, _ in expected[:5]]
         for hit, (path, similarity) in zip(found["hits"], expected, strict=False):
@@ -166,193 +166,195 @@ class TestRanking:
         ranks = [rank for rank, (path, _) in enumerate(expected, 1) if "/0025_" in path]
         precision = sum(number / rank for number, rank in enumerate(ranks, 1)) / len(ranks)
         assert f"{precision:.1%}" in worth
-        assert ("comes **first**" if ranks[0] == 1 else f"**rank {ranks[0]}**") in worth
-        assert f"{sum(rank <= 5 for rank in ranks)} of the 5 shown are right, of 2 that there are." in worth
-        assert "among 11 pictures." in worth
+        assert ("ranks **first**" if ranks[0] == 1 else f"**rank {ranks[0]}**") in worth
+        assert f"{sum(rank <= 5 for rank in ranks)} of the 5 shown are correct, of 2 in all." in worth
+        assert "among 11 images." in worth
 
-    def test_by_the_other_cameras_alone(self, finder: ReIDCallbacks, folder: Path) -> None:
-        key, _ = finder.choose(QUERY, "reid-full")
-        found, worth = finder.ranking(key)
+    def test_by_the_other_cameras_alone(self, callbacks: ReIDCallbacks, folder: Path) -> None:
+        key, _ = callbacks.choose(QUERY, "reid-full")
+        found, worth = callbacks.ranking(key)
         expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
         assert [hit["path"] for hit in found["hits"]] == [path for path, _ in expected if "_c3" not in path]
-        assert "among 8 pictures by the other cameras" in worth
-        found, worth = finder.ranking(key, cameras=["3", "8"])
+        assert "among 8 images of the other cameras" in worth
+        found, worth = callbacks.ranking(key, cameras=["3", "8"])
         assert {hit["camera"] for hit in found["hits"]} == {"8"}
-        found, worth = finder.ranking(key, cameras=["3"])
-        assert (found["hits"], worth) == ([], "No picture is left to be ranked: admit more cameras or models.")
+        found, worth = callbacks.ranking(key, cameras=["3"])
+        assert (found["hits"], worth) == ([], "No image is left to rank: include more cameras or models.")
 
     def test_a_picture_by_nobody_knows_which_camera_is_not_by_the_querys(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard", tmp_path / "yard")
         table, lost = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv", "images/0059_c3.webp"
         table.write_text(table.read_text().replace(f"{lost},59,3", f"{lost},59,"))
-        finder = ReIDCallbacks(InspectCallbacks(CheckpointLibrary(tmp_path / "checkpoints"), tmp_path))
-        key, _ = finder.choose(QUERY, "reid-full")
-        found, worth = finder.ranking(key)
+        callbacks = ReIDCallbacks(InspectCallbacks(CheckpointLibrary(tmp_path / "checkpoints"), tmp_path))
+        key, _ = callbacks.choose(QUERY, "reid-full")
+        found, worth = callbacks.ranking(key)
         expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
         assert [hit["path"] for hit in found["hits"]] == [
             path for path, _ in expected if "_c3" not in path or path == lost
         ]
-        assert "among 9 pictures by the other cameras or by one that nobody knows." in worth
-        found, _ = finder.ranking(key, cameras=["3", "8"])
+        assert "among 9 images of the other cameras or of an unknown one." in worth
+        found, _ = callbacks.ranking(key, cameras=["3", "8"])
         assert {hit["camera"] for hit in found["hits"]} == {"8"}
 
-    def test_filters(self, finder: ReIDCallbacks, key: str) -> None:
-        found, worth = finder.ranking(key, False, ["1", "3"], [], 50)
+    def test_filters(self, callbacks: ReIDCallbacks, key: str) -> None:
+        found, worth = callbacks.ranking(key, False, ["1", "3"], [], 50)
         assert {hit["camera"] for hit in found["hits"]} == {"1", "3"}
-        assert "The only other picture of this vehicle" in worth
-        label = finder.galleries.catalogue("reid-full").yard
+        assert "The only other image of this vehicle" in worth
+        label = callbacks.galleries.open("reid-full").yard
         other = next(record.label for record in label.values() if record.identity == 59)
-        found, worth = finder.ranking(key, False, [], [other], 50)
+        found, worth = callbacks.ranking(key, False, [], [other], 50)
         assert {hit["identity"] for hit in found["hits"]} == {"59", "60"}
-        assert "nothing can be right here" in worth
+        assert "no image can be correct here" in worth
         with pytest.raises(gr.Error, match="'9'; the gallery has '1', '3', '8'"):
-            finder.ranking(key, cameras=["9"])
+            callbacks.ranking(key, cameras=["9"])
         with pytest.raises(gr.Error, match="choose 1 to 100"):
-            finder.ranking(key, most=0)
+            callbacks.ranking(key, most=0)
 
     def test_an_upload_is_ranked_but_not_judged(
-        self, finder: ReIDCallbacks, folder: Path, crop: dict[str, Any]
+        self, callbacks: ReIDCallbacks, folder: Path, crop: dict[str, Any]
     ) -> None:
-        key, said = finder.search(crop, "reid-full")
+        key, said = callbacks.search(crop, "reid-full")
         assert "Your own crop" in said
-        found, worth = finder.ranking(key, most=4)
+        found, worth = callbacks.ranking(key, most=4)
         seen = dcal.inspect(dcal.load(folder / "reid-full"), crop["path"])
         direct = dcal.rank(dcal.open_gallery(folder / "reid-full" / "gallery"), seen, k=4)
         assert found == direct.to_dict()
         assert {hit["verdict"] for hit in found["hits"]} == {None}
-        assert worth.startswith("The 4 nearest of 12 pictures")
-        np.testing.assert_array_equal(finder.query_picture(key), draw.tile(seen.photo, draw.PAIR_SIDE))
+        assert worth.startswith("The 4 nearest of 12 images")
+        np.testing.assert_array_equal(callbacks.query_picture(key), draw.tile(seen.photo, draw.PAIR_SIDE))
 
     def test_bad_uploads_get_a_message_and_leave_the_query_as_it_was(
-        self, finder: ReIDCallbacks, key: str, tmp_path: Path
+        self, callbacks: ReIDCallbacks, key: str, tmp_path: Path
     ) -> None:
         (tmp_path / "holiday.png").write_bytes(b"%PDF-1.7")
         for path, message in ((tmp_path / "holiday.png", "PDF document"), (Path("/etc/passwd"), NOT_UPLOADED)):
             with pytest.raises(gr.Error, match=message) as caught:
-                finder.search({"path": str(path)}, "reid-full", key)
+                callbacks.search({"path": str(path)}, "reid-full", key)
             assert str(tmp_path) not in str(caught.value)
-        assert finder.records.get(key).known.path == QUERY
-        with pytest.raises(gr.Error, match=r"no picture '\.\./\.\./x'"):
-            finder.choose("../../x", "reid-full", key)
+        assert callbacks.records.get(key).known.path == QUERY
+        with pytest.raises(gr.Error, match=r"no image '\.\./\.\./x'"):
+            callbacks.choose("../../x", "reid-full", key)
 
-    def test_the_same_query_for_another_checkpoint(self, finder: ReIDCallbacks, key: str, crop: dict[str, Any]) -> None:
-        again, _ = finder.change("reid-sa_only", key)
-        quest = finder.records.get(again)
-        assert (quest.checkpoint, quest.known.path) == ("reid-sa_only", QUERY)
-        own, _ = finder.change("reid-full", finder.search(crop, "reid-sa_only")[0])
-        seen = finder.records.get(own).seen
+    def test_the_same_query_for_another_checkpoint(
+        self, callbacks: ReIDCallbacks, key: str, crop: dict[str, Any]
+    ) -> None:
+        again, _ = callbacks.change("reid-sa_only", key)
+        session = callbacks.records.get(again)
+        assert (session.checkpoint, session.known.path) == ("reid-sa_only", QUERY)
+        own, _ = callbacks.change("reid-full", callbacks.search(crop, "reid-sa_only")[0])
+        seen = callbacks.records.get(own).seen
         assert seen.config.ablation == "full"
         np.testing.assert_array_equal(seen.photo, np.asarray(Image.open(crop["path"])))
 
 
 class TestWhy:
-    def test_the_evidence_of_each_branch(self, finder: ReIDCallbacks, key: str, folder: Path) -> None:
+    def test_the_evidence_of_each_branch(self, callbacks: ReIDCallbacks, key: str, folder: Path) -> None:
         path = "images/0059_c1.webp"
         match = dcal.explain_match(
             dcal.load(folder / "reid-full"), *(folder.parent / "yard" / name for name in (QUERY, path))
         )
-        hit = place_of(finder, key, path)
+        hit = place_of(callbacks, key, path)
         for branch, name in (("fused", "SA + GLCA"), ("sa", "SA"), ("glca", "GLCA")):
-            picture, said, twins = finder.match(key, hit, branch, colormap="magma", opacity=1, smooth=True)
+            picture, said, twins = callbacks.match(key, hit, branch, colormap="magma", opacity=1, smooth=True)
             expected = draw.pair(match, match.evidence(branch), colormap="magma", opacity=1, smooth=True)
             np.testing.assert_array_equal(picture, expected)
             assert f"similarity {match.evidence(branch).similarity:.3f}** ({name})" in said
             assert twins == ""
-        sa, glca, *sentences = finder.branches(key, hit)
+        sa, glca, *sentences = callbacks.branches(key, hit)
         both = [match.evidence(branch) for branch in ("sa", "glca")]
         scale = draw.shared_scale(*(m for evidence in both for m in (evidence.query_map, evidence.match_map)))
         for picture, branch, sentence in zip((sa, glca), ("sa", "glca"), sentences, strict=True):
             np.testing.assert_array_equal(picture, draw.pair(match, match.evidence(branch), side=320, scale=scale))
             assert f"{match.evidence(branch).similarity:.3f}" in sentence
 
-    def test_what_one_patch_found(self, finder: ReIDCallbacks, key: str) -> None:
-        hit = place_of(finder, key, "images/0060_c8.webp")
-        picture, said, _ = finder.match(key, hit, "sa", row=2, column=5)
-        match = finder.explained(key, hit).match
+    def test_what_one_patch_found(self, callbacks: ReIDCallbacks, key: str) -> None:
+        hit = place_of(callbacks, key, "images/0060_c8.webp")
+        picture, said, _ = callbacks.match(key, hit, "sa", row=2, column=5)
+        match = callbacks.explained(key, hit).match
         evidence, patch = match.evidence("sa"), COLS + 4
         np.testing.assert_array_equal(picture, draw.partners(match, evidence, patch))
         assert "Row 2, column 5 of the query" in said
         assert draw.decimal(float(evidence.partner(patch).sum())) in said
         for row, column, message in ((ROWS + 1, 1, "row 4: choose 1 to 3"), (1, COLS + 1, "column 6: choose 1 to 5")):
             with pytest.raises(gr.Error, match=message):
-                finder.match(key, hit, row=row, column=column)
+                callbacks.match(key, hit, row=row, column=column)
 
     def test_twins_differ_in_a_part_that_is_ringed_and_weighed(
-        self, finder: ReIDCallbacks, key: str, folder: Path
+        self, callbacks: ReIDCallbacks, key: str, folder: Path
     ) -> None:
         records = {record.path.name: record for record in Yard(folder.parent / "yard", "gallery").records}
         for path in ("images/0026_c1.webp", "images/0025_c8.webp"):
-            hit = place_of(finder, key, path)
-            picture, _, said = finder.match(key, hit, "glca")
+            hit = place_of(callbacks, key, path)
+            picture, _, said = callbacks.match(key, hit, "glca")
             pair = records["0025_c3.webp"], records[Path(path).name]
             query_region, region = (record.difference() if record.visible else None for record in pair)
-            match = finder.explained(key, hit).match
+            match = callbacks.explained(key, hit).match
             evidence = match.evidence("glca")
             np.testing.assert_array_equal(picture, draw.pair(match, evidence, regions=(query_region, region)))
             assert ("These two are twins" in said) == ("0026" in path)
             owner, without = (25, 26) if pair[0].present else (26, 25)
-            assert f"Vehicle {owner} has {reid_captions.PARTS[pair[0].differs]}; vehicle {without} has not." in said
+            assert f"Vehicle {owner} has {reid_captions.PARTS[pair[0].differs]}; vehicle {without} does not." in said
             sides = zip(pair, (match.query, match.match), (evidence.query_map, evidence.match_map), strict=True)
             for record, seen, map in sides:
                 on = on_part(record, seen, map)
                 assert (f"**{draw.percent(on.share)}**" in said) == (record.visible > 0)
             assert sum(record.visible > 0 for record in pair), "choose cameras that see the part"
 
-    def test_without_glca_there_is_one_branch(self, finder: ReIDCallbacks) -> None:
-        key, _ = finder.choose(QUERY, "reid-sa_only")
-        finder.ranking(key)
-        _, said, _ = finder.match(key, 1, "fused")
+    def test_without_glca_there_is_one_branch(self, callbacks: ReIDCallbacks) -> None:
+        key, _ = callbacks.choose(QUERY, "reid-sa_only")
+        callbacks.ranking(key)
+        _, said, _ = callbacks.match(key, 1, "fused")
         assert "(SA)" in said
-        sa, glca, _, said_glca = finder.branches(key, 1)
+        sa, glca, _, said_glca = callbacks.branches(key, 1)
         assert sa is not None
         assert (glca, said_glca) == (None, reid_captions.ONE_BRANCH)
         with pytest.raises(gr.Error, match="'glca': choose one of 'sa'"):
-            finder.match(key, 1, "glca")
+            callbacks.match(key, 1, "glca")
 
     def test_pictures_are_looked_at_once(
-        self, finder: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
+        self, callbacks: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        finder.match(key, 1)
+        callbacks.match(key, 1)
         monkeypatch.setattr(dcal.DCAL, "embed", lambda *_: pytest.fail("a model ran"))
-        finder.match(key, 1, "sa")
-        finder.match(key, 1, row=1, column=1)
-        finder.branches(key, 1)
-        finder.ranking(key, cameras=["1"])
+        callbacks.match(key, 1, "sa")
+        callbacks.match(key, 1, row=1, column=1)
+        callbacks.branches(key, 1)
+        callbacks.ranking(key, cameras=["1"])
 
-    def test_nothing_is_explained_before_it_is_ranked(self, finder: ReIDCallbacks) -> None:
-        key, _ = finder.choose(QUERY, "reid-full")
+    def test_nothing_is_explained_before_it_is_ranked(self, callbacks: ReIDCallbacks) -> None:
+        key, _ = callbacks.choose(QUERY, "reid-full")
         with pytest.raises(gr.Error, match="Nothing has been ranked"):
-            finder.match(key, 1)
-        finder.ranking(key, most=3)
-        with pytest.raises(gr.Error, match="no picture in the ranking 4: choose 1 to 3"):
-            finder.match(key, 4)
+            callbacks.match(key, 1)
+        callbacks.ranking(key, most=3)
+        with pytest.raises(gr.Error, match="no image in the ranking 4: choose 1 to 3"):
+            callbacks.match(key, 4)
 
 
 class TestCards:
-    def test_every_hit_says_what_it_is_without_colour(self, finder: ReIDCallbacks, key: str) -> None:
-        quest, catalogue = finder.records.get(key), finder.galleries.catalogue("reid-full")
-        found = Text(cards.hits(catalogue, quest.ranking))
+    def test_every_hit_says_what_it_is_without_colour(self, callbacks: ReIDCallbacks, key: str) -> None:
+        session, gallery = callbacks.records.get(key), callbacks.galleries.open("reid-full")
+        found = Text(cards.hits(gallery, session.ranking))
         buttons, pictures = found.all("button"), found.all("img")
         assert [button["data-card"] for button in buttons] == [str(i) for i in range(1, 12)]
         assert all(picture["alt"] == "" for picture in pictures)  # the button's label says it
-        for button, item, hit in zip(buttons, found.all("li"), quest.ranking.hits, strict=True):
+        for button, item, hit in zip(buttons, found.all("li"), session.ranking.hits, strict=True):
             twin = hit.item.identity == "26"
-            text = "right" if hit.verdict == "match" else "its twin" if twin else "wrong"
+            text = "correct" if hit.verdict == "match" else "its twin" if twin else "wrong"
             assert button["aria-label"] == (
                 f"Rank {hit.rank}, vehicle {hit.item.identity}, camera {hit.item.camera}, "
                 f"similarity {hit.similarity:.3f}, {text}"
             )
             assert item["class"] == ("right" if hit.verdict == "match" else "wrong")
-        assert found.text.count("✓ right") == 2
+        assert found.text.count("✓ correct") == 2
         assert found.text.count("✗ its twin") == 3
         assert found.text.count("✗ wrong") == 6
 
-    def test_pictures_are_enlarged(self, finder: ReIDCallbacks, key: str) -> None:
-        catalogue = finder.galleries.catalogue("reid-full")
-        address = Text(cards.thumbnails(catalogue, catalogue.pictures("1"), "images/0059_c1.webp"))
+    def test_pictures_are_enlarged(self, callbacks: ReIDCallbacks, key: str) -> None:
+        gallery = callbacks.galleries.open("reid-full")
+        address = Text(cards.thumbnails(gallery, gallery.images_of("1"), "images/0059_c1.webp"))
         assert [button["aria-pressed"] for button in address.all("button")] == ["false", "false", "true", "false"]
-        path = catalogue.photo("images/0059_c1.webp")
+        path = gallery.file_path("images/0059_c1.webp")
         first = cards.data_uri(path, path.stat().st_mtime_ns, 300)
         assert first.startswith("data:image/webp;base64,")
         assert cards.data_uri(path, path.stat().st_mtime_ns, 300) is first
@@ -366,9 +368,9 @@ class TestCards:
         (tmp_path / "gone.png").write_bytes(b"%PDF-1.7")
         assert "cannot be read" in cards.row([card], 64, "hits", True)
 
-    def test_figures_have_their_text_where_nothing_can_be_clicked(self, finder: ReIDCallbacks, key: str) -> None:
-        quest, catalogue = finder.records.get(key), finder.galleries.catalogue("reid-full")
-        found = Text(cards.hits(catalogue, quest.ranking, clickable=False))
+    def test_figures_have_their_text_where_nothing_can_be_clicked(self, callbacks: ReIDCallbacks, key: str) -> None:
+        session, gallery = callbacks.records.get(key), callbacks.galleries.open("reid-full")
+        found = Text(cards.hits(gallery, session.ranking, clickable=False))
         assert not found.all("button")
         assert [picture["alt"][:6] for picture in found.all("img")] == [f"Rank {i}"[:6] for i in range(1, 12)]
 
@@ -378,23 +380,23 @@ class TestWords:
         assert reid_captions.PARTS.keys() == DETAILS.keys()
 
     def test_what_is_left_out_is_marked_and_explained(
-        self, finder: ReIDCallbacks, folder: Path, tmp_path: Path
+        self, callbacks: ReIDCallbacks, folder: Path, tmp_path: Path
     ) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard", tmp_path / "yard")
         table = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv"
         table.write_text(table.read_text().replace("0025_c8.webp,25,8", "0025_c8.webp,25,3"))  # the query's camera
-        finder = ReIDCallbacks(InspectCallbacks(CheckpointLibrary(tmp_path / "checkpoints"), tmp_path))
-        key, _ = finder.choose(QUERY, "reid-full")
-        found, worth = finder.ranking(key, across=False, most=50)
+        callbacks = ReIDCallbacks(InspectCallbacks(CheckpointLibrary(tmp_path / "checkpoints"), tmp_path))
+        key, _ = callbacks.choose(QUERY, "reid-full")
+        found, worth = callbacks.ranking(key, across=False, most=50)
         left = next(hit for hit in found["hits"] if hit["path"].endswith("0025_c8.webp"))
         assert (left["rank"], left["verdict"]) == (None, "junk")
-        assert "∅ marks what is neither" in worth
-        assert "The only other picture of this vehicle" in worth
-        html = Text(cards.hits(finder.galleries.catalogue("reid-full"), finder.records.get(key).ranking))
-        assert "∅ left out" in html.text
+        assert "∅ marks images that count as neither" in worth
+        assert "The only other image of this vehicle" in worth
+        html = Text(cards.hits(callbacks.galleries.open("reid-full"), callbacks.records.get(key).ranking))
+        assert "∅ excluded" in html.text
         assert any(
-            (button["aria-label"] or "").startswith("Left out of the ranking, vehicle 25")
+            (button["aria-label"] or "").startswith("Excluded from the ranking, vehicle 25")
             for button in html.all("button")
         )
 
@@ -420,7 +422,7 @@ class TestPage:
     def test_nothing_of_the_galleries_is_read_before_the_tab_is_opened(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Galleries, "catalogue", lambda *_: pytest.fail("a gallery was opened"))
+        monkeypatch.setattr(Galleries, "open", lambda *_: pytest.fail("a gallery was opened"))
 
         async def build() -> gr.Blocks:
             return server.page(InspectCallbacks(CheckpointLibrary(folder), tmp_path), [])
@@ -438,46 +440,48 @@ class TestPage:
 
 class TestTab:
     @pytest.fixture
-    def tab(self, finder: ReIDCallbacks) -> FindTab:
+    def tab(self, callbacks: ReIDCallbacks) -> FindTab:
         async def build() -> FindTab:
             with gr.Blocks(), gr.Tabs(), gr.Tab("Re-identify") as tab:
-                return FindTab(tab, finder, finder.galleries.names())
+                return FindTab(tab, callbacks, callbacks.galleries.names())
 
         return asyncio.run(build())
 
-    def test_it_opens_with_the_first_picture_and_stays_with_a_query(self, tab: FindTab, finder: ReIDCallbacks) -> None:
-        assert finder.galleries.names() == ["reid-full", "reid-sa_only"]
+    def test_it_opens_with_the_first_picture_and_stays_with_a_query(
+        self, tab: FindTab, callbacks: ReIDCallbacks
+    ) -> None:
+        assert callbacks.galleries.names() == ["reid-full", "reid-sa_only"]
         opened = tab.arrive("reid-full", None)
         record = opened[tab.record]
-        assert finder.records.get(record).known.path == "images/0025_c1.webp"
+        assert callbacks.records.get(record).known.path == "images/0025_c1.webp"
         assert opened[tab.camera]["choices"] == [("All cameras", ""), *((f"Camera {c}", c) for c in "138")]
         assert opened[tab.camera]["value"] == "1"
         assert len(opened[tab.model]["choices"]) == 3
         assert opened[tab.pictures].count("<button") == 4
         assert opened[tab.pictures].count('aria-pressed="true"') == 1
-        assert [value for _, value in opened[tab.view.branch]["choices"]] == ["fused", "sa", "glca"]
+        assert [value for _, value in opened[tab.match.branch]["choices"]] == ["fused", "sa", "glca"]
         assert opened[tab.photo].shape == (512, 512, 3)
         assert tab.arrive("reid-full", record) == {}
         moved = tab.change("reid-sa_only", record)
-        assert moved[tab.view.branch]["choices"] == [("SA", "fused")]
-        assert finder.records.get(moved[tab.record]).checkpoint == "reid-sa_only"
+        assert moved[tab.match.branch]["choices"] == [("SA", "fused")]
+        assert callbacks.records.get(moved[tab.record]).checkpoint == "reid-sa_only"
         with pytest.raises(gr.Error, match="no longer kept"):
-            finder.ranking(record)
+            callbacks.ranking(record)
 
     def test_after_a_failure_the_query_and_its_checkpoint_stay(self, tab: FindTab, key: str) -> None:
         with pytest.raises(gr.Error, match="no checkpoint 'other'"):
             tab.change("other", key)
         assert tab.back(key) == {tab.checkpoint: "reid-full"}
         assert tab.back("let go")[tab.record] is None
-        assert tab.back(None)[tab.said] == reid_captions.EMPTY
+        assert tab.back(None)[tab.caption] == reid_captions.EMPTY
 
     def test_a_query_that_cannot_be_shown_again_is_not_let_go(
-        self, tab: FindTab, finder: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
+        self, tab: FindTab, callbacks: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def lost(_: str) -> None:
             raise dcal.DCALError("the photo is gone")
 
-        monkeypatch.setattr(finder, "query_picture", lost)
+        monkeypatch.setattr(callbacks, "query_picture", lost)
         with pytest.raises(gr.Error, match="the photo is gone"):
             tab.change("reid-sa_only", key)
         assert tab.back(key) == {tab.checkpoint: "reid-full"}
@@ -489,15 +493,17 @@ class TestTab:
         few = replace(images, items=tuple(item for item in images.items if item.path != QUERY))
         shutil.rmtree(other / "gallery")
         build_folder(dcal.load(other), few, other / "gallery", "reid-sa_only", workers=0)
-        finder = ReIDCallbacks(InspectCallbacks(CheckpointLibrary(tmp_path / "checkpoints"), tmp_path))
-        key, _ = finder.choose(QUERY, "reid-full")
-        moved, said = finder.change("reid-sa_only", key)
-        assert finder.records.get(moved).known == dcal.QueryInfo()
+        callbacks = ReIDCallbacks(InspectCallbacks(CheckpointLibrary(tmp_path / "checkpoints"), tmp_path))
+        key, _ = callbacks.choose(QUERY, "reid-full")
+        moved, said = callbacks.change("reid-sa_only", key)
+        assert callbacks.records.get(moved).known == dcal.QueryInfo()
         assert "Your own crop" in said
-        assert (finder.query_picture(moved) == finder.query_picture(finder.choose(QUERY, "reid-full")[0])).all()
+        assert (
+            callbacks.query_picture(moved) == callbacks.query_picture(callbacks.choose(QUERY, "reid-full")[0])
+        ).all()
 
     def test_pictures_to_choose_from_come_in_pages(
-        self, tab: FindTab, finder: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
+        self, tab: FindTab, callbacks: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("dcal_explorer.demo.reid_tab.PAGE", 5)
         last = tab.choices("reid-full", "", "", 9, key)
@@ -506,10 +512,10 @@ class TestTab:
         assert last[tab.pictures].count("<button") == 2
         assert not tab.choices("reid-full", "1", "", 1, None)[tab.page]["visible"]
 
-    def test_the_ranking_is_shown_with_nothing_open(self, tab: FindTab, finder: ReIDCallbacks, key: str) -> None:
+    def test_the_ranking_is_shown_with_nothing_open(self, tab: FindTab, callbacks: ReIDCallbacks, key: str) -> None:
         shown = tab.show(key)
         assert shown[tab.hits].count("<button") == 11
-        assert (shown[tab.view.hit], shown[tab.view.place]["visible"], shown[tab.view.hint]["visible"]) == (
+        assert (shown[tab.match.hit], shown[tab.match.place]["visible"], shown[tab.match.hint]["visible"]) == (
             0,
             False,
             True,
@@ -518,52 +524,52 @@ class TestTab:
         assert tab.ranking(None, True, [], [], 12) == (None, "")
 
     def test_a_click_on_a_card_opens_it(self, tab: FindTab) -> None:
-        hit, row, column, place, hint = tab.view.opened(SimpleNamespace(card="7"))  # type: ignore[arg-type]
+        hit, row, column, place, hint = tab.match.opened(SimpleNamespace(card="7"))  # type: ignore[arg-type]
         assert (hit, row, column, place["visible"], hint["visible"]) == (7, 0, 0, True, False)
 
-    def test_a_click_on_the_query_finds_its_patch(self, tab: FindTab, finder: ReIDCallbacks, key: str) -> None:
+    def test_a_click_on_the_query_finds_its_patch(self, tab: FindTab, callbacks: ReIDCallbacks, key: str) -> None:
         def click(x: int, y: int) -> gr.SelectData:
             return SimpleNamespace(index=[x, y])  # type: ignore[return-value]
 
         for row in range(ROWS):
             for column in range(COLS):
                 x, y = round((column + 0.5) * 512 / COLS), round((row + 0.5) * 512 / ROWS)
-                assert tab.view.patch_at(key, 1, click(x, y)) == (row + 1, column + 1)
+                assert tab.match.patch_at(key, 1, click(x, y)) == (row + 1, column + 1)
         with pytest.raises(gr.Error, match="That is the match"):
-            tab.view.patch_at(key, 1, click(700, 100))
+            tab.match.patch_at(key, 1, click(700, 100))
         with pytest.raises(gr.Error, match="no patch there"):
-            tab.view.patch_at(key, 1, click(519, 100))
+            tab.match.patch_at(key, 1, click(519, 100))
 
 
 class TestInspecting:
     """The tab "Inspect" with a checkpoint that names no classes."""
 
     @pytest.fixture
-    def explorer(self, folder: Path, tmp_path: Path) -> InspectCallbacks:
+    def callbacks(self, folder: Path, tmp_path: Path) -> InspectCallbacks:
         return InspectCallbacks(CheckpointLibrary(folder), tmp_path)
 
-    def test_it_names_nothing(self, explorer: InspectCallbacks, crop: dict[str, Any]) -> None:
-        key, predictions, summary = explorer.inspect(crop, "reid-full")
+    def test_it_names_nothing(self, callbacks: InspectCallbacks, crop: dict[str, Any]) -> None:
+        key, predictions, summary = callbacks.inspect(crop, "reid-full")
         assert predictions == {}
-        assert "mAP 35.0% on its test photos, standard protocol" in summary
+        assert "mAP 35.0% on test images, standard protocol" in summary
         assert re.sub(r"<[^>]+>", "", captions.bars(predictions)) == captions.NO_CLASSES
-        gradient, relevance, said, other = explorer.evidence(key, "class 3")
+        gradient, relevance, said, other = callbacks.evidence(key, "class 3")
         assert (gradient, relevance, said, other) == (None, None, captions.NO_CLASSES, "")
-        picture, _ = explorer.layer(key, 2)
+        picture, _ = callbacks.layer(key, 2)
         assert picture.ndim == 3
 
-    def test_r_moves_the_embedding(self, explorer: InspectCallbacks, crop: dict[str, Any]) -> None:
-        key, _, _ = explorer.inspect(crop, "reid-full")
-        _, said = explorer.select(key, 0.6)
-        seen = explorer.records.get(key).seen
-        again = dcal.reselect(explorer.shelf.model("reid-full"), seen, 0.6)
+    def test_r_moves_the_embedding(self, callbacks: InspectCallbacks, crop: dict[str, Any]) -> None:
+        key, _, _ = callbacks.inspect(crop, "reid-full")
+        _, said = callbacks.select(key, 0.6)
+        seen = callbacks.records.get(key).seen
+        again = dcal.reselect(callbacks.library.model("reid-full"), seen, 0.6)
         a, b = seen.embedding.astype(float), again.embedding.astype(float)
         cosine = (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
         assert f"is {cosine:.3f}." in said
         assert "prediction" not in said
 
-    def test_bars_and_verdicts_pass_it_over(self, explorer: InspectCallbacks, crop: dict[str, Any]) -> None:
-        key, _, _ = explorer.inspect(crop, "reid-full")
-        seen = explorer.records.get(key).seen
+    def test_bars_and_verdicts_pass_it_over(self, callbacks: InspectCallbacks, crop: dict[str, Any]) -> None:
+        key, _, _ = callbacks.inspect(crop, "reid-full")
+        seen = callbacks.records.get(key).seen
         assert captions.verdict([seen]) == ""
         assert captions.choices(seen) == [] and captions.first_choice(seen) is None

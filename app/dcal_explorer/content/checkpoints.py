@@ -1,23 +1,37 @@
-"""The checkpoints that the apps offer: every folder below one directory that holds a configuration."""
+"""The checkpoints that the faces offer: every folder below one directory that holds a configuration."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import dcal
+from dcal.model.checkpoint import METRICS, WEIGHTS, file_hash
 
-FIGURES = "evaluation.json"  # what `dcal eval` writes beside a checkpoint
+EVALUATION, ANALYSIS = "evaluation.json", "analysis.json"  # what `dcal eval` writes beside a checkpoint
 LOADED = 4  # models kept in memory: as many as there are ablations to compare
 
 
-class CheckpointLibrary:
-    """The checkpoints below `folder`, loaded when they are first asked for; the `LOADED` last used stay in memory.
+@dataclass(frozen=True)
+class SideFile:
+    """A JSON file beside a checkpoint's weights. `note` says why a file that is there is not used."""
 
-    Raises CheckpointError if there is none.
+    values: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+class CheckpointLibrary:
+    """The checkpoints below `folder`, loaded when they are first needed; the `LOADED` last used stay in memory.
+
+    Its errors name files from `folder` on: no visitor learns where the server keeps them. Raises CheckpointError if
+    there is no checkpoint.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -30,7 +44,8 @@ class CheckpointLibrary:
             )
 
     def names(self, task: str | None = None) -> list[str]:
-        """Their names by alphabet, but first one that has most to show: a classifier with all branches, if there is.
+        """Their names in alphabetical order, except that the one with most to show, a classifier with all branches if
+        there is one, comes first.
 
         With `task` ("fgvc", "reid") only those of that task, as far as their configurations can be read.
         """
@@ -43,11 +58,12 @@ class CheckpointLibrary:
         return sorted(found, key=lambda name: (name != first, name))
 
     def config(self, name: str) -> dcal.ModelConfig:
-        """How the checkpoint was made; its weights are not read. Raises CheckpointError if that cannot be read."""
-        return dcal.read_config(self.folder / name)
+        """The checkpoint's configuration; its weights are not read. Raises CheckpointError if it cannot be read."""
+        with relative_paths(self.folder):
+            return dcal.read_config(self.folder / name)
 
     def ablations(self, name: str) -> list[str]:
-        """`name`, and for each other ablation the first checkpoint of the same backbone, picture size and classes."""
+        """`name`, and for each other ablation the first checkpoint of the same backbone, image size and classes."""
         config = self.config(name)
         chosen = {config.ablation: name}
         for other in self.names():
@@ -60,13 +76,12 @@ class CheckpointLibrary:
         """Changes whenever the checkpoint's files do. Raises CheckpointError for an unknown name."""
         if name not in self.names():
             raise dcal.CheckpointError(f"there is no checkpoint {name!r}; there are {', '.join(self.names())}")
-        path = self.folder / name
-        return f"{path}@{max(file.stat().st_mtime_ns for file in path.iterdir())}"
+        return folder_version(self.folder / name)
 
     def model(self, name: str) -> dcal.DCAL:
         """The model called `name`, loaded anew if its files changed. Raises CheckpointError for an unknown name."""
         version = self.version(name)
-        with self._lock:
+        with self._lock, relative_paths(self.folder):
             if version not in self._models:
                 self._models[version] = dcal.load(self.folder / name)
             self._models.move_to_end(version)
@@ -74,21 +89,49 @@ class CheckpointLibrary:
                 self._models.popitem(last=False)
             return self._models[version]
 
-    def metrics(self, name: str) -> dict[str, object]:
-        """What was measured of the checkpoint."""
-        return dcal.read_metrics(self.folder / name)
+    def metrics(self, name: str) -> SideFile:
+        """What training measured of the checkpoint."""
+        return self._side_file(name, METRICS)
 
-    def figures(self, name: str) -> dict[str, Any]:
-        """What `dcal eval` kept beside the checkpoint, if it measured these weights; else what training measured."""
-        path = self.folder / name / FIGURES
-        if path.is_file():
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found["fingerprint"] == dcal.fingerprint(self.model(name)):
-                return found
-        return self.metrics(name)
+    def evaluation(self, name: str) -> SideFile:
+        """What `dcal eval` measured of these weights; without it, or with a `note` on it, what training measured."""
+        found = self._of_these_weights(name, EVALUATION)
+        if found.values:
+            return found
+        metrics = self.metrics(name)
+        return SideFile(metrics.values, found.note or metrics.note)
+
+    def analysis(self, name: str) -> SideFile:
+        """What `dcal eval --analysis` measured of these weights' maps."""
+        return self._of_these_weights(name, ANALYSIS)
+
+    def _of_these_weights(self, name: str, file: str) -> SideFile:
+        found = self._side_file(name, file)
+        if not found.values:
+            return found
+        weights = self.folder / name / WEIGHTS
+        try:
+            version = weights.stat().st_mtime_ns
+        except OSError as error:
+            raise dcal.CheckpointError(f"{name}/{WEIGHTS} cannot be read ({error.strerror})") from error
+        if found.values.get("fingerprint") != _fingerprint(weights, version):
+            return SideFile(note=f"`{name}/{file}` was measured for other weights: run `dcal eval` again.")
+        return found
+
+    def _side_file(self, name: str, file: str) -> SideFile:
+        path = self.folder / name / file
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return SideFile()
+        except (OSError, ValueError, RecursionError) as error:  # no JSON, or not in UTF-8
+            return SideFile(note=f"`{name}/{file}` cannot be read ({_reason(error)}): restore it, or delete it.")
+        if not isinstance(values, dict):
+            return SideFile(note=f"`{name}/{file}` holds no JSON object: restore it, or delete it.")
+        return SideFile(values)
 
     def _readable(self, name: str) -> dcal.ModelConfig | None:
-        """The configuration if it can be read; whoever chooses a checkpoint where it cannot is told why."""
+        """The configuration if it can be read; the error is raised where the checkpoint is chosen."""
         try:
             return self.config(name)
         except dcal.CheckpointError:
@@ -101,5 +144,40 @@ class CheckpointLibrary:
 
 
 def comparable_configs(config: dcal.ModelConfig) -> tuple[object, ...]:
-    """Equal for checkpoints that see the same and answer the same questions, however they were trained."""
+    """Equal for checkpoints of the same input and output, whatever they were trained with."""
     return config.task, config.backbone, config.preprocess, config.num_classes, config.classes
+
+
+def folder_version(folder: Path) -> str:
+    """Changes whenever a file directly in `folder` is changed, added or removed, in place or by replacement."""
+    try:
+        found = sorted((path.name, path.stat()) for path in folder.iterdir())
+    except OSError as error:
+        raise dcal.CheckpointError(f"{folder.name} cannot be read ({error.strerror})") from error
+    return f"{folder}@{[(name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in found]}"
+
+
+@contextmanager
+def relative_paths(folder: Path) -> Iterator[None]:
+    """DCALErrors about files below `folder` name them from there on."""
+    try:
+        yield
+    except dcal.DCALError as error:
+        text = str(error)
+        for prefix in (folder, folder.resolve()):
+            text = text.replace(f"{prefix}/", "")
+        error.args = (text,)
+        raise
+
+
+@lru_cache(32)
+def _fingerprint(weights: Path, version: int) -> str:
+    """The fingerprint of the model in a weights file. `version`: of the file."""
+    return file_hash(weights)
+
+
+def _reason(error: Exception) -> str:
+    """Why a file could not be read, without its path."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return "no valid JSON" if not isinstance(error, UnicodeDecodeError) else "not UTF-8"

@@ -1,4 +1,4 @@
-"""Why one picture of a ranking matched, as both apps draw and word it."""
+"""Why one image of a ranking matched the query, as both faces draw and word it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Region = np.ndarray | None
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A hit, the evidence, and what the yard knows of query and match where they are one vehicle or twins."""
+    """A hit, its evidence, and the yard's records of query and match where they are one vehicle or twins."""
 
     hit: Hit
     match: Match
@@ -28,39 +28,39 @@ class Explanation:
 
     @property
     def branches(self) -> tuple[str, ...]:
-        """What can be asked about: "fused" where there are several branches, and each of them."""
+        """The branches to choose from: "fused" where there are several, and each of them."""
         own = tuple(self.match.branches)
         return ("fused", *own) if len(own) > 1 else own
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(rows, columns) of the patches of either picture."""
+        """(rows, columns) of the patches of either image."""
         return next(iter(self.match.branches.values())).shape
 
-    def asked(self, branch: str) -> str:
-        """The branch by its own name: "fused" is the only one's where there is one."""
+    def resolved(self, branch: str) -> str:
+        """The branch that `branch` stands for: the only one, where there is one, for "fused"."""
         return self.branches[0] if branch == "fused" else check_choice("branch", branch, self.branches)
 
     def evidence(self, branch: str) -> Evidence:
-        return self.match.evidence(self.asked(branch))
+        return self.match.evidence(self.resolved(branch))
 
     def regions(self) -> tuple[Region, Region]:
-        """The part in which the twins differ on either photo; None where there is no such pair or pixel."""
+        """Where the twins differ in each image, as a mask; None where there is no such pair or pixel."""
         if self.pair is None:
             return None, None
         query, match = (record.difference() for record in self.pair)
         return query if query.any() else None, match if match.any() else None
 
     def picture(self, branch: str, patch: int | None = None, side: int = draw.PAIR_SIDE, **look: Any) -> np.ndarray:
-        """Both pictures with a branch's evidence, or with what one of the query's patches (from 0) found."""
+        """Both images with a branch's evidence, or with what one patch of the query (from 0) matched."""
         evidence, regions = self.evidence(branch), self.regions()
         if patch is None:
             return draw.pair(self.match, evidence, side=side, regions=regions, **look)
         return draw.partners(self.match, evidence, patch, side=side, regions=regions, **look)
 
     def sentence(self, branch: str, patch: int | None = None) -> str:
-        """What that picture shows."""
-        branch, evidence = self.asked(branch), self.evidence(branch)
+        """What `picture` shows."""
+        branch, evidence = self.resolved(branch), self.evidence(branch)
         if patch is None:
             return reid_captions.why(self.hit, branch, evidence)
         return reid_captions.partner(
@@ -68,7 +68,7 @@ class Explanation:
         )
 
     def difference(self, branch: str) -> str:
-        """In what part query and match, or their vehicle and its twin, differ; empty where nobody knows."""
+        """In what part query and match, or their vehicle and its twin, differ; empty where that is unknown."""
         if self.pair is None:
             return ""
         evidence = self.evidence(branch)
@@ -76,14 +76,14 @@ class Explanation:
             self.pair, (self.match.query, self.match.match), (evidence.query_map, evidence.match_map), strict=True
         )
         shares = [on_part(record, seen, map) if record.difference().any() else None for record, seen, map in sides]
-        return reid_captions.difference(*self.pair, (shares[0], shares[1]), self.asked(branch))
+        return reid_captions.difference(*self.pair, (shares[0], shares[1]), self.resolved(branch))
 
 
-def yard_pair(catalogue: GalleryWithMetadata, asked: QueryInfo, hit: Hit) -> tuple[YardRecord, YardRecord] | None:
-    """What the yard knows of a query of its own and of a hit, if they show one vehicle or twins; else None."""
-    if asked.path is None:
+def yard_pair(gallery: GalleryWithMetadata, query_info: QueryInfo, hit: Hit) -> tuple[YardRecord, YardRecord] | None:
+    """The yard's records of a query and a hit, if they show one vehicle or twins; else None."""
+    if query_info.path is None:
         return None
-    query, match = catalogue.known(catalogue.item(asked.path)), catalogue.known(hit.item)
+    query, match = gallery.known(gallery.item(query_info.path)), gallery.known(hit.item)
     if query is None or match is None or match.identity not in (query.identity, query.twin):
         return None
     return query, match

@@ -1,27 +1,50 @@
-"""The dashboard: one photo in depth, checkpoints side by side, what they find again.
+"""The dashboard: images, checkpoints and galleries, singly and side by side.
 
 Run it with `streamlit run app/dcal_explorer/dashboard/main.py`.
 """
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
+
 import streamlit as st
 
 from dcal_explorer.threads import sleep_when_idle
 
+# module in views → (title of the page, in the navigation, icon)
+PAGES = {
+    "inspect": ("What does it attend to?", "Inspect", ":material/visibility:"),
+    "compare": ("Which checkpoint attends where?", "Compare", ":material/compare:"),
+    "ablations": ("How good is each checkpoint?", "Ablations", ":material/bar_chart:"),
+    "reidentify": ("Which images show the same identity?", "Re-identify", ":material/directions_car:"),
+    "retrieval": ("Which queries rank well, which badly?", "Retrieval", ":material/format_list_numbered:"),
+    "twins": ("What tells twins apart?", "Twins", ":material/content_copy:"),
+    "images": ("What is in the data set?", "Images", ":material/grid_view:"),
+    "runs": ("How is training going?", "Runs", ":material/show_chart:"),
+}
+
 
 def main() -> None:
-    """All pages, and the sidebar that they share."""
+    """All pages. The frame is sent first: a view, and with it torch, is imported when its page is opened."""
     sleep_when_idle()
-    from dcal_explorer.dashboard.views import compare, inspect, reidentify
-
     st.set_page_config(page_title="DCAL Explorer", page_icon="🔎", layout="wide")
     pages = [
-        st.Page(inspect.page, title="Inspect", icon=":material/visibility:", url_path="inspect", default=True),
-        st.Page(compare.page, title="Compare", icon=":material/compare:", url_path="compare"),
-        st.Page(reidentify.page, title="Re-identify", icon=":material/directions_car:", url_path="reidentify"),
+        st.Page(page_of(name, title), title=label, icon=icon, url_path=name, default=name == "inspect")
+        for name, (title, label, icon) in PAGES.items()
     ]
     st.navigation(pages).run()
 
 
-main()
+def page_of(name: str, title: str) -> Callable[[], None]:
+    """The page of a view: its title at once, the rest when the view is imported."""
+
+    def page() -> None:
+        st.title(title)
+        importlib.import_module(f"dcal_explorer.dashboard.views.{name}").page()
+
+    return page
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""What the sidebar chooses: a photo, and how maps are drawn. Models and records are cached by name and content."""
+"""The sidebar's choices: an image, and how maps are drawn. Models and records are cached by name and content."""
 
 from __future__ import annotations
 
@@ -33,49 +33,45 @@ class Look:
 
 
 @st.cache_resource(show_spinner="Opening the checkpoints …")
-def shelf(folder: str) -> CheckpointLibrary:
+def opened_library(folder: str) -> CheckpointLibrary:
     """The checkpoints of a folder, loaded once for all visitors."""
     return CheckpointLibrary(folder)
 
 
-def checkpoints() -> CheckpointLibrary:
-    return shelf(os.environ.get(CHECKPOINTS, str(places.CHECKPOINTS)))
+def library() -> CheckpointLibrary:
+    return opened_library(os.environ.get(CHECKPOINTS, str(places.CHECKPOINTS)))
 
 
 # Resources, not data: data would be copied at every rerun, and these are only read.
 @st.cache_resource(show_spinner=False, max_entries=3)
-def opened(photo: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The picture in a file's bytes as pixels, read once for all checkpoints, and what to know about it."""
-    picture = dcal.read_image(photo)
-    return np.asarray(picture.image), picture.notes
+def decoded(image: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The pixels of an image file, decoded once for all checkpoints, and what to know about it."""
+    found = dcal.read_image(image)
+    return np.asarray(found.image), found.notes
 
 
-@st.cache_resource(show_spinner="Looking …", max_entries=12)
-def seen_by(checkpoint: str, version: str, photo: bytes) -> dcal.Inspection:
-    """The record of `photo` (a file's bytes), by checkpoint name and files. Raises DCALError for a bad picture."""
-    pixels, notes = opened(photo)
-    seen = dcal.inspect(checkpoints().model(checkpoint), pixels)
+@st.cache_resource(show_spinner="Computing …", max_entries=12)
+def cached_record(checkpoint: str, version: str, image: bytes) -> dcal.Inspection:
+    """The record of an image file's bytes, by checkpoint name and files. Raises DCALError for a bad image."""
+    pixels, notes = decoded(image)
+    seen = dcal.inspect(library().model(checkpoint), pixels)
     return dataclasses.replace(seen, photo=pixels, notes=notes + seen.notes)
 
 
-def look_at(checkpoint: str, photo: bytes) -> dcal.Inspection:
-    """`seen_by` for the files as they are now; a picture that cannot be shown ends the run with its message."""
-    try:
-        return seen_by(checkpoint, checkpoints().version(checkpoint), photo)
-    except dcal.DCALError as error:
-        st.error(str(error), icon=":material/broken_image:")
-        st.stop()
+def record_of(checkpoint: str, image: bytes) -> dcal.Inspection:
+    """`cached_record` for the checkpoint's files as they are now."""
+    return cached_record(checkpoint, library().version(checkpoint), image)
 
 
 def samples() -> dict[str, Path]:
-    """The bundled pictures, by a readable name."""
+    """The bundled images, by a readable name."""
     return {path.stem.replace("-", " "): path for path in places.sample_images()}
 
 
-def photo() -> bytes:
-    """The chosen photo's bytes: an upload, or else a sample."""
+def image() -> bytes:
+    """The chosen image's bytes: an upload, or else a sample."""
     with st.sidebar:
-        upload = st.file_uploader("Photo", type=KINDS, key="upload")
+        upload = st.file_uploader("Image", type=KINDS, key="upload")
         names = samples()
         sample = st.selectbox(
             "… or a sample", list(names), key="sample", bind="query-params", disabled=upload is not None

@@ -1,4 +1,4 @@
-"""A view of an inspected picture: its controls, its pictures, and the callback that draws them."""
+"""A view of an inspected image: its controls, its outputs, and the callback that draws them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import gradio as gr
 from dcal import Inspection
 
 Component = gr.components.Component
-# Values go to our functions as they came: the core checks them, and says more plainly what is wrong with them.
+# Values reach our functions unchanged: inputs.py and the core check them, with clearer messages.
 PUBLIC: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "trigger_mode": "always_last"}
 PRIVATE: dict[str, Any] = {**PUBLIC, "api_visibility": "private"}  # the page's own plumbing
 
 
 @dataclass(frozen=True)
 class ViewBinding:
-    """One callback of the explorer, the controls that it reads, and the pictures and sentences that it fills."""
+    """One callback, the controls that it reads, and the images and sentences that it fills."""
 
     function: Callable[..., Any]
     inputs: Sequence[Component]
@@ -33,25 +33,27 @@ class ViewBinding:
         return event.success(self.function, list(self.inputs), list(self.outputs), **PRIVATE)
 
     def draw(self, values: dict[Component, Any]) -> dict[Component, Any]:
-        """What its outputs become, given what the controls say."""
+        """Its outputs for these values of the controls."""
         return dict(zip(self.outputs, self.function(*(values[control] for control in self.inputs)), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A tab, what it draws while it is open, and how its controls fit themselves to a new record.
+    """A tab, what it draws while it is open, and how its controls are fitted to a new record.
 
-    `fits`: control → function of (record, its value now) that gives the control's update.
+    `fits`: control → function of (record, its value now) that gives the control's update. `applies`: whether a record
+    has anything to show here; the tab is hidden otherwise.
     """
 
     tab: gr.Tab
     drawings: Sequence[ViewBinding]
     fits: dict[Any, Callable[[Inspection, Any], Any]] = field(default_factory=dict)
+    applies: Callable[[Inspection], bool] = lambda seen: True
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayersView(View):
-    """Also the picture in which a patch can be clicked, and the layer that it shows."""
+    """Also the image in which a patch can be clicked, and the layer that it shows."""
 
     whole: gr.Image
     layer: gr.Slider
@@ -59,14 +61,14 @@ class LayersView(View):
 
 @dataclass(frozen=True, kw_only=True)
 class TokenView(View):
-    """Also the controls that say which layer and which patch, (row, column)."""
+    """Also the controls of the layer and the patch, (row, column)."""
 
     layer: gr.Slider
     place: tuple[gr.Number, gr.Number]
 
 
 def picture(name: str, clickable: bool = False) -> gr.Image:
-    """A place for a drawn picture."""
+    """An output for a drawn image."""
     return gr.Image(
         label=name,
         show_label=False,
@@ -79,10 +81,10 @@ def picture(name: str, clickable: bool = False) -> gr.Image:
 
 
 def sentence(name: str) -> gr.Markdown:
-    """A place for what a picture says."""
+    """An output for the caption of an image."""
     return gr.Markdown(label=name, elem_id=name.lower().replace(" ", "-"), elem_classes="sentence")
 
 
 def fit_layer(seen: Inspection, now: float) -> Any:
-    """A layer slider for this record's model; it stays where it is if it can."""
+    """A layer slider for this record's model; it keeps its value if that exists."""
     return gr.update(maximum=seen.num_layers, value=min(int(now), seen.num_layers))

@@ -1,4 +1,4 @@
-"""What clicks in pictures and the play button mean. Rows, columns and layers count from 1, as on the page."""
+"""Handlers of clicks in images and of the play button. Rows, columns and layers count from 1, as on the page."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ from typing import Any
 import gradio as gr
 
 from dcal import DCALError, Inspection, draw
-from dcal_explorer.demo.inputs import told
+from dcal_explorer.demo.inputs import shows_errors
 from dcal_explorer.demo.sessions import Entry, SessionStore
 
 PLAY, PAUSE = "▶ Play", "❚❚ Pause"
 
 
 class ClickHandlers:
-    """The page's private callbacks: they move controls, and a public one draws."""
+    """The page's private callbacks: they move controls; a public callback then draws."""
 
     def __init__(self, records: SessionStore[Entry]) -> None:
         self.records = records
 
-    @told
+    @shows_errors
     def patch_at(self, record: str, event: gr.SelectData) -> tuple[int, int]:
-        """(row, column) of the patch that was clicked on a picture of the whole photo."""
+        """(row, column) of the clicked patch of a drawn image."""
         seen = self.records.get(record).seen
         found = draw.patch_at(seen, *pixel(event), draw.drawn_size(seen))
         if found is None:
-            raise DCALError("The model sees no patch there. Click inside the bright part.")
+            raise DCALError("There is no patch there. Click inside the bright part.")
         return found[0] + 1, found[1] + 1
 
     def patch_from_layer(self, record: str, layer: int, event: gr.SelectData) -> tuple[int, int, int, Any, str]:
         """The clicked patch and the layer, and the view of patches opened for them."""
         return *self.patch_at(record, event), layer, gr.Tabs(selected="token"), "token"
 
-    @told
+    @shows_errors
     def layer_at(self, record: str, event: gr.SelectData) -> Any:
-        """The layer whose picture was clicked in the strip."""
+        """The layer that was clicked in the strip."""
         seen = self.records.get(record).seen
         found = draw.tile_at(seen, *pixel(event), seen.num_layers)
         return gr.skip() if found is None else found + 1
 
-    @told
+    @shows_errors
     def play(self, record: str, playing: bool, layer: int) -> tuple[bool, Any, str, int]:
-        """Start the rollout, from the first layer if it stands at the last, or stop it."""
+        """Start playing the rollout, from the first layer if the last is shown, or stop."""
         depth = self.records.get(record).seen.num_layers
         return *running(not playing), 1 if not playing and layer >= depth else layer
 
-    @told
-    def beat(self, record: str, layer: int) -> tuple[bool, Any, str, int]:
+    @shows_errors
+    def advance(self, record: str, layer: int) -> tuple[bool, Any, str, int]:
         """The next layer while the rollout plays; it stops at the last one."""
         depth = self.records.get(record).seen.num_layers
         return *running(layer + 1 < depth), min(layer + 1, depth)
 
 
 def running(playing: bool) -> tuple[bool, Any, str]:
-    """The state, the clock and the button's label while the rollout plays, or does not."""
+    """The state, the timer and the button's label while the rollout plays, or does not."""
     return playing, gr.Timer(active=playing), PAUSE if playing else PLAY
 
 
 def pixel(event: gr.SelectData) -> tuple[int, int]:
-    """(x, y) of a click, in the pixels of the picture that was drawn."""
-    x, y = event.index  # for pictures it is a pair
+    """(x, y) of a click, in pixels of the drawn image."""
+    x, y = event.index  # a pair, for images
     return int(x), int(y)
 
 
@@ -69,6 +69,6 @@ def card(event: gr.EventData) -> str:
 
 
 def strongest(seen: Inspection) -> tuple[int, int]:
-    """(row, column) of the patch that holds most of the class token."""
+    """(row, column) of the patch that contributes most to the class token."""
     row, column = divmod(int(seen.scores.argmax()), seen.layout.cols)
     return row + 1, column + 1

@@ -13,7 +13,7 @@ from dcal_explorer.threads import sleep_when_idle
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve the page until it is stopped. What visitors upload is kept in a folder of its own, and goes with it."""
+    """Serve the page until it is stopped. Uploads are kept in a temporary folder, which is removed then."""
     options = parse(arguments)
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     sleep_when_idle()
@@ -31,7 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m dcal_explorer.demo", description="See what a DCAL model looks at.")
+    parser = argparse.ArgumentParser(
+        prog="python -m dcal_explorer.demo", description="What does a DCAL model attend to?"
+    )
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 (or $GRADIO_SERVER_PORT)")
     parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS, help="a folder of checkpoints")
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="do not open the browser")

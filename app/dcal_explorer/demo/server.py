@@ -1,4 +1,4 @@
-"""The page "DCAL Explorer", and the server that shows it."""
+"""The page "DCAL Explorer", and its server."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gradio import processing_utils
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.places import SAMPLES, STYLES, sample_images
 from dcal_explorer.demo import inspect_tab, reid_tab
+from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
+from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
 from dcal_explorer.demo.inputs import NOT_UPLOADED
-from dcal_explorer.demo.inspect_callbacks import InspectCallbacks
-from dcal_explorer.demo.reid_callbacks import ReIDCallbacks
 
 HERE = Path(__file__).resolve().parent
 HEADER = (
     "# DCAL Explorer\n"
-    "See, layer by layer, what a vision transformer trained with dual cross-attention looks at. "
+    "See, layer by layer, what a vision transformer trained with dual cross-attention attends to. "
     "[The paper](https://arxiv.org/abs/2205.02151)"
 )
 LARGEST = "20mb"  # upload
@@ -27,24 +27,24 @@ FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
 
 
-def page(explorer: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
-    """The whole page, not yet served. Looks at one picture, so that the model is warm and the controls fit it."""
-    first = explorer.warm(samples)
+def page(callbacks: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
+    """The whole page, not yet served. Inspects one image, so that the model is warm and the controls fit it."""
+    first = callbacks.warm(samples)
     with gr.Blocks(
         title="DCAL Explorer", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     ) as blocks:
         gr.Markdown(HEADER, elem_id="header")
         with gr.Tabs():
             with gr.Tab("Inspect", id="inspect"):
-                inspect_tab.build(blocks, explorer, samples, first)
+                inspect_tab.build(blocks, callbacks, samples, first)
             with gr.Tab("Re-identify", id="reidentify") as tab:
-                reid_tab.build(tab, ReIDCallbacks(explorer))
+                reid_tab.build(tab, ReIDCallbacks(callbacks))
     blocks.queue(default_concurrency_limit=2, max_size=64)
     return blocks
 
 
 def theme() -> gr.themes.Base:
-    """Quiet: system fonts, so that nothing is fetched, and one blue."""
+    """System fonts, so that nothing is fetched, and one accent colour."""
     quiet = gr.themes.Default(
         primary_hue="blue", neutral_hue="slate", radius_size="sm", spacing_size="sm", font=FONTS, font_mono=MONO
     )
@@ -58,9 +58,9 @@ def theme() -> gr.themes.Base:
 
 def serve(checkpoints: Path, folder: Path, port: int | None = None, browser: bool = False) -> None:
     """Serve the page until interrupted."""
-    explorer, samples = InspectCallbacks(CheckpointLibrary(checkpoints), folder), sample_images()
+    callbacks, samples = InspectCallbacks(CheckpointLibrary(checkpoints), folder), sample_images()
     fetch_nothing()
-    blocks = page(explorer, samples)
+    blocks = page(callbacks, samples)
     _, url, _ = blocks.launch(
         server_name="127.0.0.1",
         server_port=port,
@@ -83,7 +83,7 @@ def serve(checkpoints: Path, folder: Path, port: int | None = None, browser: boo
 
 
 def fetch_nothing() -> None:
-    """A picture given by its address is refused: gradio would fetch it, and this page sends nothing anywhere."""
+    """Refuse images given by address: gradio would fetch them, and this page opens no outside connection."""
 
     async def refuse(url: str, cache_dir: str) -> NoReturn:
         raise gr.Error(NOT_UPLOADED, print_exception=False)

@@ -1,1 +1,1 @@
-"""The dashboard's pages. They draw what the core computed and compute nothing."""
+"""The dashboard's pages, below their titles. They draw what the core computed and compute nothing."""

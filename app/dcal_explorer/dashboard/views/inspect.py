@@ -1,78 +1,81 @@
-"""One photo through one checkpoint: layer by layer, patch by patch."""
+"""One image through one checkpoint: predictions, class evidence, layer by layer, patch by patch."""
 
 from __future__ import annotations
 
-import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
-from PIL import Image
 
 import dcal
 from dcal import draw
-from dcal_explorer.content import captions
-from dcal_explorer.dashboard.sidebar import Look, checkpoints, look, look_at, photo
+from dcal.explain.inspect import explain_class
+from dcal_explorer.content import captions, map_scores
+from dcal_explorer.content.map_scores import MapScores
+from dcal_explorer.dashboard.errors import shows_errors
+from dcal_explorer.dashboard.patches import patch_chooser
+from dcal_explorer.dashboard.sidebar import Look, image, library, look, record_of
 
 COLOURS = {"SA": "rgb(67, 133, 190)", "GLCA": "rgb(224, 130, 40)", "SA + GLCA": "rgb(100, 116, 139)"}  # as in bars.css
 
 
+@shows_errors
 def page() -> None:
-    """The whole page, top to bottom."""
-    st.title("What does it look at?")
-    data, style = photo(), look()
+    """The whole page, top to bottom: what belongs to the predicted class comes first."""
+    data, style = image(), look()
     with st.sidebar:
-        checkpoint = st.selectbox("Checkpoint", checkpoints().names(), key="checkpoint", bind="query-params")
-    seen = look_at(checkpoint, data)
-    st.markdown(captions.summary(seen, checkpoint, checkpoints().metrics(checkpoint)))
-    layer = st.slider("Layer", 1, seen.num_layers, seen.num_layers, key="layer", bind="query-params")
-    left, right = st.columns(2)
-    with left:
-        row, col = patch_chooser(seen, seen.rollout[layer - 1], style)
-        st.markdown(captions.layer(seen, layer, seen.rollout[layer - 1], "mean", 0.0))
-    with right:
-        attended = seen.token(layer - 1, row, col)
-        st.image(draw.mark(seen, draw.overlay(seen, attended, **style.options()), row, col), width="stretch")
-        st.markdown(captions.token(row + 1, col + 1, layer, 0, attended))
-    st.subheader("Predictions")
+        checkpoint = st.selectbox("Checkpoint", library().names(), key="checkpoint", bind="query-params")
+    seen = record_of(checkpoint, data)
+    scores = MapScores.of(library().analysis(checkpoint))
+    st.markdown(captions.summary(seen, checkpoint, library().metrics(checkpoint)))
     if captions.names_classes(seen.config):
-        st.plotly_chart(predictions(seen), width="stretch", key="predictions")
-    else:
-        st.info(captions.NO_CLASSES)
+        left, right = st.columns(2)
+        with left:
+            st.subheader("Predictions")
+            st.plotly_chart(predictions(seen), width="stretch", key="predictions")
+        with right:
+            class_evidence(checkpoint, data, seen, scores, style)
+    st.subheader("Rollout, and one patch")
+    rollout(seen, scores, style)
     st.subheader("SA and GLCA")
-    both_maps(seen, style)
+    both_maps(seen, scores, style)
     st.subheader("All layers")
     labels = [f"layer {i + 1}" for i in range(seen.num_layers)]
     st.image(draw.strip(seen, seen.rollout, labels, **style.options()), width="stretch")
     st.caption(captions.layers(seen))
 
 
-def patch_chooser(seen: dcal.Inspection, map: np.ndarray, style: Look) -> tuple[int, int]:
-    """The map over the photo with a point on every patch; (row, col) of the one clicked, else the strongest."""
-    rows, cols = seen.layout.rows, seen.layout.cols
-    picture = draw.overlay(seen, map, **style.options())
-    figure = patch_points(seen, picture)
-    event = st.plotly_chart(figure, width="stretch", key="patches", on_select="rerun", selection_mode="points")
-    points = event["selection"]["points"] if event else []
-    chosen = points[0]["point_index"] if points else int(map.argmax())
-    return divmod(chosen, cols) if chosen < rows * cols else divmod(int(map.argmax()), cols)
+def class_evidence(checkpoint: str, data: bytes, seen: dcal.Inspection, scores: MapScores, style: Look) -> None:
+    """The relevance of a class, at first the most probable one."""
+    st.subheader("Class evidence")
+    names = dict(captions.choices(seen))
+    by_name = {name: shown for shown, name in names.items()}
+    first = str(captions.first_choice(seen))
+    ordered = [first, *(name for name in by_name if name != first)]
+    target = st.selectbox("Class", ordered, format_func=by_name.__getitem__, key="target", bind="query-params")
+    explained = explained_record(checkpoint, library().version(checkpoint), data, target)
+    assert explained.relevance is not None and explained.target is not None
+    st.image(draw.figure(explained, explained.relevance, max_side=512, **style.options()), width="stretch")
+    st.markdown(f"{captions.evidence(explained, explained.target)[0]} {scores.sentence('relevance')}")
 
 
-def patch_points(seen: dcal.Inspection, picture: np.ndarray) -> go.Figure:
-    """A figure with `picture` behind and one transparent square on each patch's centre, row by row."""
-    height, width = picture.shape[:2]
-    photo_height, photo_width = seen.photo.shape[:2]
-    left, top, right, bottom = seen.box
-    x = (left + (np.arange(seen.layout.cols) + 0.5) * (right - left) / seen.layout.cols) * width / photo_width
-    y = (top + (np.arange(seen.layout.rows) + 0.5) * (bottom - top) / seen.layout.rows) * height / photo_height
-    xs, ys = (axis.ravel() for axis in np.meshgrid(x, y))
-    marker = {"symbol": "square", "size": 16, "opacity": 0.0}
-    figure = go.Figure(go.Scatter(x=xs, y=ys, mode="markers", marker=marker, hoverinfo="none"))
-    figure.add_layout_image(
-        source=Image.fromarray(picture), x=0, y=0, sizex=width, sizey=height, xref="x", yref="y", layer="below"
-    )
-    figure.update_xaxes(visible=False, range=[0, width])
-    figure.update_yaxes(visible=False, range=[height, 0], scaleanchor="x")
-    figure.update_layout(dragmode=False, margin={"l": 0, "r": 0, "t": 0, "b": 0}, height=420)
-    return figure
+@st.cache_resource(show_spinner="Computing …", max_entries=12)
+def explained_record(checkpoint: str, version: str, image: bytes, target: str) -> dcal.Inspection:
+    """The record with the maps for one class, by checkpoint name and files."""
+    return explain_class(library().model(checkpoint), record_of(checkpoint, image), target)
+
+
+def rollout(seen: dcal.Inspection, scores: MapScores, style: Look) -> None:
+    """The rollout by one layer, and what one of its patches attends to."""
+    layer = st.slider("Layer", 1, seen.num_layers, seen.num_layers, key="layer", bind="query-params")
+    map = seen.rollout[layer - 1]
+    left, right = st.columns(2)
+    with left:
+        row, col = patch_chooser(seen, map, style)
+        score = scores.sentence("rollout") if layer == seen.num_layers else map_scores.LAST_LAYER_ONLY
+        st.markdown(f"{captions.layer(seen, layer, map, 'mean', 0.0)} {captions.rollout_note(seen)} {score}")
+    with right:
+        attended = seen.token(layer - 1, row, col)
+        st.image(draw.mark(seen, draw.overlay(seen, attended, **style.options()), row, col), width="stretch")
+        st.markdown(f"{captions.token(row + 1, col + 1, layer, 0, attended)} {map_scores.SINGLE}")
 
 
 def predictions(seen: dcal.Inspection) -> go.Figure:
@@ -96,15 +99,16 @@ def predictions(seen: dcal.Inspection) -> go.Figure:
     return figure
 
 
-def both_maps(seen: dcal.Inspection, style: Look) -> None:
-    """SA's and GLCA's maps on one scale, or a word on why there is one only."""
+def both_maps(seen: dcal.Inspection, scores: MapScores, style: Look) -> None:
+    """SA's and GLCA's maps on one scale, or why there is only one."""
+    sa = f"{captions.SA} {scores.sentence('rollout')}"
     if seen.glca_input_map is None:
         st.image(draw.overlay(seen, seen.sa_map, **style.options()))
-        st.markdown(captions.SA)
+        st.markdown(sa)
         st.info(captions.NO_GLCA)
         return
     low, high = draw.shared_scale(seen.sa_map, seen.glca_input_map)
-    maps = (seen.sa_map, captions.SA), (seen.glca_input_map, f"**GLCA.** {captions.GLCA_MAPS['input']}")
-    for column, (map, sentence) in zip(st.columns(2), maps, strict=True):
+    glca = f"**GLCA.** {captions.GLCA_MAPS['input']} {scores.sentence('glca_input')}"
+    for column, (map, sentence) in zip(st.columns(2), ((seen.sa_map, sa), (seen.glca_input_map, glca)), strict=True):
         column.image(draw.overlay(seen, map, low=low, high=high, **style.options()), width="stretch")
         column.markdown(sentence)

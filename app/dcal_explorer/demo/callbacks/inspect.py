@@ -1,11 +1,10 @@
-"""What happens when something is uploaded, moved or clicked: plain functions that call the core and return pictures.
+"""What the tab "Inspect" does on an upload, a click or a moved control: calls of the core, drawn and worded.
 
 Layers, heads, rows and columns count from 1 here, as on the page; the core counts from 0. Ratios are fractions.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,44 +15,64 @@ import numpy as np
 import dcal
 from dcal import DCALError, Inspection, draw
 from dcal.errors import check_choice
-from dcal_explorer.content import captions
+from dcal.explain.inspect import explain_class
+from dcal.model.rollout import FUSIONS
+from dcal_explorer.content import captions, map_scores
 from dcal_explorer.content.checkpoints import CheckpointLibrary
-from dcal_explorer.demo.counting import from_one, numbers
-from dcal_explorer.demo.inputs import told, uploaded
-from dcal_explorer.demo.sessions import Entry, SessionStore
+from dcal_explorer.content.map_scores import MapScores
+from dcal_explorer.demo.inputs import (
+    checked_flag,
+    checked_look,
+    checked_number,
+    checked_text,
+    checked_upload,
+    from_one,
+    numbers,
+    shows_errors,
+)
+from dcal_explorer.demo.sessions import Drawing, Entry, SessionStore
 
-Picture = np.ndarray  # RGB, uint8
-DOWNLOAD_SIDE = 2048  # pixels of a downloaded picture's longer side
-COMPARED_SIDE = 512  # of pictures that stand beside each other
+RGB = np.ndarray  # an image, uint8
+DOWNLOAD_SIDE = 2048  # pixels of a downloaded image's longer side
+COMPARED_SIDE = 512  # of images that stand beside each other
+GLCA_SCORES = {"input": "glca_input", "block": "glca", "local": "glca_local"}  # keys of analysis.json
 
 
 class InspectCallbacks:
-    """The page's callbacks. `record` is always the key of an inspected picture, which is kept on the server.
+    """The tab's callbacks. `record` is always the key of an inspected image, which is kept on the server.
 
-    Every callback that draws returns a picture (or several) and one sentence about it.
+    Every callback that draws returns an image (or several) and a sentence about each.
     """
 
-    def __init__(self, shelf: CheckpointLibrary, folder: Path) -> None:
-        self.shelf, self.folder, self.records = shelf, folder, SessionStore[Entry]()
-        self.running = threading.Lock()  # one picture at a time is in a model
+    def __init__(self, library: CheckpointLibrary, folder: Path) -> None:
+        self.library, self.folder = library, folder
+        self.records = SessionStore[Entry](renew=lambda source: self._inspected(*source))
+        self.running = threading.Lock()  # one image at a time is in a model
 
-    @told
+    @shows_errors
     def inspect(
         self, image: dict[str, Any] | None, checkpoint: str, record: str | None = None
     ) -> tuple[str | None, dict[str, Any], str]:
-        """Look at a picture with a checkpoint: the five most probable classes of each branch, and a summary.
+        """Inspect an image with a checkpoint: the five most probable classes of each branch, and a summary.
 
-        All other calls of the same session then draw from what was seen.
+        All other calls of the same session then draw from this record.
         """
         if image is None:
             return None, {}, captions.EMPTY
-        model = self.shelf.model(checkpoint)
-        with self.running:
-            seen = dcal.inspect(model, uploaded(self.folder, image))
-        key = self.records.keep(Entry(checkpoint, seen), instead_of=record)
-        return key, captions.top(seen), captions.summary(seen, checkpoint, self.shelf.metrics(checkpoint))
+        name = checked_text("checkpoint", checkpoint)
+        entry = self._inspected(name, checked_upload(self.folder, image))
+        key = self.records.keep(entry, instead_of=record)
+        return key, captions.top(entry.seen), captions.summary(entry.seen, name, self.library.metrics(name))
 
-    @told
+    def _inspected(self, checkpoint: str, path: Path) -> Entry:
+        model = self.library.model(checkpoint)
+        if not path.is_file():
+            raise DCALError("This image is no longer kept on the server. Upload it again.")
+        with self.running:
+            seen = dcal.inspect(model, path)
+        return Entry(checkpoint, seen, path, MapScores.of(self.library.analysis(checkpoint)))
+
+    @shows_errors
     def layer(
         self,
         record: str,
@@ -64,28 +83,30 @@ class InspectCallbacks:
         colormap: str = "viridis",
         opacity: float = 0.6,
         smooth: bool = False,
-    ) -> tuple[Picture, str]:
-        """The attention rollout after one layer (counted from 1): how much of every patch is in the class token.
+    ) -> tuple[RGB, str]:
+        """The attention rollout by one layer (counted from 1): how much each patch has contributed to the class token.
 
         `fusion` of the heads is mean, max or min; `discard` is the share of each row's weakest attention that is
         dropped; `one_scale` colours all layers on one scale, so that the rollout is seen to grow.
         """
         entry = self.records.get(record)
-        rollout = entry.rolled(fusion, discard)
+        seen, rollout = entry.seen, self._rolled(entry, fusion, discard)
         chosen = rollout[from_one("layer", layer, len(rollout))]
-        low, high = draw.shared_scale(rollout if one_scale else chosen)
-        look: dict[str, Any] = {"opacity": opacity, "colormap": colormap, "smooth": smooth}
+        low, high = draw.shared_scale(rollout if checked_flag("one_scale", one_scale) else chosen)
+        look = checked_look(colormap, opacity, smooth)
 
-        def picture(side: int) -> Picture:
-            return draw.figure(entry.seen, chosen, low=low, high=high, max_side=side, **look)
+        def image(side: int) -> RGB:
+            return draw.figure(seen, chosen, low=low, high=high, max_side=side, **look)
 
-        def sheet(side: int) -> Picture:
-            return draw.under(picture(side), draw.strip(entry.seen, rollout, numbers("", len(rollout)), **look))
+        def sheet(side: int) -> RGB:
+            return draw.under(image(side), draw.strip(seen, rollout, numbers("", len(rollout)), **look))
 
-        entry.shown = f"layer-{int(layer)}", sheet
-        return picture(draw.MAX_SIDE), captions.layer(entry.seen, int(layer), chosen, fusion, discard)
+        entry.shown = Drawing(f"layer-{int(layer)}", sheet, (rollout,))
+        measured = int(layer) == len(rollout) and (fusion, discard) == ("mean", 0)
+        score = entry.scores.sentence("rollout") if measured else map_scores.LAST_LAYER_ONLY
+        return image(draw.MAX_SIDE), f"{captions.layer(seen, int(layer), chosen, fusion, discard)} {score}"
 
-    @told
+    @shows_errors
     def layers(
         self,
         record: str,
@@ -94,43 +115,40 @@ class InspectCallbacks:
         colormap: str = "viridis",
         opacity: float = 0.6,
         smooth: bool = False,
-    ) -> tuple[Picture, str]:
-        """The attention rollout after every layer, as a strip on one scale. `fusion` and `discard` as in /layer."""
+    ) -> tuple[RGB, str]:
+        """The attention rollout by every layer, as a strip on one scale. `fusion` and `discard` as in /layer."""
         entry = self.records.get(record)
-        rollout = entry.rolled(fusion, discard)
-        labels = numbers("", len(rollout))
-        picture = draw.strip(entry.seen, rollout, labels, colormap=colormap, opacity=opacity, smooth=smooth)
-        return picture, f"{captions.layers(entry.seen)} {captions.ENLARGE}"
+        rollout = self._rolled(entry, fusion, discard)
+        look = checked_look(colormap, opacity, smooth)
+        strip = draw.strip(entry.seen, rollout, numbers("", len(rollout)), **look)
+        return strip, f"{captions.layers(entry.seen)} {captions.rollout_note(entry.seen)} {captions.ENLARGE}"
 
-    @told
+    def _rolled(self, entry: Entry, fusion: str, discard: float) -> np.ndarray:
+        check_choice("fusion", checked_text("fusion", fusion), FUSIONS)
+        rollout = entry.rolled(fusion, checked_number("discard", discard, 0, 1))
+        self.records.grown()
+        return rollout
+
+    @shows_errors
     def heads(
         self, record: str, layer: int, colormap: str = "viridis", opacity: float = 0.6, smooth: bool = False
-    ) -> tuple[Picture, str]:
+    ) -> tuple[RGB, str]:
         """What the class token attends to in each head of one layer (counted from 1), as a grid on one scale."""
-        entry = self.records.get(record)
-        index = from_one("layer", layer, entry.seen.num_layers)
-        count = entry.seen.num_heads
-        maps = np.stack([entry.seen.head(index, head) for head in range(count)])
+        entry, look = self.records.get(record), checked_look(colormap, opacity, smooth)
+        seen = entry.seen
+        index, count = from_one("layer", layer, seen.num_layers), seen.num_heads
+        maps = np.stack([seen.head(index, head) for head in range(count)])
         low, high = draw.shared_scale(maps)
         columns = draw.columns_for(count, 4)
 
-        def picture(side: int) -> Picture:
-            sheet = draw.grid(
-                entry.seen,
-                maps,
-                numbers("head", count),
-                columns,
-                opacity=opacity,
-                colormap=colormap,
-                smooth=smooth,
-                tile=side // columns,
-            )
-            return draw.under(sheet, draw.bar(sheet.shape[1], low, high, colormap))
+        def image(side: int) -> RGB:
+            sheet = draw.grid(seen, maps, numbers("head", count), columns, tile=side // columns, **look)
+            return draw.under(sheet, draw.bar(sheet.shape[1], low, high, look["colormap"]))
 
-        entry.shown = f"heads-of-layer-{int(layer)}", picture
-        return picture(draw.MAX_SIDE), captions.heads(entry.seen, int(layer))
+        entry.shown = Drawing(f"heads-of-layer-{int(layer)}", image, (maps,))
+        return image(draw.MAX_SIDE), f"{captions.heads(seen, int(layer))} {map_scores.SINGLE}"
 
-    @told
+    @shows_errors
     def token(
         self,
         record: str,
@@ -141,131 +159,131 @@ class InspectCallbacks:
         colormap: str = "viridis",
         opacity: float = 0.6,
         smooth: bool = False,
-    ) -> tuple[Picture, str]:
+    ) -> tuple[RGB, str]:
         """What one patch's token attends to in one layer: in one head, or averaged over heads (0). All count from 1."""
-        entry = self.records.get(record)
+        entry, look = self.records.get(record), checked_look(colormap, opacity, smooth)
         seen = entry.seen
         place = from_one("row", row, seen.layout.rows), from_one("column", column, seen.layout.cols)
         index = from_one("layer", layer, seen.num_layers)
+        head = head or 0  # 0, None: averaged
         map = seen.token(index, *place, head=from_one("head", head, seen.num_heads) if head else None)
 
-        def picture(side: int) -> Picture:
-            return draw.figure(seen, map, opacity, colormap, smooth=smooth, max_side=side, marked=place)
+        def image(side: int) -> RGB:
+            return draw.figure(seen, map, max_side=side, marked=place, **look)
 
-        entry.shown = f"patch-{int(row)}-{int(column)}-layer-{int(layer)}", picture
-        return picture(draw.MAX_SIDE), captions.token(int(row), int(column), int(layer), int(head), map)
+        entry.shown = Drawing(f"patch-{int(row)}-{int(column)}-layer-{int(layer)}", image, (map,))
+        caption = captions.token(int(row), int(column), int(layer), int(head), map)
+        return image(draw.MAX_SIDE), f"{caption} {map_scores.SINGLE}"
 
     def warm(self, samples: Sequence[Path]) -> Inspection:
-        """Load the first checkpoint and look at one picture with it, so that the first visitor need not wait."""
-        model = self.shelf.model(self.shelf.names()[0])
+        """Load the first checkpoint and inspect one image with it, so that the first visitor need not wait."""
+        model = self.library.model(self.library.names()[0])
         seen = dcal.inspect(model, samples[0] if samples else np.zeros((64, 64, 3), dtype=np.uint8))
         draw.figure(seen, seen.sa_map)
         return seen
 
-    @told
+    @shows_errors
     def compare(
         self, record: str, kind: str = "input", colormap: str = "viridis", opacity: float = 0.6, smooth: bool = False
-    ) -> tuple[Picture, Picture | None, Picture | None, str, str, str]:
+    ) -> tuple[RGB, RGB | None, RGB | None, str, str, str]:
         """SA's map, GLCA's map on the same scale, and GLCA − SA; a sentence about each. Without GLCA: SA's alone.
 
         `kind` says which GLCA map: "input" (the class token's attention, carried down through the rollout), "block"
         (the same in the GLCA block), or "local" (the selected patches' attention).
         """
-        entry = self.records.get(record)
-        seen = entry.seen
-        look: dict[str, Any] = {"opacity": opacity, "smooth": smooth}
+        entry, look = self.records.get(record), checked_look(colormap, opacity, smooth)
+        seen, sa_score = entry.seen, entry.scores.sentence("rollout")
         glca = {"input": seen.glca_input_map, "block": seen.glca_map, "local": seen.glca_local_map}[
-            check_choice("kind", kind, captions.GLCA_MAPS)
+            check_choice("kind", checked_text("kind", kind), captions.GLCA_MAPS)
         ]
-        low, high = draw.shared_scale(seen.sa_map if glca is None else np.stack([seen.sa_map, glca]))
+        maps = [seen.sa_map] if glca is None else [seen.sa_map, glca]
+        low, high = draw.shared_scale(*maps)
 
-        def pictures(side: int) -> list[Picture]:
-            maps = [seen.sa_map] if glca is None else [seen.sa_map, glca]
-            drawn = [draw.figure(seen, m, colormap=colormap, low=low, high=high, max_side=side, **look) for m in maps]
+        def images(side: int) -> list[RGB]:
+            drawn = [draw.figure(seen, map, low=low, high=high, max_side=side, **look) for map in maps]
             if glca is None:
                 return drawn
             delta, most = draw.difference(seen.sa_map, glca)
-            return [
-                *drawn,
-                draw.figure(seen, delta, colormap=draw.DIVERGING, low=-most, high=most, max_side=side, **look),
-            ]
+            signed = {**look, "colormap": draw.DIVERGING}
+            return [*drawn, draw.figure(seen, delta, low=-most, high=most, max_side=side, **signed)]
 
-        entry.shown = "sa-and-glca", lambda side: draw.beside(pictures(side // 2))
-        shown = pictures(COMPARED_SIDE)
+        entry.shown = Drawing("sa-and-glca", lambda side: draw.beside(images(side // 2)), tuple(maps))
+        shown = images(COMPARED_SIDE)
+        sa = f"{captions.SA} {sa_score}"
         if glca is None:
-            return shown[0], None, None, captions.SA, captions.NO_GLCA, ""
-        return shown[0], shown[1], shown[2], captions.SA, f"**GLCA.** {captions.GLCA_MAPS[kind]}", captions.DIFFERENCE
+            return shown[0], None, None, sa, captions.NO_GLCA, ""
+        score = entry.scores.sentence(GLCA_SCORES[kind])
+        about = f"**GLCA.** {captions.GLCA_MAPS[kind]} {score}"
+        return shown[0], shown[1], shown[2], sa, about, captions.DIFFERENCE
 
-    @told
-    def select(self, record: str, ratio: float) -> tuple[Picture | None, str]:
-        """The patches that GLCA selects at R = `ratio`, in (0, 1], and what that does to the predictions."""
+    @shows_errors
+    def select(self, record: str, ratio: float) -> tuple[RGB | None, str]:
+        """The patches that GLCA selects at R = `ratio`, in (0, 1], and how that changes the predictions."""
         entry = self.records.get(record)
-        if entry.seen.selected is None:
+        seen = entry.seen
+        if seen.selected is None:
             return None, captions.NO_GLCA
-        chosen = self.at_ratio(entry, ratio)
+        chosen = self.at_ratio(entry, checked_number("R", ratio, 0, 1))
         mask = chosen.selected_mask
         assert mask is not None
-        entry.top_ratio = ratio
+        entry.top_ratio = float(ratio)
 
-        def picture(side: int) -> Picture:
-            return draw.selection(entry.seen, mask, side)
+        def image(side: int) -> RGB:
+            return draw.selection(seen, mask, side)
 
-        entry.shown = f"selected-{ratio:.0%}".replace("%", "-percent"), picture
-        return picture(draw.MAX_SIDE), captions.selection(chosen, entry.seen)
+        entry.shown = Drawing(f"selected-{ratio:.0%}".replace("%", "-percent"), image, (mask,))
+        return image(draw.MAX_SIDE), captions.selection(chosen, seen)
 
     def at_ratio(self, entry: Entry, ratio: float) -> Inspection:
         """The entry's record under another R; the backbone does not run."""
         with self.running:
-            return dcal.reselect(self.shelf.model(entry.checkpoint), entry.seen, float(ratio))
+            return dcal.reselect(self.library.model(entry.checkpoint), entry.seen, ratio)
 
-    @told
+    @shows_errors
     def evidence(
         self, record: str, target: str, colormap: str = "viridis", opacity: float = 0.6, smooth: bool = False
-    ) -> tuple[Picture | None, Picture | None, str, str]:
-        """What speaks for a class (by name): the gradient-weighted rollout, and the relevance of Chefer et al."""
-        entry = self.records.get(record)
+    ) -> tuple[RGB | None, RGB | None, str, str]:
+        """The evidence for a class (by name): its relevance (Chefer et al.), and the gradient-weighted rollout."""
+        entry, look = self.records.get(record), checked_look(colormap, opacity, smooth)
         if not captions.names_classes(entry.seen.config):
             return None, None, captions.NO_CLASSES, ""
         seen = self._explained(entry, target)
         assert seen.target is not None and seen.gradient_rollout is not None and seen.relevance is not None
-        maps = seen.gradient_rollout, seen.relevance
-        look: dict[str, Any] = {"opacity": opacity, "colormap": colormap, "smooth": smooth}
+        maps = seen.relevance, seen.gradient_rollout
 
-        def pictures(side: int) -> list[Picture]:
+        def images(side: int) -> list[RGB]:
             return [draw.figure(seen, map, max_side=side, **look) for map in maps]
 
-        entry.shown = "class-evidence", lambda side: draw.beside(pictures(side // 2))
-        gradient, relevance = pictures(COMPARED_SIDE)
-        return gradient, relevance, *captions.evidence(seen, seen.target)
+        entry.shown = Drawing("class-evidence", lambda side: draw.beside(images(side // 2)), (*maps, seen.photo))
+        relevance, gradient = images(COMPARED_SIDE)
+        sentences = zip(captions.evidence(seen, seen.target), ("relevance", "gradient_rollout"), strict=True)
+        about, about_rollout = (f"{caption} {entry.scores.sentence(key)}" for caption, key in sentences)
+        return relevance, gradient, about, about_rollout
 
     def _explained(self, entry: Entry, target: str) -> Inspection:
         """The entry's record with the maps for one class, which it keeps."""
         seen = entry.seen
         if target not in seen.classes:
             raise DCALError(f"There is no class {target!r}: choose one of the {len(seen.classes)} of this checkpoint.")
-        index = seen.classes.index(target)
-        if seen.target != index:
+        if seen.target != seen.classes.index(target):
             with self.running:
-                found = dcal.inspect(self.shelf.model(entry.checkpoint), seen.photo, target=index)
-            entry.seen = dataclasses.replace(
-                seen, target=index, gradient_rollout=found.gradient_rollout, relevance=found.relevance
-            )
+                entry.seen = explain_class(self.library.model(entry.checkpoint), seen, target)
+            self.records.grown()
         return entry.seen
 
-    @told
+    @shows_errors
     def download_picture(self, record: str) -> str:
-        """The picture drawn last in this session, large and lossless: a PNG file."""
+        """The image drawn last in this session, large and lossless: a PNG file."""
         entry = self.records.get(record)
         if entry.shown is None:
-            raise DCALError("No picture has been drawn yet.")
-        name, picture = entry.shown
-        path = self._place(record) / f"dcal-{name}.png"
-        path.write_bytes(draw.png(picture(DOWNLOAD_SIDE)))
+            raise DCALError("No image has been drawn yet.")
+        path = self._place(record) / f"dcal-{entry.shown.name}.png"
+        path.write_bytes(draw.png(entry.shown.draw(DOWNLOAD_SIDE)))
         return str(path)
 
-    @told
+    @shows_errors
     def download_record(self, record: str) -> str:
-        """Everything that was seen, as an NPZ file for `dcal.Inspection.from_npz`, under the R chosen last."""
+        """The whole record, as an NPZ file for `dcal.Inspection.from_npz`, under the R chosen last."""
         entry = self.records.get(record)
         seen = entry.seen
         if entry.top_ratio is not None and entry.top_ratio != seen.top_ratio:

@@ -1,0 +1,31 @@
+"""Error reporting of every page: our own errors are shown as they are, the frame of the page stays."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec
+
+import streamlit as st
+
+from dcal.errors import DCALError
+
+P = ParamSpec("P")
+
+
+def shows_errors(page: Callable[P, None]) -> Callable[P, None]:
+    """`page`, whose DCALErrors are shown where they occurred; everything drawn before stays."""
+
+    @functools.wraps(page)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            page(*args, **kwargs)
+        except DCALError as error:
+            show(str(error))
+
+    return wrapped
+
+
+def show(message: str) -> None:
+    """One error in the page."""
+    st.error(message, icon=":material/error:")

@@ -1,0 +1,106 @@
+"""The query of a re-identification page: an upload, or an image of a gallery; and what is ranked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+import dcal
+from dcal import draw
+from dcal.gallery import Item, QueryInfo
+from dcal_explorer.content import cards, reid_captions
+from dcal_explorer.content.galleries import Galleries, GalleryWithMetadata
+from dcal_explorer.dashboard.sidebar import KINDS, library
+
+SHOWN = 8  # images of every ranking, at first
+SIDE = 384  # pixels of the query's side
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Query:
+    """An image of `gallery`, or an upload: its file's bytes, and what is known of it."""
+
+    image: bytes
+    known: QueryInfo
+    gallery: GalleryWithMetadata
+
+    def among(self, gallery: GalleryWithMetadata) -> Item | None:
+        """The query as an image of some gallery; None if it is an upload or not in that gallery."""
+        return None if self.known.path is None else gallery.own(self.gallery, self.known.path)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What is ranked (no cameras, no models: all), and how many images are shown."""
+
+    across: bool  # whether the query's own camera is excluded
+    cameras: list[str]
+    models: list[str]
+    most: int
+
+
+@st.cache_resource(show_spinner=False)
+def opened_galleries(folder: str) -> Galleries:
+    """The galleries of a folder's checkpoints, opened once for all visitors."""
+    return Galleries(library())
+
+
+def galleries() -> Galleries:
+    return opened_galleries(str(library().folder))
+
+
+def choose_query(gallery: GalleryWithMetadata) -> Query:
+    """The query: an upload, or an image of the gallery by identity and camera."""
+    with st.sidebar:
+        upload = st.file_uploader("A crop of your own", type=KINDS, key="crop")
+    if upload is not None:
+        image = upload.getvalue()
+        left, right = st.columns([1, 3])
+        left.image(draw.tile(np.asarray(dcal.read_image(image).image), SIDE), width="stretch")
+        right.markdown(reid_captions.query(gallery, QueryInfo()))
+        return Query(image, QueryInfo(), gallery)
+    item = chosen_item(gallery)
+    return Query(gallery.file_bytes(item), QueryInfo(item.identity, item.camera, item.path), gallery)
+
+
+def chosen_item(gallery: GalleryWithMetadata) -> Item:
+    """An image of the gallery, chosen by identity and camera."""
+    by_identity: dict[str, list[Item]] = {}
+    for item in gallery.embedded.items:
+        by_identity.setdefault(item.identity or UNKNOWN, []).append(item)
+    who, which = st.columns([1, 2], vertical_alignment="bottom")
+    identity = who.selectbox(gallery.noun.capitalize(), list(by_identity), key="identity", bind="query-params")
+    own = by_identity[identity]
+    number = which.segmented_control(
+        "Camera",
+        range(len(own)),
+        format_func=lambda i: own[i].camera or own[i].path,
+        default=0,
+        key=f"picture_of_{identity}",
+        bind="query-params",
+    )
+    item = own[number or 0]
+    st.html(cards.views(gallery, own, item))
+    st.markdown(reid_captions.query(gallery, QueryInfo(item.identity, item.camera, item.path)))
+    return item
+
+
+def choose_filters(gallery: GalleryWithMetadata) -> Filters:
+    """What is ranked, and how much of it is shown."""
+    across = st.toggle(reid_captions.ACROSS, True, key="across", bind="query-params")
+    left, middle, right = st.columns(3)
+    cameras = left.multiselect(
+        "Rank only these cameras", gallery.embedded.cameras, key="find_cameras", bind="query-params"
+    )
+    models = middle.multiselect(
+        "Rank only these models",
+        gallery.models,
+        key="find_models",
+        disabled=not gallery.models,
+        bind="query-params",
+    )
+    most = right.slider("Images shown", 1, 50, SHOWN, key="find_most", bind="query-params")
+    return Filters(across, cameras, models, most)

@@ -1,0 +1,1 @@
+"""The demo's callbacks: plain functions that call the core and return images and sentences."""
