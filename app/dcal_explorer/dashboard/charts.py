@@ -1,0 +1,63 @@
+"""Plotly figures that several pages use: one style, one colour per checkpoint and per branch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+# Okabe and Ito's palette: told apart by colour-blind readers, legible on light and on dark.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b59f00")
+BRANCHES = {"SA": "rgb(67, 133, 190)", "GLCA": "rgb(224, 130, 40)", "SA + GLCA": "rgb(100, 116, 139)"}  # as in bars.css
+Interval = tuple[float, float, float]  # mean, low, high
+
+
+def styled(figure: go.Figure, height: int = 320) -> go.Figure:
+    """`figure` with the pages' margins and a fixed height, so that nothing moves while it loads."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 0, "r": 0, "t": 24, "b": 0},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+    )
+    return figure
+
+
+def intervals(groups: Mapping[str, Mapping[str, Interval]], percent: bool = False) -> go.Figure:
+    """{checkpoint: {label: (mean, low, high)}} as points with 95 % intervals, side by side for each label."""
+    figure = go.Figure()
+    labels = list(dict.fromkeys(label for own in groups.values() for label in own))
+    for number, (name, own) in enumerate(groups.items()):
+        shift = (number - (len(groups) - 1) / 2) * 0.14
+        places = [labels.index(label) + shift for label in own]
+        means = [mean for mean, _, _ in own.values()]
+        figure.add_scatter(
+            x=means,
+            y=places,
+            mode="markers",
+            name=name,
+            marker={"color": COLOURS[number % len(COLOURS)], "size": 9},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [high - mean for mean, _, high in own.values()],
+                "arrayminus": [mean - low for mean, low, _ in own.values()],
+            },
+        )
+    figure.update_yaxes(tickvals=list(range(len(labels))), ticktext=labels, autorange="reversed")
+    if percent:
+        figure.update_xaxes(tickformat=".0%")
+    return styled(figure, 120 + 60 * len(labels))
+
+
+def lines(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, percent: bool = False
+) -> go.Figure:
+    """{name: (xs, ys)} as lines with markers."""
+    figure = go.Figure()
+    for number, (name, (xs, ys)) in enumerate(series.items()):
+        colour = BRANCHES.get(name.upper(), COLOURS[number % len(COLOURS)])
+        figure.add_scatter(x=list(xs), y=list(ys), mode="lines+markers", name=name, line={"color": colour})
+        figure.data[-1].marker.size = 5
+    figure.update_xaxes(title=x)
+    figure.update_yaxes(title=y, tickformat=".0%" if percent else None)
+    return styled(figure)

@@ -1,0 +1,170 @@
+"""Checkpoints side by side in figures: accuracy, ranking, calibration, cost, scores of their maps, gains and losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from dcal.evaluation.comparison import changes
+from dcal_explorer.content import ablation_tables as tables
+from dcal_explorer.content import reid_captions
+from dcal_explorer.content.captions import attentions
+from dcal_explorer.content.checkpoints import SideFile
+from dcal_explorer.dashboard import charts
+from dcal_explorer.dashboard.errors import shows_errors
+from dcal_explorer.dashboard.sidebar import library
+
+TASKS = {"fgvc": "Classification", "reid": "Re-identification"}
+INTRO = (
+    "Measured on test images; brackets and bars are 95% intervals. Two checkpoints whose intervals overlap widely are "
+    "not told apart by these images."
+)
+NO_EVALUATION = "Nothing was measured: run `dcal eval --checkpoint …` for these checkpoints."
+NO_ANALYSIS = "Their maps were not measured: run `dcal eval --checkpoint … --analysis`."
+Files = Mapping[str, SideFile]
+
+
+@shows_errors
+def page() -> None:
+    """The checkpoints of one task, and every kind of figure that lies beside them."""
+    there = {task: names for task in TASKS if (names := library().names(task))}
+    left, right = st.columns([1, 3])
+    with left:
+        task = st.segmented_control(
+            "Task", list(there), default=next(iter(there)), format_func=TASKS.get, key="task", bind="query-params"
+        ) or next(iter(there))
+    names = there[task]
+    with right:
+        chosen = st.multiselect(
+            "Checkpoints",
+            names,
+            library().ablations(names[0]),
+            key=f"ablations_{task}",
+            bind="query-params",
+        )
+    if not chosen:
+        st.info("Choose at least one checkpoint.")
+        return
+    st.caption(INTRO)
+    evaluations = {name: library().evaluation(name) for name in chosen}
+    analyses = {name: library().analysis(name) for name in chosen}
+    for note in dict.fromkeys(file.note for file in (*evaluations.values(), *analyses.values()) if file.note):
+        st.warning(note)
+    if not any(file.values for file in evaluations.values()):
+        st.info(NO_EVALUATION)
+    elif task == "fgvc":
+        classification(evaluations)
+    else:
+        ranking(evaluations)
+    gains(evaluations, "per_class" if task == "fgvc" else "per_camera")
+    map_scores(analyses, "maps" if task == "fgvc" else "twins")
+    st.subheader("Cost of training")
+    st.dataframe(
+        [tables.cost_row(name, library().config(name), library().metrics(name).values) for name in chosen],
+        hide_index=True,
+    )
+
+
+def classification(evaluations: Files) -> None:
+    """Accuracies with intervals, and calibration."""
+    st.subheader("Accuracy and calibration")
+    rows = {name: file.values for name, file in evaluations.items() if file.values}
+    st.plotly_chart(
+        charts.intervals({name: with_intervals(own, tables.CLASSIFIER) for name, own in rows.items()}, percent=True),
+        width="stretch",
+        key="accuracy_chart",
+    )
+    st.dataframe(
+        [tables.accuracy_row(name, library().config(name), own) for name, own in rows.items()], hide_index=True
+    )
+    st.caption("ECE: expected calibration error, the mean gap between confidence and accuracy; 0% is calibrated.")
+
+
+def ranking(evaluations: Files) -> None:
+    """mAP and CMC under the protocol chosen."""
+    st.subheader("Ranking")
+    protocol = (
+        st.segmented_control(
+            "Protocol",
+            list(tables.PROTOCOLS),
+            default="across_cameras",
+            format_func=tables.PROTOCOLS.get,
+            key="protocol",
+            bind="query-params",
+        )
+        or "standard"
+    )
+    found = {name: tables.protocol_figures(file.values, protocol) for name, file in evaluations.items()}
+    found = {name: own for name, own in found.items() if own}
+    if not found:
+        st.info("These checkpoints were not evaluated under this protocol.")
+        return
+    left, right = st.columns(2)
+    names = {"mAP": "mAP", "rank1": "rank-1", "mINP": "mINP"}
+    left.plotly_chart(
+        charts.intervals({name: with_intervals(own, names) for name, own in found.items()}, percent=True),
+        width="stretch",
+        key="ranking_chart",
+    )
+    curves = {}
+    for name, own in found.items():
+        ranks = {rank: own[key] for key, rank in tables.RANKS.items() if key in own}
+        curves[name] = list(ranks), list(ranks.values())
+    right.plotly_chart(
+        charts.lines(curves, "rank k", "queries with a match within k", percent=True), width="stretch", key="cmc_chart"
+    )
+    st.dataframe(
+        [reid_captions.figures_row(name, library().config(name), own) for name, own in found.items()], hide_index=True
+    )
+    st.caption(reid_captions.FIGURES)
+
+
+def with_intervals(figures: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, charts.Interval]:
+    """{title: (value, low, high)} of the figures that were measured; without an interval both ends are the value."""
+    found = {title: figures[key] for key, title in titles.items() if isinstance(figures.get(key), float)}
+    ends = {title: figures.get("intervals", {}).get(key) for key, title in titles.items()}
+    return {title: (value, *(ends[title] or (value, value))) for title, value in found.items()}
+
+
+def gains(evaluations: Files, group: str) -> None:
+    """Per class or camera: what one checkpoint gains over another, and what it loses."""
+    names = list(evaluations)
+    if len(names) < 2:
+        return
+    st.subheader("Gains and losses by class" if group == "per_class" else "Gains and losses by camera")
+    left, right = st.columns(2)
+    labels = {name: f"{name} ({attentions(library().config(name))})" for name in names}
+    before = left.selectbox("From", names, format_func=labels.get, key="before", bind="query-params")
+    after = right.selectbox("To", names, index=len(names) - 1, format_func=labels.get, key="after", bind="query-params")
+    found = changes(evaluations[before].values, evaluations[after].values, group)
+    better, worse = sum(change.gain > 0 for change in found), sum(change.gain < 0 for change in found)
+    st.markdown(f"**{better} gain, {worse} lose, {len(found) - better - worse} are equal**, of {len(found)}.")
+    st.dataframe(tables.change_rows(found), hide_index=True, height=min(420, 38 * (len(found) + 1)))
+
+
+def map_scores(analyses: Files, kind: str) -> None:
+    """How well maps localise the object, and how faithful they are to the model."""
+    st.subheader("Scores of the maps")
+    measures = tables.MEASURES if kind == "maps" else tables.TWIN_MEASURES
+    if not any(file.values for file in analyses.values()):
+        st.info(NO_ANALYSIS)
+        return
+    measure = st.selectbox(
+        "Measure", list(measures), format_func=measures.get, key=f"measure_{kind}", bind="query-params"
+    )
+    groups = {}
+    for name, file in analyses.items():
+        if kind == "maps":
+            groups[name] = tables.map_rows(file.values.get("maps", {}), measure)
+        else:
+            own = file.values.get(measure, {})
+            groups[name] = tables.map_rows({key: {"title": key, measure: value} for key, value in own.items()}, measure)
+    groups = {name: own for name, own in groups.items() if own}
+    if not groups:
+        st.info("This was not measured for these checkpoints.")
+        return
+    st.plotly_chart(charts.intervals(groups), width="stretch", key="map_scores_chart")
+    datasets = dict.fromkeys(str(file.values.get("dataset")) for file in analyses.values() if file.values)
+    st.caption(" · ".join(datasets))

@@ -1,0 +1,114 @@
+"""Training runs as their log.jsonl tells them, also while they go on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from dcal.training.run_log import RunLog, read_run_log, run_folders
+from dcal_explorer.content.ablation_tables import NOT_MEASURED
+from dcal_explorer.content.numbers import percent
+from dcal_explorer.dashboard import charts
+from dcal_explorer.dashboard.errors import shows_errors
+
+RUNS = "DCAL_RUNS"  # environment: the folder that holds run folders
+EVERY = 5  # seconds between two readings of a run that goes on
+NO_RUNS = (
+    "There is no run in the folder `{}`. `dcal train` writes to runs/; name another folder by the environment "
+    "variable `{}`."
+)
+# title → series that start so, and what the axis says
+CHARTS = {
+    "Losses": (("loss", "losses/"), "loss"),
+    "Accuracy on training images": (("accuracies/",), "accuracy"),
+    "Learned loss weights": (("loss_weights/",), "weight w; the loss is scaled by exp(−w)"),
+    "Learning rate": (("learning_rate",), "rate"),
+    "Speed": (("images_per_second",), "images per second"),
+    "Gradient norm": (("gradient_norm",), "norm"),
+}
+DISTRACTOR = "distractor_shares/"
+ABOUT_DISTRACTOR = (
+    "PWCA attends to the image and to its distractor at once: the share of the attention that goes to the distractor, "
+    "layer by layer. At one half, both count alike."
+)
+
+
+@shows_errors
+def page() -> None:
+    """One run, or several in one chart."""
+    root = Path(os.environ.get(RUNS, "runs"))
+    names = run_folders(root)
+    if not names:
+        st.info(NO_RUNS.format(root.name, RUNS))
+        return
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    chosen = left.multiselect("Runs", names, names[:1], key="runs", bind="query-params")
+    live = right.toggle("Read again every 5 s", key="live", bind="query-params")
+    if not chosen:
+        st.info("Choose at least one run.")
+        return
+    st.fragment(shows_errors(show), run_every=EVERY if live else None)(root, chosen)
+
+
+def show(root: Path, chosen: Sequence[str]) -> None:
+    """Everything that the runs' logs hold."""
+    logs = {name: read_run_log(root / name) for name in chosen}
+    for name, log in logs.items():
+        if log.note:
+            st.warning(log.note)
+        last = log.steps[-1] if log.steps else None
+        state = f"epoch {last['epoch']}, step {last['step']:,}" if last else "no step yet"
+        st.markdown(f"**{name}** · {state} · {len(log.evaluations)} evaluations")
+    evaluations(logs)
+    columns = st.columns(2)
+    for number, (title, (prefixes, axis)) in enumerate(CHARTS.items()):
+        if series := series_of(logs, prefixes):
+            with columns[number % 2]:
+                st.markdown(f"**{title}**")
+                st.plotly_chart(charts.lines(series, "step", axis), width="stretch", key=f"chart-{title}")
+    if series := series_of(logs, (DISTRACTOR,), last_only=True):
+        st.markdown("**PWCA's attention on the distractor**")
+        st.plotly_chart(charts.lines(series, "layer", "share", percent=True), width="stretch", key="distractor")
+        st.caption(ABOUT_DISTRACTOR)
+
+
+def series_of(
+    logs: dict[str, RunLog], prefixes: Sequence[str], last_only: bool = False
+) -> dict[str, tuple[list[float], list[float]]]:
+    """The series with these names or prefixes, by run; with `last_only` each run's last values over their number."""
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for run, log in logs.items():
+        names = [n for n in log.names() if any(n == p or (p.endswith("/") and n.startswith(p)) for p in prefixes)]
+        label = f"{run} " if len(logs) > 1 else ""
+        if last_only and names:
+            values = [log.series(name)[1][-1] for name in names]
+            found[f"{label}last step"] = list(range(1, len(values) + 1)), values
+        elif not last_only:
+            for name in names:
+                steps, values = log.series(name)
+                found[f"{label}{name.rpartition('/')[2]}"] = list(steps), values
+    return found
+
+
+def evaluations(logs: dict[str, RunLog]) -> None:
+    """What was measured on the way and at the end."""
+    rows = []
+    for run, log in logs.items():
+        for line in log.evaluations:
+            row = {
+                "run": run,
+                "epoch": str(line.get("epoch")),
+                "step": f"{line['step']:,}",
+                "split": str(line["split"]),
+            }
+            row |= {
+                key: percent(value) if isinstance(value := line.get(key), float) else NOT_MEASURED
+                for key in ("top1", "sa_top1", "glca_top1", "mAP", "rank1")
+                if any(key in other for other_log in logs.values() for other in other_log.evaluations)
+            }
+            rows.append(row | {"exported": "yes" if line.get("exported") else ""})
+    if rows:
+        st.dataframe(rows, hide_index=True)
