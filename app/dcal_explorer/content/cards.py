@@ -64,7 +64,8 @@ def _hit(gallery: GalleryWithMetadata, ranking: Ranking, number: int, hit: Hit) 
 def thumbnails(gallery: GalleryWithMetadata, items: Iterable[Item], chosen: str | None = None) -> str:
     """Images to choose a query from, by their paths; the `chosen` one is marked."""
     cards = [
-        Card(item.path, gallery.embedded.image_path(item), ", ".join(reid_captions.facts(gallery, item))) for item in items
+        Card(item.path, gallery.embedded.image_path(item), ", ".join(reid_captions.facts(gallery, item)))
+        for item in items
     ]
     return row(cards, THUMBNAIL_SIDE, "thumbnails", True, chosen)
 
