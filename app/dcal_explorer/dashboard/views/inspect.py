@@ -60,7 +60,8 @@ def class_evidence(checkpoint: str, data: bytes, seen: dcal.Inspection, scores: 
 @st.cache_resource(show_spinner="Computing …", max_entries=12)
 def explained_record(checkpoint: str, version: str, image: bytes, target: str) -> dcal.Inspection:
     """The record with the maps for one class, by checkpoint name and files."""
-    return explain_class(library().model(checkpoint), record_of(checkpoint, image), target)
+    seen = record_of(checkpoint, image)
+    return explain_class(library().model(checkpoint), seen, seen.classes.index(target))
 
 
 def rollout(seen: dcal.Inspection, scores: MapScores, style: Look) -> None:

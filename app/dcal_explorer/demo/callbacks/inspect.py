@@ -265,9 +265,9 @@ class InspectCallbacks:
         seen = entry.seen
         if target not in seen.classes:
             raise DCALError(f"There is no class {target!r}: choose one of the {len(seen.classes)} of this checkpoint.")
-        if seen.target != seen.classes.index(target):
+        if seen.target != (index := seen.classes.index(target)):
             with self.running:
-                entry.seen = explain_class(self.library.model(entry.checkpoint), seen, target)
+                entry.seen = explain_class(self.library.model(entry.checkpoint), seen, index)
             self.records.grown()
         return entry.seen
 
