@@ -75,8 +75,8 @@ def explain_class(model: DCAL, inspection: Inspection, target: int | str) -> Ins
     index = class_index(model.config, target)
     if fingerprint(model) != inspection.fingerprint:
         raise DCALError("the record was made by another checkpoint: inspect the image again with this one")
-    view = inspection.config.preprocess.tensor(Image.fromarray(inspection.view))
-    images = view[None].to(next(model.parameters()).device)
+    images = model.config.preprocess.tensor(Image.fromarray(inspection.view))[None]
+    images = images.to(next(model.parameters()).device)
     timings = dict(inspection.timings)
     with timed(timings, "relevance"):
         maps = class_relevance(model, images, index)

@@ -133,8 +133,8 @@ class Inspection:
         return self._patches(heads.mean(axis=0) if head is None else heads[within("head", head, self.num_heads)])
 
     def attention_rows(self, layer: int, token: int) -> Float32[np.ndarray, "h n"]:
-        """What one token attends to in each head of one layer; rows sum to 1. Tokens count from 0, the class token first,
-        then other prefix tokens, then patches by row. Raises DCALError outside the model.
+        """What one token attends to in each head of one layer; rows sum to 1. Tokens count from 0: the class
+        token, other prefix tokens, then patches by row. Raises DCALError outside the model.
         """
         within("token", token, self.queries.shape[2])
         chosen = self.layers()[within("layer", layer, self.num_layers)]

@@ -199,7 +199,8 @@ def read_calibration(folder: Path, fingerprint: str) -> Calibration | None:
             f"{path.name} was fitted with the weights {texts['fingerprint'][:12]}…, the checkpoint has "
             f"{fingerprint[:12]}…: remove it, or fit the calibration again"
         )
-    return Calibration(**texts, **curves, **numbers)
+    fields: dict[str, Any] = {**texts, **curves, **numbers}
+    return Calibration(**fields)
 
 
 def read_curve(values: Mapping[str, Any]) -> Curve:

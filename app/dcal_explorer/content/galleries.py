@@ -12,7 +12,8 @@ from dcal import DCALError
 from dcal.data.reid.yard import Yard, YardRecord
 from dcal.data.yard_table import TABLE
 from dcal.gallery import Gallery, Item, QueryInfo, open_gallery
-from dcal_explorer.content.checkpoints import LOADED, CheckpointLibrary, folder_version, relative_paths
+from dcal.gallery.storage import folder_version
+from dcal_explorer.content.checkpoints import LOADED, CheckpointLibrary, relative_paths
 
 FOLDER = "gallery"  # inside a checkpoint's
 ALL = ""  # no filter
@@ -118,7 +119,7 @@ class Galleries:
         Raises DCALError, saying how to make one, where there is none, and where it was made with other weights.
         """
         folder = self.library.folder / checkpoint / FOLDER
-        version = f"{self.library.version(checkpoint)}, {folder_version(folder) if folder.is_dir() else 'none'}"
+        version = f"{self.library.version(checkpoint)}, {folder_version(folder)}"
         with self._lock, relative_paths(self.library.folder):
             if version not in self._open:
                 self._open[version] = self._opened(checkpoint, folder)

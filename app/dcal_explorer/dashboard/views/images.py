@@ -12,7 +12,7 @@ from dcal import draw
 from dcal.analysis import on_part
 from dcal.analysis.twins import part_shares, what_lies_on
 from dcal.data.reid.yard import Yard, YardRecord
-from dcal.data.yard_parts import PARTS
+from dcal.data.yard_table import PARTS
 from dcal_explorer.content import cards, reid_captions
 from dcal_explorer.content.numbers import share
 from dcal_explorer.content.places import STYLES
