@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -140,7 +141,7 @@ def test_data_check_and_galleries(root: Path, reid: Path, tmp_path: Path):
     folder = images(root)[0].parent
     model = ("--checkpoint", reid)
     dcal("index", "build", folder, *model, "--out", tmp_path / "gallery", "--workers", 0)
-    words = ("index", "search", tmp_path / "gallery", images(root)[0], *model, "--json")
+    words: tuple[Any, ...] = ("index", "search", tmp_path / "gallery", images(root)[0], *model, "--json")
     found = json.loads(dcal(*words).stdout)
     assert found["hits"][0]["path"] == images(root)[0].name
     words = ("predict", images(root)[0], *model, "--gallery", tmp_path / "gallery", "--top", 1, "--json")

@@ -163,7 +163,7 @@ class TestScores:
     def library(self, folder: Path) -> CheckpointLibrary:
         scores = {"deletion": {"mean": 0.1}, "insertion": {"mean": 0.6}}
         random = {"deletion": {"mean": 0.45}, "insertion": {"mean": 0.4}}
-        analysis = {"maps": {"rollout": scores, "relevance": scores, "random": random}}
+        analysis: dict[str, Any] = {"maps": {"rollout": scores, "relevance": scores, "random": random}}
         analysis["fingerprint"] = dcal.fingerprint(dcal.load(folder / "ash"))
         (folder / "ash" / "analysis.json").write_text(json.dumps(analysis))
         shutil.copy(folder / "ash" / "analysis.json", folder / "elm" / "analysis.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,11 +26,11 @@ def match() -> dcal.Match:
     return dcal.Match(query, found, {"sa": evidence_of(5)})
 
 
-def evidence_of(seed: int, shift: float = 0.0, **against: float) -> dcal.Evidence:
+def evidence_of(seed: int, shift: float = 0.0, **against: Any) -> dcal.Evidence:
     random = np.random.default_rng(seed)
     likeness = random.random((ROWS * COLS, ROWS * COLS)).astype(np.float32)
     maps = (random.random((2, ROWS, COLS)) + shift).astype(np.float32)
-    return dcal.Evidence(0.5, *maps, likeness, **against)
+    return dcal.Evidence(0.5, maps[0], maps[1], likeness, **against)
 
 
 def drawn(height: int, width: int) -> tuple[int, int]:

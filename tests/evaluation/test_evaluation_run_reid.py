@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from dcal.analysis import AnalysisConfig
 from dcal.data.fgvc.yard import YardModels
 from dcal.data.reid.base import ReIDRecord
 from dcal.data.reid.yard import Yard
 from dcal.data.samples import ReIDSamples
 from dcal.errors import DCALError
-from dcal.evaluation.config import AnalysisConfig, EvalConfig
+from dcal.evaluation.config import EvalConfig
 from dcal.evaluation.reid import QueryGallery
 from dcal.evaluation.run import measure
 from dcal.model.checkpoint import file_hash, load_checkpoint, save_checkpoint

@@ -44,7 +44,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_gallery_holds_each_photo_s_own_embedding(photos: Path, tmp_path: Path):
     model, told = tiny_model(), []
-    on_progress = lambda what, done, total: told.append((done, total))  # noqa: E731
+    on_progress = lambda what, done, total, note="": told.append((done, total))  # noqa: E731
     built = build_folder(
         model, folder_images(photos), tmp_path / "gallery", "tiny", batch_size=5, workers=0, on_progress=on_progress
     )
@@ -119,7 +119,7 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(photos: Path, tmp_path:
         build_folder(tiny_model(), fewer, place, "tiny", batch_size=2, workers=0)
 
     told: list[int] = []
-    on_progress = lambda what, done, total: told.append(done)  # noqa: E731
+    on_progress = lambda what, done, total, note="": told.append(done)  # noqa: E731
     build_folder(tiny_model(), folder_images(photos), place, "tiny", batch_size=2, workers=0, on_progress=on_progress)
     assert told == [4, 6, 8, 10, 12]  # what was done before is not done again
     (tmp_path / "whole").mkdir()
@@ -148,7 +148,7 @@ def test_an_edited_photo_is_another_photo(photos: Path, tmp_path: Path, monkeypa
     """A resumed build must not mix embeddings of what a file was with those of what it is."""
     own = write_sightings(tmp_path / "own", 3)
 
-    def stop(what: str, done: int, total: int) -> None:
+    def stop(what: str, done: int, total: int, note: str = "") -> None:
         if done:
             raise KeyboardInterrupt
 
@@ -180,7 +180,7 @@ def test_what_came_during_a_build_is_not_replaced(tmp_path: Path):
     own, place = folder_images(write_sightings(tmp_path / "own", 3)), tmp_path / "gallery"
     build_folder(tiny_model(), own, place, "tiny", workers=0)
 
-    def note(what: str, done: int, total: int) -> None:
+    def note(what: str, done: int, total: int, note: str = "") -> None:
         (place / "note.txt").write_text("…")
 
     with pytest.raises(DCALError, match=r"would remove what it holds .note\.txt\)"):

@@ -32,7 +32,8 @@ def test_the_quality_is_that_of_single_rankings(gallery: dcal.gallery.Gallery, a
 def test_similarities_are_counted_pair_by_pair(gallery: dcal.gallery.Gallery, across: bool) -> None:
     found = survey(gallery, across)
     rows = gallery.rows(np.arange(12)).astype(np.float64)
-    true, false = [], []
+    true: list[float] = []
+    false: list[float] = []
     for i, one in enumerate(gallery.items):
         for j, other in enumerate(gallery.items):
             same_camera = one.camera == other.camera

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,9 +228,12 @@ def test_features_that_are_not_finite_are_refused_everywhere(value: float, side:
         expand_queries(*own)
     for settings_ in (None, Reranking()):
         with pytest.raises(DCALError, match=f"1 of {len(own[side])} {what}_features are not finite"):
-            evaluate_features(*own, *ids, rerank=settings_)
+            with_features: Any = evaluate_features
+            with_features(*own, *ids, rerank=settings_)
         with pytest.raises(DCALError, match=f"1 of {Q + G} features are not finite"):
-            evaluate_rows(np.concatenate(own), *np.split(np.arange(Q + G), [Q]), np.concatenate(ids), rerank=settings_)
+            rows: Any = (np.concatenate(own), *np.split(np.arange(Q + G), [Q]), np.concatenate(ids))
+            with_rows: Any = evaluate_rows
+            with_rows(*rows, rerank=settings_)
 
 
 def test_features_too_short_for_a_cosine_are_refused():

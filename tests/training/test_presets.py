@@ -191,7 +191,8 @@ def test_the_command_is_right_for_any_class_and_any_data_set(
     """The command line finds a preset by the data set, which may be another than the configuration's class."""
     for dataset in data_sets(task):
         fitting: dict[str, Any] = {} if task == "reid" else {"triplet": 0.0}
-        run = preset(task=task, dataset=dataset, **fitting)
+        fitting |= {"task": task}
+        run = preset(dataset=dataset, **fitting)
         assert main(shlex.split(train_command(run))[1:]) == 0
         assert dataclasses.asdict(told.pop()) == dataclasses.asdict(run)
 

@@ -33,7 +33,12 @@ def page() -> None:
     left, right = st.columns([1, 3])
     with left:
         task = st.segmented_control(
-            "Task", list(there), default=next(iter(there)), format_func=TASKS.get, key="task", bind="query-params"
+            "Task",
+            list(there),
+            default=next(iter(there)),
+            format_func=TASKS.__getitem__,
+            key="task",
+            bind="query-params",
         ) or next(iter(there))
     names = there[task]
     with right:
@@ -90,7 +95,7 @@ def ranking(evaluations: Files) -> None:
             "Protocol",
             list(tables.PROTOCOLS),
             default="across_cameras",
-            format_func=tables.PROTOCOLS.get,
+            format_func=tables.PROTOCOLS.__getitem__,
             key="protocol",
             bind="query-params",
         )
@@ -136,8 +141,10 @@ def gains(evaluations: Files, group: str) -> None:
     st.subheader("Gains and losses by class" if group == "per_class" else "Gains and losses by camera")
     left, right = st.columns(2)
     labels = {name: f"{name} ({attentions(library().config(name))})" for name in names}
-    before = left.selectbox("From", names, format_func=labels.get, key="before", bind="query-params")
-    after = right.selectbox("To", names, index=len(names) - 1, format_func=labels.get, key="after", bind="query-params")
+    before = left.selectbox("From", names, format_func=labels.__getitem__, key="before", bind="query-params")
+    after = right.selectbox(
+        "To", names, index=len(names) - 1, format_func=labels.__getitem__, key="after", bind="query-params"
+    )
     found = changes(evaluations[before].values, evaluations[after].values, group)
     better, worse = sum(change.gain > 0 for change in found), sum(change.gain < 0 for change in found)
     st.markdown(f"**{better} gain, {worse} lose, {len(found) - better - worse} are equal**, of {len(found)}.")
@@ -152,7 +159,7 @@ def map_scores(analyses: Files, kind: str) -> None:
         st.info(NO_ANALYSIS)
         return
     measure = st.selectbox(
-        "Measure", list(measures), format_func=measures.get, key=f"measure_{kind}", bind="query-params"
+        "Measure", list(measures), format_func=measures.__getitem__, key=f"measure_{kind}", bind="query-params"
     )
     groups = {}
     for name, file in analyses.items():

@@ -46,7 +46,7 @@ def page() -> None:
             "Draw over the images",
             list(ANNOTATIONS),
             default="none",
-            format_func=ANNOTATIONS.get,
+            format_func=ANNOTATIONS.__getitem__,
             key="annotation",
             bind="query-params",
         )
@@ -69,7 +69,9 @@ def records(split: str) -> tuple[YardRecord, ...]:
 def filtered() -> tuple[str, list[YardRecord]]:
     """The split and its images that the filters admit."""
     columns = st.columns(5)
-    split = columns[0].selectbox("Split", list(SPLITS), format_func=SPLITS.get, key="split", bind="query-params")
+    split = columns[0].selectbox(
+        "Split", list(SPLITS), format_func=SPLITS.__getitem__, key="split", bind="query-params"
+    )
     every = records(split)
     model = choice(columns[1], "Model", sorted({r.label for r in every}), "model")
     camera = choice(columns[2], "Camera", [str(c) for c in sorted({r.camera for r in every})], "camera")

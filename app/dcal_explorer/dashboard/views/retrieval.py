@@ -114,7 +114,7 @@ def rankings(gallery: GalleryWithMetadata, found: Survey, across: bool) -> None:
     left, right = st.columns(2, vertical_alignment="bottom")
     order = (
         left.segmented_control(
-            "Order", list(ORDERS), default="worst", format_func=ORDERS.get, key="order", bind="query-params"
+            "Order", list(ORDERS), default="worst", format_func=ORDERS.__getitem__, key="order", bind="query-params"
         )
         or "worst"
     )

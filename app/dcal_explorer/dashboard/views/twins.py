@@ -47,8 +47,10 @@ def page() -> None:
         left, right = st.columns([3, 2], vertical_alignment="center")
         found = matched(name, library().version(name), query.path.read_bytes(), match.path.read_bytes())
         evidence = found.evidence(next(iter(found.branches)) if len(found.branches) == 1 else "fused")
-        regions = tuple(record.difference() if record.visible else None for record in (query, match))
-        left.image(draw.pair(found, evidence, side=SIDE, regions=regions, **style.options()), width="stretch")
+        of_query, of_match = (record.difference() if record.visible else None for record in (query, match))
+        left.image(
+            draw.pair(found, evidence, side=SIDE, regions=(of_query, of_match), **style.options()), width="stretch"
+        )
         right.markdown(f"**{captions.attentions(library().config(name))}** · `{name}`")
         right.markdown(
             f"Similarity **{similarity(evidence.similarity)}**. {on_difference(query, match, found, evidence)}"
@@ -74,7 +76,9 @@ def choose_pair() -> tuple[YardRecord, YardRecord]:
         key="pair",
         bind="query-params",
     )
-    kind = columns[1].selectbox("Compare with", list(KINDS), format_func=KINDS.get, key="kind", bind="query-params")
+    kind = columns[1].selectbox(
+        "Compare with", list(KINDS), format_func=KINDS.__getitem__, key="kind", bind="query-params"
+    )
     own = {record.camera: record for record in records if record.identity == identity}
     other_identity = firsts[identity].twin if kind == "twin" else identity
     others = {record.camera: record for record in records if record.identity == other_identity}
