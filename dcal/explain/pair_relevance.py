@@ -22,11 +22,12 @@ from timm.models import VisionTransformer
 from torch import Tensor
 
 from dcal.errors import DCALError
-from dcal.explain.relevance import Traced, trace
+from dcal.explain.relevance import Traced, trace, with_gradients
 from dcal.model.attention import attend, attention_rows
 from dcal.model.dcal import DCAL
 from dcal.model.glca import read_out
 from dcal.model.rollout import QueriesKeys, class_rollout
+from dcal.model.shapes import describe
 
 Images = Float[Tensor, "_ 3 img_h img_w"]  # how many must agree: said by an error
 Maps = dict[str, Float[Tensor, "b p"]]  # by branch: "sa" and, where the model has GLCA, "glca" and "fused"
@@ -34,7 +35,7 @@ Scores = dict[str, Float[Tensor, " b"]]  # by branch
 Gradients = dict[str, list[Tensor]]  # by branch, of the attention outputs of `TracedBranches.traced()`
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairRelevance:
     """Of b pairs and of every branch: the cosine of the two features, and the relevance of each patch on either side.
 
@@ -47,9 +48,10 @@ class PairRelevance:
     match: Maps
     against: Scores | None = None
     other: Maps | None = None
+    __repr__ = describe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TracedBranches:
     """A forward pass with its graph: every layer of the backbone, GLCA's block, and the branches' unit features.
 
@@ -63,6 +65,7 @@ class TracedBranches:
     glca: Traced | None = None
     asking: Int[Tensor, "b m"] | None = None
     glca_weights: Float[Tensor, " m"] | None = None
+    __repr__ = describe
 
     def traced(self) -> list[Traced]:
         return self.layers if self.glca is None else [*self.layers, self.glca]
@@ -80,7 +83,7 @@ def pair_relevance(
     sides = [queries, matches] + ([] if others is None else [others])
     if len({len(side) for side in sides}) > 1:
         raise DCALError(f"pairs need as many images on every side, got {[len(side) for side in sides]}")
-    with torch.enable_grad():
+    with with_gradients():
         traced = trace_branches(model, torch.cat(sides), top_ratio)
         query, match, *other = _by_side(traced.features, len(sides))
         similarity = {name: (query[name] * match[name]).sum(dim=-1) for name in query}
@@ -106,8 +109,7 @@ def trace_branches(model: DCAL, images: Images, top_ratio: float | None = None) 
     if model.glca is None:
         return TracedBranches(layers, features, weights)
     scores = class_rollout([QueriesKeys(layer.q, layer.k) for layer in layers])
-    ratio = model.config.top_ratio if top_ratio is None else top_ratio
-    selected = model.select(scores[:, model.layout.prefix :], ratio)
+    selected = model.select(scores[:, model.layout.prefix :], top_ratio)
     q, k, v = model.glca.heads(tokens, selected)
     output = attend(q, k, v)
     queries = model.glca.finish(tokens, selected, output)

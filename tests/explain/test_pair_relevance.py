@@ -168,8 +168,10 @@ def test_the_patch_that_alone_decides_is_the_evidence(patch):
 
 def test_nothing_is_left_behind_and_no_graph_comes_back():
     model = small_model(task="reid")
-    with torch.no_grad():
+    expected = pair_relevance(model, *images())
+    with torch.inference_mode():
         found = pair_relevance(model, *images())
+    torch.testing.assert_close(found.query, expected.query)
     assert all(parameter.grad is None for parameter in model.parameters())
     for maps in (found.similarity, found.against, found.query, found.match, found.other):
         assert not any(values.requires_grad for values in maps.values())
