@@ -74,7 +74,7 @@ class ModelConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+    def from_dict(cls, values: Any) -> ModelConfig:
         """The inverse of `to_dict`. Raises DCALError for unknown, missing and malformed fields, naming them."""
         if not isinstance(values, dict):
             return from_plain(cls, values)
