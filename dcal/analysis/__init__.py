@@ -4,8 +4,10 @@
 are functions of maps and may be used on any.
 """
 
+from dcal.analysis.agreement import Agreement, agreement, sa_and_glca
 from dcal.analysis.annotations import Places, box_centres, box_cover, part_patches, places_of
 from dcal.analysis.config import AnalysisConfig
+from dcal.analysis.faithfulness import Faithfulness, Progress, faithfulness
 from dcal.analysis.localisation import energy_inside, localisation, part_hits, pointing_game
 from dcal.analysis.maps import centre_map, model_maps, random_map
 from dcal.analysis.perturbation import area, deletion_insertion, filled, patch_order
@@ -15,11 +17,15 @@ from dcal.analysis.summary import summary
 from dcal.analysis.twins import OnPart, Twins, on_part, twin_summary, twins
 
 __all__ = [
+    "Agreement",
     "Analysis",
     "AnalysisConfig",
+    "Faithfulness",
     "OnPart",
     "Places",
+    "Progress",
     "Twins",
+    "agreement",
     "analyse",
     "area",
     "box_centres",
@@ -28,6 +34,7 @@ __all__ = [
     "centre_map",
     "deletion_insertion",
     "energy_inside",
+    "faithfulness",
     "filled",
     "localisation",
     "model_maps",
@@ -39,6 +46,7 @@ __all__ = [
     "pointing_game",
     "random_map",
     "rank_correlation",
+    "sa_and_glca",
     "summary",
     "twin_summary",
     "twins",
