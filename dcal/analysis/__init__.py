@@ -12,9 +12,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dcal.analysis.agreement import Agreement, agreement, sa_and_glca
     from dcal.analysis.annotations import Places, box_centres, box_cover, part_patches, places_of
     from dcal.analysis.config import AnalysisConfig
     from dcal.analysis.evidence import EvidenceMeasures, evidence_summary, measure_evidence
+    from dcal.analysis.faithfulness import Faithfulness, Progress, faithfulness
     from dcal.analysis.localisation import energy_inside, localisation, part_hits, pointing_game
     from dcal.analysis.maps import centre_map, model_maps, random_map
     from dcal.analysis.pairs import Triple, draw_triples
@@ -25,13 +27,17 @@ if TYPE_CHECKING:
     from dcal.analysis.twins import OnPart, Twins, on_part, twin_summary, twins
 
 __all__ = [
+    "Agreement",
     "Analysis",
     "AnalysisConfig",
     "EvidenceMeasures",
+    "Faithfulness",
     "OnPart",
     "Places",
+    "Progress",
     "Triple",
     "Twins",
+    "agreement",
     "analyse",
     "area",
     "box_centres",
@@ -42,6 +48,7 @@ __all__ = [
     "draw_triples",
     "energy_inside",
     "evidence_summary",
+    "faithfulness",
     "filled",
     "localisation",
     "measure_evidence",
@@ -54,6 +61,7 @@ __all__ = [
     "pointing_game",
     "random_map",
     "rank_correlation",
+    "sa_and_glca",
     "summary",
     "twin_summary",
     "twins",
@@ -61,6 +69,8 @@ __all__ = [
 
 # Public name → the module that defines it.
 _MODULES = {
+    "agreement": ("Agreement", "agreement", "sa_and_glca"),
+    "faithfulness": ("Faithfulness", "Progress", "faithfulness"),
     "annotations": (
         "Places",
         "box_centres",

@@ -6,7 +6,7 @@ small. Insertion starts from nothing and puts them in first: the area is large.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -60,13 +60,29 @@ def deletion_insertion(
     for `blank`, which no order changes, where they are known.
     """
     whole, nothing = (answer(images), answer(blank)) if ends is None else ends
-    place = order.argsort(dim=1)  # of every patch in the order
     deletion, insertion = [whole], [nothing]
-    for count in step_counts(layout.patches, steps)[1:-1]:
-        taken = pixel_mask(place < count, layout, images)
-        deletion.append(answer(torch.where(taken, blank, images)))
-        insertion.append(answer(torch.where(taken, images, blank)))
+    for deleted, inserted in perturbations(images, blank, order, layout, steps):
+        deletion.append(answer(deleted))
+        insertion.append(answer(inserted))
     return torch.stack([*deletion, nothing], dim=1), torch.stack([*insertion, whole], dim=1)
+
+
+def perturbations(
+    images: Images, blank: Images, order: Int[Tensor, "b p"], layout: TokenLayout, steps: int
+) -> Iterator[tuple[Images, Images]]:
+    """(images without the first patches of `order`, `blank` with them) after each step but the first and the last.
+
+    Raises DCALError, before anything is computed, for more steps than patches.
+    """
+    counts = step_counts(layout.patches, steps)[1:-1]
+    place = order.argsort(dim=1)  # of every patch in the order
+
+    def views() -> Iterator[tuple[Images, Images]]:
+        for count in counts:
+            taken = pixel_mask(place < count, layout, images)
+            yield torch.where(taken, blank, images), torch.where(taken, images, blank)
+
+    return views()
 
 
 def pixel_mask(patches: Bool[Tensor, "b p"], layout: TokenLayout, images: Images) -> Bool[Tensor, "b 1 img_h img_w"]:

@@ -1,6 +1,6 @@
 """Pictures of maps: numpy in, RGB uint8 out. The only place where maps become pictures."""
 
-from dcal.draw.colour import COLORMAPS, DIVERGING, colour, difference, shared_scale
+from dcal.draw.colour import COLORMAPS, DIVERGING, colour, difference, is_flat, shared_scale
 from dcal.draw.layout import MAX_SIDE, drawn_size, patch_at, patch_centre, patch_under, place_of
 from dcal.draw.legend import bar, decimal, label, percent, under
 from dcal.draw.montage import beside, columns_for, figure, grid, png, strip, tile, tile_at, webp
@@ -25,6 +25,7 @@ __all__ = [
     "drawn_size",
     "figure",
     "grid",
+    "is_flat",
     "label",
     "mark",
     "overlay",

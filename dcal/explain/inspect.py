@@ -90,14 +90,19 @@ def reselect(model: DCAL, inspection: Inspection, top_ratio: float) -> Inspectio
     Raises DCALError if the model has no GLCA branch, R is outside (0, 1], or the record came from other weights.
     """
     model.require_glca()
-    if fingerprint(model) != inspection.fingerprint:
-        raise DCALError("the record was made by another checkpoint: inspect the image again with this one")
+    check_weights(model, inspection)
     device = next(model.parameters()).device
     tokens = torch.from_numpy(inspection.final_tokens)[None].to(device)
     layers = [QueriesKeys(layer.queries.to(device), layer.keys.to(device)) for layer in inspection.layers()]
     rollout = torch.zeros(1, len(inspection.final_tokens), device=device)
     rollout[:, inspection.layout.prefix :] = torch.from_numpy(np.ascontiguousarray(inspection.scores)).to(device)
     return replace(inspection, **_answers(model, tokens, rollout, top_ratio, layers))
+
+
+def check_weights(model: DCAL, inspection: Inspection) -> None:
+    """Raises DCALError unless the record was made with the model's weights."""
+    if fingerprint(model) != inspection.fingerprint:
+        raise DCALError("the record was made by another checkpoint: inspect the image again with this one")
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ import os
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from dcal.explain.record import check_record
 from dcal.model.attention import attention_rows
 from dcal.model.backbone import TokenLayout
 from dcal.model.config import ModelConfig, from_plain
-from dcal.model.rollout import QueriesKeys, layer_rollouts
+from dcal.model.rollout import Layer, QueriesKeys, layer_rollouts
 from dcal.preprocess import Box
 
 Map = Float32[np.ndarray, "rows cols"]
@@ -141,14 +142,32 @@ class Inspection:
         _, block = next(attention_rows(chosen.queries[:, :, token : token + 1], chosen.keys))
         return block[0, :, 0].numpy()
 
-    def rolled(self, fusion: str = "mean", discard: float = 0.0) -> Float32[np.ndarray, "l rows cols"]:
-        """The rollout after each layer under another head fusion ("mean", "max", "min") and discard ratio in [0, 1).
+    def prefix_token(self, layer: int, token: int = 0, head: int | None = None) -> Map:
+        """What a prefix token (class, distillation, register; see `TokenLayout.prefix_names`) attends to in one layer.
 
-        See `QueriesKeys.fused`. Computed from the record: no model runs.
+
+        In one head, or averaged over heads. Raises DCALError for what the model does not have.
         """
-        if fusion == "mean" and discard == 0:
+        heads = self.attention_rows(layer, within("prefix token", token, self.layout.prefix))
+        return self._patches(heads.mean(axis=0) if head is None else heads[within("head", head, self.num_heads)])
+
+    def rolled(
+        self, fusion: str = "mean", discard: float = 0.0, start: int = 0, token: int = 0
+    ) -> Float32[np.ndarray, "_ rows cols"]:
+        """The rollout after each layer from `start` on: how much each patch has contributed to `token` by then.
+
+        `fusion` ("mean", "max", "min") and `discard` in [0, 1): see `QueriesKeys.fused`. `start`: layers below are left
+        out, so the first map is that of layer `start`, whose inputs count as the patches themselves. `token`: a prefix
+        token, 0 the class token. Computed from the record: no model runs.
+        """
+        start = within("layer", start, self.num_layers)
+        token = within("prefix token", token, self.layout.prefix)
+        if (fusion, discard, start, token) == ("mean", 0, 0, 0):
             return self.rollout
-        return self._patches(layer_rollouts([layer.fused(fusion, discard) for layer in self.layers()])[0].numpy())
+        layers: Sequence[Layer] = self.layers()[start:]
+        if (fusion, discard) != ("mean", 0):
+            layers = [layer.fused(fusion, discard) for layer in self.layers()[start:]]
+        return self._patches(layer_rollouts(layers, token)[0].numpy())
 
     def top(self, k: int = 5, branch: str = "fused") -> list[tuple[str, float]]:
         """The k most probable (class name, probability) of a branch: "fused", "sa" or "glca"."""

@@ -64,6 +64,8 @@ def _check_plain(found: SimpleNamespace, hints: dict[str, Any]) -> None:
         raise DCALError(f"timings must be seconds by step, got {found.timings!r:.80}")
     found.timings = {step: checked(f"timings[{step!r}]", value, float) for step, value in found.timings.items()}
     check_ratio(found.top_ratio)
+    if found.layout.names and len(found.layout.names) != found.layout.prefix:
+        raise DCALError(f"layout.names has {len(found.layout.names)} names for {found.layout.prefix} prefix tokens")
     layout, size = found.layout, found.config.img_size
     if min(layout.prefix, layout.rows, layout.cols) < 1 or size[0] % layout.rows or size[1] % layout.cols:
         raise DCALError(f"a grid of {layout.rows}×{layout.cols} patches does not divide an input of {size} pixels")

@@ -6,7 +6,8 @@ hence ∇A = ∇O Vᵀ: one backward pass to the outputs O gives everything, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,30 +47,74 @@ class Traced:
 
 
 def class_relevance(
-    model: DCAL, images: Float[Tensor, "b 3 img_h img_w"], target: int | Int[Tensor, " b"]
+    model: DCAL, images: Float[Tensor, "b 3 img_h img_w"], target: int | Int[Tensor, " b"], start: int = 0
 ) -> Relevance:
     """Both maps for SA's logit of class `target` (an index, or one for each image), in the model's current mode.
 
     Gradient-weighted rollout: rollout over M = normalise_rows(max(0, mean_h(A ∘ ∇A))), r ← ½ r + ½ r M. Relevance: r ←
-    r + r Ā with Ā = mean_h max(0, A ∘ ∇A). Both as a vector, from the last layer down. Raises DCALError for an unknown
-    class.
+    r + r Ā with Ā = mean_h max(0, A ∘ ∇A). Both as a vector, from the last layer down to layer `start` (0 is the first;
+    a later one leaves out the early layers, whose attention is broad). Raises DCALError for an unknown class or layer.
     """
-    classes = model.config.num_classes
-    targets = torch.as_tensor(target, device=images.device).expand(len(images))
-    if unknown := [index for index in targets.tolist() if not 0 <= index < classes]:
-        raise DCALError(f"there is no class {unknown[0]}: the model has {classes}, counted from 0")
+    targets = _classes(model, target, images)
+    return score_relevance(model, images, lambda logits: logits.take_along_dim(targets[:, None], dim=1)[:, 0], start)
+
+
+def contrast_relevance(
+    model: DCAL,
+    images: Float[Tensor, "b 3 img_h img_w"],
+    target: int | Int[Tensor, " b"],
+    rivals: Int[Tensor, "b r"],
+    gamma: float = 1.0,
+    start: int = 0,
+) -> Relevance:
+    """Both maps for z_target − γ · mean(z_rivals), SA's logits: "this class rather than those" (Finer-CAM, CVPR 2025).
+
+    With γ = 1 and one rival that is the log of how many times more probable the target is; γ = 0 is `class_relevance`.
+    Raises DCALError for an unknown class or layer, a γ below 0, and a rival that is the target itself.
+    """
+    targets, rivals = _classes(model, target, images), _classes(model, rivals, images)
+    if not (math.isfinite(gamma) and gamma >= 0):
+        raise DCALError(f"gamma weighs the rivals against the target: it must be at least 0, got {gamma}")
+    if bool((rivals == targets[:, None]).any()):
+        raise DCALError(f"a class cannot be contrasted with itself: targets {targets.tolist()}, {rivals.tolist()}")
+
+    def margin(logits: Float[Tensor, "b c"]) -> Float[Tensor, " b"]:
+        own = logits.take_along_dim(targets[:, None], dim=1)[:, 0]
+        return own - gamma * logits.take_along_dim(rivals, dim=1).mean(dim=1)
+
+    return score_relevance(model, images, margin, start)
+
+
+def score_relevance(
+    model: DCAL,
+    images: Float[Tensor, "b 3 img_h img_w"],
+    score: Callable[[Float[Tensor, "b c"]], Float[Tensor, " b"]],
+    start: int = 0,
+) -> Relevance:
+    """Both maps for any score of SA's logits, one per image. See `class_relevance`."""
+    depth = len(model.backbone.blocks)
+    if not 0 <= start < depth:
+        raise DCALError(f"there is no layer {start} to start from: the model has {depth}, counted from 0")
     with with_gradients():
         traced, tokens = trace(model, model.embed(images.clone()))  # a copy has gradients even if made without
-        logits = model.read_sa(tokens).sa_logits.take_along_dim(targets[:, None], dim=1)
-        gradients = torch.autograd.grad(logits.sum(), [layer.output for layer in traced])
+        scores = score(model.read_sa(tokens).sa_logits)
+        gradients = torch.autograd.grad(scores.sum(), [layer.output for layer in traced[start:]])
     rolled = relevant = torch.zeros_like(tokens[:, :1, 0:1]).expand(-1, 1, tokens.shape[1]).clone()
     rolled[..., 0] = 1
     with torch.no_grad():
-        for layer, gradient in zip(reversed(traced), reversed(gradients), strict=True):
+        for layer, gradient in zip(reversed(traced[start:]), reversed(gradients), strict=True):
             signed, positive = weighted_attention(layer, gradient)
             rolled = rollout_step(rolled, HeadMean(normalise_rows(signed)))
             relevant = relevant + HeadMean(positive).apply(relevant)
     return Relevance(rolled[:, 0], relevant[:, 0])
+
+
+def _classes(model: DCAL, given: int | Int[Tensor, "*shape"], images: Tensor) -> Int[Tensor, "*shape"]:
+    """Class indices on the images' device, a single one repeated for every image."""
+    classes, count = torch.as_tensor(given, device=images.device), model.config.num_classes
+    if unknown := [index for index in classes.flatten().tolist() if not 0 <= index < count]:
+        raise DCALError(f"there is no class {unknown[0]}: the model has {count}, counted from 0")
+    return classes.expand(len(images)) if classes.ndim < 2 else classes
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,12 @@ class TokenLayout:
     prefix: int
     rows: int
     cols: int
+    names: tuple[str, ...] = field(default=(), compare=False)  # of the prefix tokens, where they are known
+
+    @property
+    def prefix_names(self) -> tuple[str, ...]:
+        """ "class", then "distillation" or "register 1", …; "prefix 1", … where a record does not say."""
+        return self.names or ("class", *(f"prefix {index}" for index in range(1, self.prefix)))
 
     @property
     def patches(self) -> int:
@@ -164,12 +170,27 @@ def preprocess_of(model: VisionTransformer, img_size: tuple[int, int]) -> Prepro
 
 def layout_of(model: VisionTransformer) -> TokenLayout:
     rows, cols = model.patch_embed.grid_size
-    return TokenLayout(model.num_prefix_tokens, rows, cols)
+    registers = model.num_reg_tokens
+    others = model.num_prefix_tokens - 1 - registers  # the distilled variants have one
+    names = ("class", *["distillation"] * others, *(f"register {index + 1}" for index in range(registers)))
+    return TokenLayout(model.num_prefix_tokens, rows, cols, names)
 
 
 def embed(model: VisionTransformer, images: Float[Tensor, "b 3 img_h img_w"]) -> Float[Tensor, "b n width"]:
     """The tokens that enter the first block: patches, prefix tokens, positions, and the norm that some models have."""
     return model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images))))
+
+
+def layer_tokens(model: VisionTransformer, x: Float[Tensor, "b n width"]) -> Iterator[Float[Tensor, "b n width"]]:
+    """The embedding, then the tokens after every block. Attention runs fused."""
+
+    def self_attention(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
+        return attend(*project(attention, normed), dropout_of(attention))
+
+    yield x
+    for block in model.blocks:
+        x = run_blocks((block,), x, self_attention)
+        yield x
 
 
 def encode(

@@ -30,7 +30,11 @@ class HeadMean:
     __repr__ = describe
 
     def first_row(self) -> Float[Tensor, "b 1 n"]:
-        return self.matrix[:, :1]
+        return self.row(0)
+
+    def row(self, token: int) -> Float[Tensor, "b 1 n"]:
+        """Row `token` of S."""
+        return self.matrix[:, token : token + 1]
 
     def apply(self, rows: Float[Tensor, "b m n"]) -> Float[Tensor, "b m n"]:
         """rows · S"""
@@ -107,20 +111,23 @@ def rollout_step(rows: Float[Tensor, "b m n"], layer: Layer) -> Float[Tensor, "b
 @torch.no_grad()
 def class_rollout(layers: Sequence[Layer]) -> Float[Tensor, "b n"]:
     """Row 0 of Ŝ_L. Rows sum to 1."""
-    return carry_down(_first(layers[-1]), layers[:-1])[:, 0]
+    return carry_down(_mixed_row(layers[-1], 0), layers[:-1])[:, 0]
 
 
 @torch.no_grad()
-def layer_rollouts(layers: Sequence[Layer]) -> Float[Tensor, "b l n"]:
-    """Row 0 of Ŝ_1, …, Ŝ_L: one m×n matrix goes down, and each layer puts its own first row on top on the way."""
-    rows = _first(layers[-1])
+def layer_rollouts(layers: Sequence[Layer], token: int = 0) -> Float[Tensor, "b l n"]:
+    """Row `token` of Ŝ_1, …, Ŝ_L (0: the class token), of which layers[0] is the first.
+
+    One m×n matrix goes down, and each layer puts its own row on top on the way.
+    """
+    rows = _mixed_row(layers[-1], token)
     for layer in reversed(layers[:-1]):
-        rows = torch.cat([_first(layer), rollout_step(rows, layer)], dim=1)
+        rows = torch.cat([_mixed_row(layer, token), rollout_step(rows, layer)], dim=1)
     return rows
 
 
-def _first(layer: Layer) -> Float[Tensor, "b 1 n"]:
-    """Row 0 of S̄ = ½ S + ½ E."""
-    row = layer.first_row() * 0.5
-    row[..., 0] += 0.5
+def _mixed_row(layer: Layer, token: int) -> Float[Tensor, "b 1 n"]:
+    """Row `token` of S̄ = ½ S + ½ E."""
+    row = layer.row(token) * 0.5
+    row[..., token] += 0.5
     return row

@@ -91,6 +91,21 @@ class TestColour:
     def test_a_map_of_one_value_has_the_first_colour(self) -> None:
         assert (draw.colour(np.full((2, 3), 0.25)) == table("viridis")[0]).all()
 
+    def test_rounding_errors_are_not_stretched_into_a_pattern(self) -> None:
+        noise = np.random.default_rng(0).random((4, 5)).astype(np.float32)
+        flat = np.float32(0.004) * (1 + 1e-6 * noise)
+        assert draw.is_flat(flat) and draw.is_flat(-flat) and draw.is_flat(np.zeros(3))
+        assert not draw.is_flat(np.float32(0.004) * (1 + 1e-3 * noise))
+        assert not draw.is_flat(flat, 2 * flat), "each is flat, but they differ"
+        assert (draw.colour(flat) == table("viridis")[0]).all()
+        low, high = draw.shared_scale(flat)
+        assert low == high == flat.max()
+        delta, most = draw.difference(flat, flat * np.float32(1 + 1e-6))
+        assert most == 0 and (draw.colour(delta, draw.DIVERGING, -most, most) == table(draw.DIVERGING)[128]).all()
+        assert draw.difference(noise, noise + np.float32(0.01))[1] == pytest.approx(0.01, rel=1e-3)
+        with pytest.raises(dcal.DCALError, match="not finite"):
+            draw.is_flat(np.array([np.nan]))
+
     def test_viridis_is_in_rgb_order(self) -> None:
         np.testing.assert_array_equal(table("viridis")[[0, 255]], [[68, 1, 84], [253, 231, 37]])
 
