@@ -47,7 +47,7 @@ def choices(seen: dcal.Inspection) -> tuple[str | None, float | None]:
         first = str(captions.first_choice(seen))
         ordered = [first, *(name for name in shown if name != first)]
         target = st.selectbox(
-            "Class whose evidence is shown", ordered, format_func=shown.get, key="target", bind="query-params"
+            "Class whose evidence is shown", ordered, format_func=shown.__getitem__, key="target", bind="query-params"
         )
     if seen.selected is not None:
         label = "R, the share of patches that GLCA selects"
