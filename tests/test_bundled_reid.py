@@ -89,13 +89,35 @@ def test_the_document_s_rows_are_the_measured_ones(folder: Path):
     rankings = [shown(evaluation["mAP"], evaluation["intervals"]["mAP"]), shown(evaluation["rank5"])]
     rankings += [shown(across[name], across["intervals"][name]) for name in ("mAP", "rank1")]
     rankings += [shown(evaluation["reranked"]["mAP"])]
-    names = ("rollout", "glca", "same/sa", "same/glca", "twin/sa", "twin/glca")
+    names = ("rollout", "glca", "same/fused", "twin/fused", "rather/fused")
     maps = [mean(analysis["told_apart"]["joined"]), *(mean(dense.get(name)) for name in names)]
     lines = (ROOT / "docs" / "reid.md").read_text().splitlines()
     rows = [
         [cell.strip() for cell in line.split("|")[2:-1]] for line in lines if line.startswith(f"| `{folder.name}` |")
     ]
     assert rows == [rankings, maps, [percent(share.get(name)) for name in names]]
+
+
+def test_the_document_s_evidence_is_the_measured_one(folder: Path):
+    """docs/reid.md has a row for each branch, of the similarity and of the margin; of what is not measured, none."""
+    evidence = json.loads((folder / "analysis.json").read_text()).get("evidence", {"targets": {}})
+    lines = (ROOT / "docs" / "reid.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith(f"| `{folder.name}`, ")]
+
+    def shown(own: dict[str, float]) -> str:
+        return f"{own['mean']:.3f} ± {own['se']:.3f}".replace("-", "−")
+
+    expected = []
+    for branches in evidence["targets"].values():
+        for branch, maps in branches.items():
+            worth = {name: own["worth"] for name, own in maps.items()}
+            cells = [shown(worth[name]) for name in ("relevance", "rollout", "centre", "random", "occlusion")]
+            ratio = worth["relevance"]["mean"] / worth["centre"]["mean"]
+            name = {"sa": "SA", "glca": "GLCA", "fused": "SA + GLCA"}[branch]
+            cells = [f"`{folder.name}`, {name}", f"**{cells[0]}**", *cells[1:], f"{ratio:.2f}"]
+            expected.append(f"| {' | '.join(cells)} |")
+            assert worth["relevance"]["mean"] > max(worth[name]["mean"] for name in ("rollout", "centre", "random"))
+    assert rows == expected
 
 
 def test_the_readme_s_row_is_the_measured_one(folder: Path):
