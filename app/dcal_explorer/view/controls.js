@@ -1,6 +1,6 @@
 // The view's controls. Each shows the state and asks for another; none keeps a value of its own.
 
-import { attribute, element, say } from "./elements.js";
+import { attribute, element, put, say } from "./elements.js";
 import { tokenName } from "./scenes.js";
 
 const FUSION_NAMES = { mean: "Mean", max: "Maximum", min: "Minimum" };
@@ -55,13 +55,13 @@ export class Look {
   }
 
   show(state, map, applies) {
-    this.opacity.value = state.opacity;
+    put(this.opacity, "value", String(state.opacity));
     say(this.opacitySaid, `${Math.round(100 * state.opacity)}\u202f%`);
-    for (const name of ["colours", "fusion", "scale"]) this[name].value = state[name];
-    for (const name of ["smooth", "clip", "outlined"]) this[name].checked = state[name];
-    this.places.scale.hidden = !map.layered;
-    this.places.clip.hidden = !(applies.outliers || state.clip);
-    this.places.outlined.hidden = !applies.selection;
+    for (const name of ["colours", "fusion", "scale"]) put(this[name], "value", state[name]);
+    for (const name of ["smooth", "clip", "outlined"]) put(this[name], "checked", state[name]);
+    put(this.places.scale, "hidden", !map.layered);
+    put(this.places.clip, "hidden", !(applies.outliers || state.clip));
+    put(this.places.outlined, "hidden", !applies.selection);
   }
 }
 
@@ -78,7 +78,7 @@ export class LayerControl {
   }
 
   show(state, playing) {
-    this.slider.value = state.layer;
+    put(this.slider, "value", String(state.layer));
     attribute(this.slider, "aria-valuetext", `layer ${state.layer + 1} of ${this.layers}`);
     say(this.said, `${state.layer + 1} of ${this.layers}`);
     say(this.play, playing ? "❚❚ Pause" : "▶ Play");
@@ -105,7 +105,7 @@ export class TokenChoice {
       say(this.patch, tokenName(this.seen, token) + (state.pointed !== null ? " (cursor)" : ""));
       if (!this.patch.parentElement) this.list.append(this.patch);
     } else this.patch.remove();
-    this.list.value = isPatch ? PATCH : String(token);
-    this.release.style.visibility = state.kept === null ? "hidden" : "visible";
+    put(this.list, "value", isPatch ? PATCH : String(token));
+    put(this.release.style, "visibility", state.kept === null ? "hidden" : "visible");
   }
 }

@@ -17,6 +17,11 @@ export function say(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
+/** Set a property only where it differs: a control that is set anew is laid out anew, which takes milliseconds. */
+export function put(target, name, value) {
+  if (target[name] !== value) target[name] = value;
+}
+
 /** Set an attribute only where it differs. */
 export function attribute(target, name, value) {
   if (target.getAttribute(name) !== String(value)) target.setAttribute(name, value);

@@ -1,6 +1,6 @@
 // A pane: the image with one map over it, what the map is, its colour bar, and the value under the cursor.
 
-import { attribute, element, say } from "./elements.js";
+import { attribute, element, put, say } from "./elements.js";
 import { ends, writer } from "./numbers.js";
 import { outline, paintMap, paintSelection } from "./paint.js";
 import { patchAt, patchRect, placeName } from "./placement.js";
@@ -19,6 +19,10 @@ export class Pane {
     this.veilText = element("span", { role: "status" });
     this.again = element("button", { type: "button", onclick: () => this.view.again() }, "Try again");
     this.veil = element("div", { className: "dcal-veil", hidden: true }, this.veilText, this.again);
+    const first = patchRect(view.seen, 0);
+    for (const outline of Object.values(this.outlines)) {
+      for (const side of ["left", "top", "width", "height"]) outline.style[side] = `${100 * first[side]}%`;
+    }
     this.stage = element(
       "div",
       {
@@ -94,8 +98,8 @@ export class Pane {
     this.scene = scene;
     say(this.title, scene.heading ?? scene.title);
     say(this.about, scene.about);
-    this.veil.hidden = !scene.waiting;
-    this.again.hidden = !scene.failed;
+    put(this.veil, "hidden", !scene.waiting);
+    put(this.again, "hidden", !scene.failed);
     say(this.veilText, scene.waiting ?? "");
     this.paint(scene, state, seen);
     this.legend(scene);
@@ -151,10 +155,10 @@ export class Pane {
     const far = this.scene.outliers?.patches[0] ?? null;
     for (const [kind, patch] of [["outlier", far], ["kept", state.kept], ["pointed", state.shown]]) {
       const target = this.outlines[kind];
-      target.hidden = patch === null;
+      put(target, "hidden", patch === null);
       if (patch === null) continue;
-      const place = patchRect(seen, patch);
-      for (const side of ["left", "top", "width", "height"]) target.style[side] = `${100 * place[side]}%`;
+      // Moved by its own size, which needs no layout: it stands on the first patch.
+      put(target.style, "transform", `translate(${100 * (patch % seen.cols)}%, ${100 * Math.floor(patch / seen.cols)}%)`);
     }
     this.read(state.shown ?? (this.name === "map" ? state.kept : null));
   }
@@ -162,11 +166,11 @@ export class Pane {
   read(patch) {
     const { scene } = this;
     const ready = !scene.waiting && !scene.mask;
-    this.needle.hidden = !ready || patch === null;
+    put(this.needle, "hidden", !ready || patch === null);
     if (!this.needle.hidden) {
       const span = scene.high - scene.low;
       const at = span > 0 ? Math.min(1, Math.max(0, (scene.values[patch] - scene.low) / span)) : 0;
-      this.needle.style.left = `${100 * at}%`;
+      put(this.needle.style, "transform", `translateX(${(100 * at).toFixed(2)}%)`);
     }
     say(this.readout, this.words(patch));
   }

@@ -2,7 +2,7 @@
 
 import { Attention } from "./attention.js";
 import { publish, subscribe } from "./bus.js";
-import { attribute, element, say } from "./elements.js";
+import { attribute, element, put, say } from "./elements.js";
 import { layOut } from "./layout.js";
 import { Loader } from "./loader.js";
 import { NumbersTable } from "./numbers_table.js";
@@ -219,7 +219,7 @@ export class View {
     const look = [state.opacity, state.colours];
     const layered = seen.maps.find((map) => map.layered);
     const stack = layered?.stacks[layered.fused ? state.fusion : "mean"];
-    this.layerStrip.element.parentElement.hidden = !layered;
+    put(this.layerStrip.element.parentElement, "hidden", !layered);
     if (layered) {
       const every = stack ? layersScale(layered, stack, seen, state) : null;
       const scaled = (layer) => {
@@ -247,7 +247,7 @@ export class View {
     const kinds = this.kinds.get(tab);
     kinds.choose(state.map);
     if (this.kindPlace.firstChild !== kinds.element) this.kindPlace.replaceChildren(kinds.element);
-    this.kindPlace.dataset.single = kinds.buttons.length < 2;
+    attribute(this.kindPlace, "data-single", kinds.buttons.length < 2);
     this.tokens.show(state, token);
     this.layer.show(state, Boolean(this.timer));
     const selection = Boolean(seen.selected) && this.mapShown.branch === "glca" && this.mapShown.unit !== "mask";
