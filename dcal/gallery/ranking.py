@@ -20,6 +20,7 @@ from dcal.image import Source, read_image
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
 from dcal.retrieval import STANDARD, Protocol, Quality
+from dcal.retrieval.calibration import TOP
 
 NOTHING_KNOWN = QueryInfo()
 
@@ -31,7 +32,7 @@ class Hit:
     `verdict`, None unless the query's identity is known: "match", "wrong", or "junk", which is neither (the same
     identity from the query's own camera, junk by the data set's mark, an image of unknown identity). `rank`
     counts from 1 as the protocol does: junk has none. `probability` is that of the same identity, by the gallery's
-    calibration; None without one.
+    calibration; None without one, and beyond the ten most similar images that it was fitted for.
     """
 
     index: int  # into the gallery's items
@@ -172,13 +173,14 @@ def listed(
 ) -> tuple[Hit, ...]:
     """Images in order as hits. Ranks count what is no junk; `camera` is the query's, None where unknown."""
     names = [None if verdicts is None else verdicts.names[index] for index in indices]
-    hits, rank = [], 0
+    hits, rank, shown = [], 0, {True: 0, False: 0}  # images of other cameras, and all, so far
     for index, similarity, verdict in zip(indices, similarities, names, strict=True):
         rank += verdict != "junk"
-        own = None if verdict == "junk" else rank
-        item = gallery.items[index]
-        other = None if None in (camera, item.camera) else item.camera != camera
-        calibration = gallery.calibration
-        probability = None if calibration is None else calibration.probability(float(similarity), other)
+        item, own = gallery.items[index], None if verdict == "junk" else rank
+        other = None not in (camera, item.camera) and item.camera != camera
+        shown[False] += 1
+        shown[True] += other
+        calibrated = gallery.calibration is not None and shown[other] <= TOP
+        probability = gallery.calibration.probability(float(similarity), other) if calibrated else None
         hits.append(Hit(int(index), item, float(similarity), own, verdict, probability))
     return tuple(hits)

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
 
-from dcal.retrieval.calibration import MAX_IMAGES, Calibration, Curve, calibration_error, fit_curve, pairs, reliability
+from dcal.retrieval.calibration import (
+    MAX_IMAGES,
+    Calibration,
+    Curve,
+    calibration_error,
+    first_pairs,
+    fit_curve,
+    reliability,
+)
 from dcal.retrieval.grouping import best_threshold, grouping_summary, tree
 from dcal.retrieval.open_set import Trials, match_rate, open_set_trials
 
@@ -21,7 +29,7 @@ def fit_calibration(
     cameras: Shaped[np.ndarray, " n"],
     fingerprint: str,
     fitted_on: str,
-    method: str = "logistic",
+    method: str = "isotonic",
     seed: int = 0,
 ) -> Calibration:
     """The calibration of images that are none of a test's, of the identities drawn first where there are too many.
@@ -31,9 +39,11 @@ def fit_calibration(
     """
     kept = drawn_identities(identities, seed)
     rows, names, places = unit(embeddings[kept]), identities[kept], cameras[kept]
-    across = fit_curve(*pairs(rows, names, places, across=True), method)
-    mixed = fit_curve(*pairs(rows, names, places), method)
-    trials = open_set_trials(rows @ rows.T, names, names, places[:, None] == places[None])
+    similarities, same = rows @ rows.T, names[:, None] == names[None]
+    one_camera = places[:, None] == places[None]
+    across = fit_curve(*first_pairs(similarities, same, one_camera), method)
+    mixed = fit_curve(*first_pairs(similarities, same, same & one_camera), method)
+    trials = open_set_trials(similarities, names, names, one_camera)
     merges = tree(rows)
     return Calibration(
         fingerprint, fitted_on, across, mixed, trials.balanced_threshold(), best_threshold(merges, names)[0]
@@ -62,8 +72,8 @@ def similarity_figures(
     {mixed, across}: pairs as the standard protocol ranks them, and pairs from different cameras alone; each with
     `pairs`, `matches`, `histogram`, `match_rate` (see `open_set.match_rate`), `open_set` (see `Trials.summary`; its
     chosen threshold is the calibration's, or else the best one for these queries, and `threshold_fitted` says so) and,
-    with a calibration, `calibration_error` and `reliability` over all pairs, and `top_calibration_error` over each
-    query's ten most similar images, which a ranking shows. Of more than `MAX_QUERIES` queries, so many are drawn.
+    with a calibration, `calibration_error` and `reliability` over each query's ten most similar images. Of more than
+    `MAX_QUERIES` queries, so many are drawn.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(queries))[:MAX_QUERIES])
     similarities = unit(queries[chosen]) @ unit(gallery).T
@@ -106,14 +116,9 @@ def view(
         "open_set": trials.summary(threshold),
     }
     if curve is not None:
-        probabilities = curve.probability(values)
-        best = np.argsort(np.where(out, np.inf, -similarities), axis=1, kind="stable")[:, :10]
-        kept = ~np.take_along_axis(out, best, axis=1)
-        shown, right = (np.take_along_axis(table, best, axis=1)[kept] for table in (similarities, same))
-        found["calibration_error"] = calibration_error(probabilities, matches)
-        found["top_calibration_error"] = calibration_error(curve.probability(shown), right)
-        found["reliability"] = reliability(probabilities, matches)
-        found["top_reliability"] = reliability(curve.probability(shown), right)
+        shown, right = first_pairs(similarities, same, out)
+        found["calibration_error"] = calibration_error(curve.probability(shown), right)
+        found["reliability"] = reliability(curve.probability(shown), right)
     return found
 
 

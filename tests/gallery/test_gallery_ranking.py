@@ -184,6 +184,16 @@ def test_hits_have_the_probability_of_their_camera_s_curve():
     assert rank(by_hand(), QUERY).hits[0].probability is None
 
 
+def test_only_the_ten_most_similar_have_a_probability():
+    """Of the images of other cameras, and of all for those of the query's own."""
+    items = tuple(Item(f"{i}.jpg", str(i), "1" if i % 2 else "2") for i in range(40))
+    gallery = EmbeddedGallery(items, line(*np.linspace(0.9, 0.5, 40)), Origin("ab" * 32, "tiny", {"sa": 2}), "photos")
+    gallery.calibration = calibrated(0.5).calibration
+    ranking = rank(gallery, QUERY, k=40, known=QueryInfo(camera="1"))
+    given = [hit.index for hit in ranking.hits if hit.probability is not None]
+    assert given == [*range(10), *range(10, 20, 2)]
+
+
 def test_a_query_may_be_new():
     """The most similar image of another camera has 0.8; those of the query's own do not count, nor itself."""
     for new_below, new in ((0.79, False), (0.81, True), (0.97, True)):
