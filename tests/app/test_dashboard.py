@@ -53,16 +53,18 @@ def texts(app: AppTest) -> str:
 
 
 def test_a_sample_is_shown_at_once(inspect_page):
-    assert not inspect_page.exception
-    assert "Layer 12 of 12" in texts(inspect_page)
+    assert not inspect_page.exception and not inspect_page.error
+    assert "Relevance for American Goldfinch" in texts(inspect_page)
     assert "cub50-full" in texts(inspect_page)
 
 
-def test_the_layer_slider_redraws(inspect_page):
-    inspect_page.slider(key="layer").set_value(3).run()
+def test_another_class_and_another_r(inspect_page):
+    inspect_page.selectbox(key="target").set_value("Brewer Blackbird").run()
     assert not inspect_page.exception
-    assert "Layer 3 of 12" in texts(inspect_page)
-    assert "layer 3" in texts(inspect_page)
+    assert "Relevance for Brewer Blackbird" in texts(inspect_page)
+    inspect_page.slider(key="ratio").set_value(0.5).run()
+    assert not inspect_page.exception
+    assert "R = 50%: 98 of 196 patches" in texts(inspect_page)
 
 
 def test_a_checkpoint_without_glca_says_so(inspect_page):
@@ -77,7 +79,7 @@ def test_a_bad_upload_gets_a_message_and_the_next_one_works(inspect_page):
     assert "PDF" in texts(inspect_page)
     inspect_page.file_uploader(key="upload").set_value(("fractal.png", fractal(), "image/png")).run()
     assert "PDF" not in texts(inspect_page)
-    assert "Layer 12 of 12" in texts(inspect_page)
+    assert "Relevance for" in texts(inspect_page)
 
 
 @pytest.fixture(scope="module")

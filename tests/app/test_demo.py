@@ -31,6 +31,7 @@ CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "Crested <Aukle
 ENDPOINTS = {
     *("inspect", "layer", "layers", "heads", "token", "compare", "select", "evidence"),
     *("download_picture", "download_record"),
+    *("compare_checkpoints", "agreements", "differences"),
 }
 
 
@@ -276,6 +277,26 @@ class TestEvidence:
         callbacks.evidence(key, CLASSES[2])
 
 
+class TestLive:
+    def test_the_payload_has_the_class_first_and_the_selection_at_r(
+        self, callbacks: InspectCallbacks, key: str
+    ) -> None:
+        packed, caption = callbacks.live(key, CLASSES[2], 0.5)
+        seen = callbacks.records.get(key).seen
+        assert packed["id"] == key and callbacks.record_of(key) is seen
+        assert packed["maps"][0]["key"] == "relevance"
+        assert seen.target == 2 and "Relevance for Crested" in caption
+        again = dcal.reselect(callbacks.library.model("cub50-full"), seen, 0.5)
+        assert packed["selected"] == again.selected.tolist()
+        assert "R = 50%: 12 of 24 patches" in caption and "The prediction" in caption
+
+    def test_without_glca_r_does_not_count(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
+        key, _, _ = callbacks.inspect(photo, "other")
+        packed, caption = callbacks.live(key, None, 0.5)
+        assert packed["selected"] is None and "R =" not in caption
+        assert callbacks.records.get(key).seen.target is not None  # the most probable class
+
+
 class TestDownloads:
     def test_the_picture_drawn_last_large_and_lossless(self, callbacks: InspectCallbacks, key: str) -> None:
         seen = callbacks.records.get(key).seen
@@ -336,10 +357,8 @@ class TestClicks:
 
     def test_a_click_on_a_layer_opens_the_view_of_patches(self, callbacks: InspectCallbacks, key: str) -> None:
         height, width = draw.drawn_size(callbacks.records.get(key).seen)
-        row, column, layer, tabs, view = ClickHandlers(callbacks.records).patch_from_layer(
-            key, 7, click(width // 2, height // 2)
-        )
-        assert (row, column, layer, view) == (4, 3, 7, "token")
+        row, column, tabs, view = ClickHandlers(callbacks.records).patch_from_layer(key, click(width // 2, height // 2))
+        assert (row, column, view) == (4, 3, "token")
         assert tabs.selected == "token"
 
     def test_a_click_in_the_strip_chooses_its_layer(self, callbacks: InspectCallbacks, key: str) -> None:
@@ -508,7 +527,7 @@ class TestPage:
 
     def test_controls_fit_the_first_checkpoint(self, blocks: gr.Blocks) -> None:
         sliders = [b for b in blocks.blocks.values() if isinstance(b, gr.Slider) and b.label == "Layer"]
-        assert [(s.minimum, s.maximum, s.value) for s in sliders] == [(1, 12, 12)] * 3
+        assert [(s.minimum, s.maximum, s.value) for s in sliders] == [(1, 12, 12)]  # one for all views
 
     def test_gradio_fetches_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         original = processing_utils.async_ssrf_protected_download

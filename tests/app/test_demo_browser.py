@@ -34,9 +34,9 @@ def url(serve: Callable[..., str]) -> str:
 
 @pytest.fixture
 def demo(page: Page, url: str) -> Page:
-    """The page, opened: the first sample is already looked at."""
+    """The page, opened: the first sample is already inspected."""
     page.goto(url)
-    expect(page.locator("#layer-picture img")).to_be_visible()
+    expect(page.locator("#live-view canvas").first).to_be_visible()
     expect(page.locator("#predictions li").first).to_be_visible()
     return page
 
@@ -82,6 +82,7 @@ def test_a_person_uploads_a_photo_moves_the_layer_clicks_a_patch_and_reads_the_r
     expect(first).to_contain_text(f"{probability:.1%}")
     expect(demo.locator("#predictions .branch")).to_have_count(3)
 
+    open_tab(demo, "Layers")
     sentence = demo.locator("#layer-sentence")
     expect(sentence).to_contain_text("Layer 12 of 12.")
     slider = demo.get_by_role("slider", name="Layer").first
@@ -105,7 +106,7 @@ def test_a_person_uploads_a_photo_moves_the_layer_clicks_a_patch_and_reads_the_r
     assert record.fingerprint == seen.fingerprint
     np.testing.assert_allclose(record.rollout, seen.rollout, atol=1e-6)
     with demo.expect_download() as download:
-        demo.get_by_role("button", name="Download this picture (PNG)").click()
+        demo.get_by_role("button", name="Download this image (PNG)").click()
     assert download.value.suggested_filename == "dcal-patch-12-3-layer-9.png"
     with Image.open(download.value.path()) as picture:
         assert picture.format == "PNG"
@@ -119,7 +120,8 @@ def test_a_photo_taken_away_makes_room_for_another_and_a_layer_can_be_typed(demo
     misnamed.write_bytes((SAMPLES / "indigo-bunting.webp").read_bytes())
     upload(demo, misnamed)
     expect(demo.locator("#predictions")).to_contain_text("Indigo Bunting")
-    layer = demo.locator("#views input[type=number]:visible").first
+    open_tab(demo, "Layers")
+    layer = demo.locator("#look input[type=number]:visible").first
     layer.fill("4")
     layer.press("Enter")
     expect(demo.locator("#layer-sentence")).to_contain_text("Layer 4 of 12.")
@@ -128,10 +130,10 @@ def test_a_photo_taken_away_makes_room_for_another_and_a_layer_can_be_typed(demo
 def test_every_view_shows_its_pictures_and_says_what_they_are(demo: Page) -> None:
     for tab, sentences in {
         "Heads": {"#heads-sentence": "Layer 12, 3 heads."},
-        "Click a patch": {"#patch-sentence": "What the outlined patch attends to."},
+        "One patch": {"#patch-sentence": "What the outlined patch attends to."},
         "SA and GLCA": {"#sa-sentence": "SA.", "#glca-sentence": "GLCA.", "#difference-sentence": "GLCA − SA."},
         "Selection": {"#selection-sentence": "R = 10%: 20 of 196 patches."},
-        "For a class": {"#gradient-sentence": "Gradient-weighted rollout for", "#relevance-sentence": "Chefer"},
+        "Class evidence": {"#gradient-sentence": "Gradient-weighted rollout for", "#relevance-sentence": "Chefer"},
         "Layers": {"#layer-sentence": "Layer 12 of 12.", "#strip-sentence": "each of the 12 layers"},
     }.items():
         open_tab(demo, tab)
@@ -145,21 +147,43 @@ def test_r_moves_the_selection_and_another_checkpoint_may_have_none(demo: Page) 
     open_tab(demo, "Selection")
     sentence = demo.locator("#selection-sentence")
     expect(sentence).to_contain_text("R = 10%")
-    demo.get_by_role("slider", name="R, the share").press("End")
+    demo.locator("#views").get_by_role("slider", name="R, the share").last.press("End")
     expect(sentence).to_contain_text("R = 100%: 196 of 196 patches.")
     demo.get_by_label("Checkpoint").click()
     demo.get_by_role("option", name="cub50-sa_only").click()
-    expect(sentence).to_contain_text("trained without global-local cross-attention")
+    expect(demo.get_by_role("tab", name="Selection", exact=True)).to_be_hidden()  # there is nothing to select
+    expect(demo.locator("#live-view canvas").first).to_be_visible()
     expect(demo.locator("#predictions .branch")).to_have_count(1)
 
 
 def test_the_rollout_plays_from_the_first_layer_to_the_last(demo: Page) -> None:
+    open_tab(demo, "Layers")
     play = demo.locator("#play")
     play.click()
     expect(play).to_contain_text("Pause")
     expect(demo.locator("#layer-sentence")).not_to_contain_text("Layer 12 of")
     expect(play).to_contain_text("Play")
     expect(demo.locator("#layer-sentence")).to_contain_text("Layer 12 of")
+
+
+def test_a_prediction_that_is_clicked_shows_its_evidence(demo: Page) -> None:
+    second = demo.locator("#predictions .both li").nth(1)
+    name = second.locator("span").inner_text()
+    second.locator("button").click()
+    expect(demo.locator("#live-sentence")).to_contain_text(f"Relevance for {name}")
+
+
+def test_four_checkpoints_are_compared(demo: Page) -> None:
+    open_tab(demo, "Compare")
+    for number in (1, 2, 3, 4):
+        expect(demo.locator(f"#compared-{number} canvas").first).to_be_visible()
+    expect(demo.locator("#verdict")).to_contain_text("American Goldfinch")
+
+
+def test_an_image_that_is_removed_clears_its_maps(demo: Page) -> None:
+    cross(demo).click()
+    expect(demo.locator("#live-view canvas")).to_have_count(0)
+    expect(demo.locator("#predictions li")).to_have_count(0)
 
 
 def bad_files(folder: Path) -> dict[Path, str]:
@@ -201,8 +225,8 @@ def test_bad_files_get_a_clear_message_and_the_next_upload_works(demo: Page, tmp
         expect(toast).to_contain_text(message)
         expect(toast).not_to_contain_text("/")  # no path of the server
         demo.locator(".toast-close").click()
-        expect(demo.locator("#predictions li")).to_have_count(0)
-        expect(cross(demo)).to_have_count(0)  # the page takes away by itself what it cannot show
+        expect(demo.locator("#predictions li").first).to_be_visible()  # the page keeps what it had
+        expect(demo.locator("#photo img")).to_be_visible()
         upload(demo, SAMPLES / "cat.webp")
         expect(demo.locator("#predictions li").first).to_be_visible()
         expect(demo.locator("#photo img")).to_be_visible()
@@ -225,8 +249,10 @@ def test_a_narrow_screen_shows_all_without_scrolling_sideways(page: Page, url: s
     page.set_viewport_size({"width": 400, "height": 800})
     page.emulate_media(color_scheme=scheme)
     page.goto(url)
-    expect(page.locator("#layer-picture img")).to_be_visible()
+    expect(page.locator("#live-view canvas").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    open_tab(page, "Layers")
+    expect(page.locator("#layer-picture img")).to_be_visible()
     page.get_by_role("button", name="How the rollout is computed").click()
     expect(page.get_by_label("One scale for all layers")).to_be_visible()
     cut = page.evaluate(

@@ -123,21 +123,29 @@ def top(seen: Inspection, k: int = 5) -> dict[str, dict[str, float]]:
     return {name: dict(seen.top(k, branch)) for name, branch in branches.items()}
 
 
-def bars(predictions: dict[str, dict[str, float]]) -> str:
-    """Predictions as HTML (styled by bars.css): per branch a short list, each class with a bar and its probability."""
+def bars(predictions: dict[str, dict[str, float]], clickable: bool = False) -> str:
+    """Predictions as HTML (styled by bars.css): per branch a short list, each class with a bar and its probability.
+
+    `clickable`: each is a button whose `data-card` is the class (see cards.CLICK).
+    """
     if not predictions:
         return f'<p class="alone">{NO_CLASSES}</p>'
-    return f'<div class="bars">{"".join(_branch(name, found) for name, found in predictions.items())}</div>'
+    branches = "".join(_branch(name, found, clickable) for name, found in predictions.items())
+    return f'<div class="bars">{branches}</div>'
 
 
-def _branch(name: str, found: dict[str, float]) -> str:
+def _branch(name: str, found: dict[str, float], clickable: bool) -> str:
     kind = {"SA": "sa", "GLCA": "glca"}.get(name, "both")
-    rows = "".join(_bar(*item) for item in found.items())
+    rows = "".join(_bar(*item, clickable) for item in found.items())
     return f'<section class="branch {kind}"><h4>{name}</h4><ol>{rows}</ol></section>'
 
 
-def _bar(name: str, probability: float) -> str:
+def _bar(name: str, probability: float, clickable: bool) -> str:
     shown = html.escape(readable(name))
+    if clickable:
+        label = f'data-card="{html.escape(name)}" title="Show the evidence for {shown}"'
+        text = f"<span>{shown}</span><b>{percent(probability)}</b>"
+        return f'<li style="--p:{probability:.2%}"><button type="button" {label}>{text}</button></li>'
     return f'<li style="--p:{probability:.2%}"><span title="{shown}">{shown}</span><b>{percent(probability)}</b></li>'
 
 

@@ -28,7 +28,7 @@ PAGES = {
 def main() -> None:
     """All pages. The frame is sent first: a view, and with it torch, is imported when its page is opened."""
     sleep_when_idle()
-    st.set_page_config(page_title="DCAL Explorer", page_icon="🔎", layout="wide")
+    st.set_page_config(page_title="DCAL Explorer", page_icon="🔎", layout="wide", initial_sidebar_state="expanded")
     pages = [
         st.Page(page_of(name, title), title=label, icon=icon, url_path=name, default=name == "inspect")
         for name, (title, label, icon) in PAGES.items()

@@ -28,6 +28,14 @@ class ViewBinding:
         """Draw at any of the `triggers`; `name` is the API endpoint's."""
         gr.on(list(triggers), self.function, list(self.inputs), list(self.outputs), api_name=name, **PUBLIC)
 
+    def privately(self, *triggers: Any) -> None:
+        """Draw at any of the `triggers`, without an endpoint."""
+        gr.on(list(triggers), self.function, list(self.inputs), list(self.outputs), **PRIVATE)
+
+    def endpoint(self, name: str) -> None:
+        """An endpoint of the API without an event of its own in the page."""
+        self.on(gr.Button(visible=False).click, name=name)
+
     def after(self, event: Any) -> Any:
         """Draw when `event` has succeeded."""
         return event.success(self.function, list(self.inputs), list(self.outputs), **PRIVATE)
@@ -53,18 +61,23 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class LayersView(View):
-    """Also the image in which a patch can be clicked, and the layer that it shows."""
+    """Also the image in which a patch can be clicked."""
 
     whole: gr.Image
-    layer: gr.Slider
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenView(View):
-    """Also the controls of the layer and the patch, (row, column)."""
+    """Also the controls of the patch, (row, column)."""
 
-    layer: gr.Slider
     place: tuple[gr.Number, gr.Number]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveViewTab(View):
+    """Also the control of the class whose evidence it shows."""
+
+    target: gr.Dropdown
 
 
 def picture(name: str, clickable: bool = False) -> gr.Image:

@@ -28,9 +28,9 @@ class ClickHandlers:
             raise DCALError("There is no patch there. Click inside the bright part.")
         return found[0] + 1, found[1] + 1
 
-    def patch_from_layer(self, record: str, layer: int, event: gr.SelectData) -> tuple[int, int, int, Any, str]:
-        """The clicked patch and the layer, and the view of patches opened for them."""
-        return *self.patch_at(record, event), layer, gr.Tabs(selected="token"), "token"
+    def patch_from_layer(self, record: str, event: gr.SelectData) -> tuple[int, int, Any, str]:
+        """The clicked patch, and the view of one patch opened for it."""
+        return *self.patch_at(record, event), gr.Tabs(selected="token"), "token"
 
     @shows_errors
     def layer_at(self, record: str, event: gr.SelectData) -> Any:

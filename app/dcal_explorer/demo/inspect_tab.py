@@ -13,11 +13,11 @@ from typing import Any
 import gradio as gr
 
 from dcal import DCALError, Inspection, draw
-from dcal_explorer.content import captions
+from dcal_explorer.content import captions, cards
 from dcal_explorer.demo import inspect_views
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
-from dcal_explorer.demo.components import PRIVATE, PUBLIC, LayersView, TokenView, View
-from dcal_explorer.demo.events import ClickHandlers
+from dcal_explorer.demo.components import PRIVATE, PUBLIC, LayersView, LiveViewTab, TokenView, View, fit_layer
+from dcal_explorer.demo.events import ClickHandlers, card
 
 # The visible button makes the file; the hidden one then downloads it.
 CLICK = "() => setTimeout(() => document.querySelector('#{}').click(), 200)"
@@ -48,7 +48,7 @@ def build(page: gr.Blocks, callbacks: InspectCallbacks, samples: Sequence[Path],
             checkpoint = gr.Dropdown(names, value=names[0], label="Checkpoint", elem_id="checkpoint")
             summary = gr.Markdown(captions.EMPTY, label="summary", elem_id="summary")
             predictions = gr.JSON(label="predictions", visible=False)
-            bars = gr.HTML(elem_id="predictions")
+            bars = gr.HTML(elem_id="predictions", js_on_load=cards.CLICK)
         with gr.Column(scale=8, min_width=320):
             views = InspectViews(callbacks, record, bars, first)
     picked = thumbnails.click(lambda index: str(samples[index]), thumbnails, photo, **PRIVATE)
@@ -71,42 +71,50 @@ class InspectViews:
 
     def __init__(self, callbacks: InspectCallbacks, record: gr.State, bars: gr.HTML, first: Inspection) -> None:
         self.callbacks, self.record, self.bars = callbacks, record, bars
-        with gr.Row(elem_classes="controls"):
+        # The live view has controls of its own.
+        with gr.Row(elem_classes="controls", visible=False, elem_id="look") as self.controls:
+            self.layer = inspect_views.layer_slider(first)
             colormap = gr.Dropdown(list(draw.COLORMAPS), value=draw.COLORMAPS[0], label="Colour map", min_width=120)
             opacity = gr.Slider(0, 1, 0.6, step=0.05, label="Opacity", min_width=200, buttons=[])
             smooth = gr.Checkbox(False, label="Smooth between patches")
         look: list[Any] = [colormap, opacity, smooth]
-        opened = "evidence" if captions.names_classes(first.config) else "layers"
-        self.open = gr.State(opened)
-        with gr.Tabs(elem_id="views", selected=opened) as self.tabs:
+        self.open = gr.State("live")
+        with gr.Tabs(elem_id="views", selected="live") as self.tabs:
+            live = inspect_views.live(callbacks, record, first)
             evidence = inspect_views.evidence(callbacks, record, look, first)
-            layers = inspect_views.layers(callbacks, record, look, first)
-            heads = inspect_views.heads(callbacks, record, look, first)
-            token = inspect_views.token(callbacks, record, look, first)
+            layers = inspect_views.layers(callbacks, record, self.layer, look)
+            heads = inspect_views.heads(callbacks, record, self.layer, look)
+            token = inspect_views.token(callbacks, record, self.layer, look, first)
             compare = inspect_views.compare(callbacks, record, look)
             select = inspect_views.select(callbacks, record, first)
-        self.views: dict[str, View] = {str(v.tab.id): v for v in (evidence, layers, heads, token, compare, select)}
+        every = live, evidence, layers, heads, token, compare, select
+        self.views: dict[str, View] = {str(view.tab.id): view for view in every}
         drawings = [drawing for view in self.views.values() for drawing in view.drawings]
         self.inputs: set[Any] = {record, self.open, *(control for drawing in drawings for control in drawing.inputs)}
         self.outputs: set[Any] = {output for drawing in drawings for output in drawing.outputs}
         fitted = {control for view in self.views.values() for control in (view.tab, *view.fits)}
-        self.settled = {bars, self.open, self.tabs, *self.outputs, *fitted}
-        self._wire(look, layers, token)
+        self.settled = {bars, self.open, self.tabs, self.layer, *self.outputs, *fitted}
+        self._wire(look, layers, token, live)
         self._downloads()
 
-    def _wire(self, look: Sequence[Any], layers: LayersView, token: TokenView) -> None:
-        """What redraws the open view, and the click on a layer that opens the view of one patch."""
-        gr.on([control.input for control in look], self.redraw, self.inputs, self.outputs, **PRIVATE)
+    def _wire(self, look: Sequence[Any], layers: LayersView, token: TokenView, live: LiveViewTab) -> None:
+        """What redraws the open view, and the clicks that open another one."""
+        moved = [control.input for control in (self.layer, *look)]
+        gr.on(moved, self.redraw, self.inputs, self.outputs, **PRIVATE)
         clicked = layers.whole.select(
             ClickHandlers(self.callbacks.records).patch_from_layer,
-            [self.record, layers.layer],
-            [*token.place, token.layer, self.tabs, self.open],
+            self.record,
+            [*token.place, self.tabs, self.open],
             **PRIVATE,
         )
+        named = self.bars.click(self.class_of, None, [live.target, self.tabs, self.open], **PRIVATE)
         opened = [
-            view.tab.select(lambda name=name: name, None, self.open, **PRIVATE) for name, view in self.views.items()
+            view.tab.select(
+                lambda name=name: (name, gr.update(visible=name != "live")), None, [self.open, self.controls], **PRIVATE
+            )
+            for name, view in self.views.items()
         ]
-        for event in (clicked, *opened):
+        for event in (clicked, named, *opened):
             event.success(self.redraw, self.inputs, self.outputs, **PRIVATE)
 
     def _downloads(self) -> None:
@@ -119,6 +127,10 @@ class InspectViews:
                 file = gr.DownloadButton(f"{what} file", visible="hidden", elem_id=f"{what}-file")
                 made = button.click(make, self.record, file, api_name=f"download_{what}", **PUBLIC)
                 made.success(None, None, None, js=CLICK.format(f"{what}-file"))
+
+    def class_of(self, event: gr.EventData) -> tuple[str, Any, str]:
+        """The class of a prediction that was clicked, whose evidence the live view then shows."""
+        return card(event), gr.Tabs(selected="live"), "live"
 
     def clear(self, record: str | None) -> tuple[None, str]:
         """After the image was removed: no record, and what to do."""
@@ -142,12 +154,13 @@ class InspectViews:
             return {self.bars: "", **{place: None for place in self.outputs}}
         seen = self.callbacks.records.get(values[self.record]).seen
         fitted = {c: fit(seen, values[c]) for view in self.views.values() for c, fit in view.fits.items()}
+        fitted[self.layer] = fit_layer(seen, values[self.layer])
         shown = {name: view.applies(seen) for name, view in self.views.items()}
         opened = values[self.open] if shown[values[self.open]] else next(name for name in shown if shown[name])
         now = values | {control: update["value"] for control, update in fitted.items()} | {self.open: opened}
         tabs = {self.views[name].tab: gr.update(visible=visible) for name, visible in shown.items()}
         return {
-            self.bars: captions.bars(captions.top(seen)),
+            self.bars: captions.bars(captions.top(seen), clickable=True),
             **{self.open: opened, self.tabs: gr.update(selected=opened)},
             **tabs,
             **fitted,

@@ -102,6 +102,7 @@ class FindTab:
             self.callbacks.search, [self.photo, self.checkpoint, self.record], query, api_name="search", **progress
         )
         sent.failure(self.query_picture, self.record, self.photo, **PRIVATE)  # the page shows the query it had
+        self.photo.clear(self.clear, self.record, [self.record, self.caption], **PRIVATE)
         picked = self.pictures.click(card, None, self.picture, **PRIVATE)
         taken = picked.success(
             self.callbacks.choose, [self.picture, self.checkpoint, self.record], query, api_name="choose", **PUBLIC
@@ -194,6 +195,11 @@ class FindTab:
         assert session.ranking is not None
         gallery = self.callbacks.galleries.open(session.checkpoint)
         return {self.hits: cards.hits(gallery, session.ranking), **self.match.closed(bool(session.ranking.hits))}
+
+    def clear(self, record: str | None) -> tuple[None, str]:
+        """After the query was removed: no session, and what to do."""
+        self.callbacks.records.let_go(record or "")
+        return None, reid_captions.EMPTY
 
     def query_picture(self, record: str | None) -> Any:
         return self.callbacks.query_picture(record) if record else None

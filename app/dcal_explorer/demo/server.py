@@ -11,7 +11,8 @@ from gradio import processing_utils
 
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.places import SAMPLES, STYLES, sample_images
-from dcal_explorer.demo import inspect_tab, reid_tab
+from dcal_explorer.demo import compare_tab, inspect_tab, reid_tab
+from dcal_explorer.demo.callbacks.compare import CompareCallbacks
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
 from dcal_explorer.demo.inputs import NOT_UPLOADED
@@ -37,6 +38,8 @@ def page(callbacks: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
         with gr.Tabs():
             with gr.Tab("Inspect", id="inspect"):
                 inspect_tab.build(blocks, callbacks, samples, first)
+            with gr.Tab("Compare", id="compare") as tab:
+                compare_tab.build(tab, CompareCallbacks(callbacks), samples)
             with gr.Tab("Re-identify", id="reidentify") as tab:
                 reid_tab.build(tab, ReIDCallbacks(callbacks))
     blocks.queue(default_concurrency_limit=2, max_size=64)
@@ -74,6 +77,7 @@ def serve(checkpoints: Path, folder: Path, port: int | None = None, browser: boo
         run_history=False,
         allowed_paths=[str(SAMPLES)],
         prevent_thread_lock=True,
+        _frontend=False,  # no check that the page answers within 3 s: a busy machine fails it
         quiet=True,
     )
     print(f"DCAL Explorer is at {url}", flush=True)

@@ -58,7 +58,7 @@ def page() -> None:
         classification(evaluations)
     else:
         ranking(evaluations)
-    gains(evaluations, "per_class" if task == "fgvc" else "per_camera")
+    shows_errors(gains)(evaluations, "per_class" if task == "fgvc" else "per_camera")  # what follows is shown anyway
     map_scores(analyses, "maps" if task == "fgvc" else "twins")
     st.subheader("Cost of training")
     st.dataframe(

@@ -19,6 +19,7 @@ from dcal.explain.inspect import explain_class
 from dcal.model.rollout import FUSIONS
 from dcal_explorer.content import captions, map_scores
 from dcal_explorer.content.checkpoints import CheckpointLibrary
+from dcal_explorer.content.live_payload import live_payload
 from dcal_explorer.content.map_scores import MapScores
 from dcal_explorer.demo.inputs import (
     checked_flag,
@@ -260,7 +261,7 @@ class InspectCallbacks:
         about, about_rollout = (f"{caption} {entry.scores.sentence(key)}" for caption, key in sentences)
         return relevance, gradient, about, about_rollout
 
-    def _explained(self, entry: Entry, target: str) -> Inspection:
+    def _explained(self, entry: Entry, target: str | None) -> Inspection:
         """The entry's record with the maps for one class, which it keeps."""
         seen = entry.seen
         if target not in seen.classes:
@@ -270,6 +271,31 @@ class InspectCallbacks:
                 entry.seen = explain_class(self.library.model(entry.checkpoint), seen, index)
             self.records.grown()
         return entry.seen
+
+    @shows_errors
+    def live(self, record: str, target: str | None, ratio: float | None) -> tuple[dict[str, Any], str]:
+        """The record for the live view, with the evidence for a class and the selection at R, and what both are worth.
+
+        Without classes `target` does not count, without GLCA `ratio` does not.
+        """
+        entry = self.records.get(record)
+        if captions.names_classes(entry.seen.config):
+            self._explained(entry, target if target is not None else captions.first_choice(entry.seen))
+        seen, sentences = entry.seen, []
+        if seen.target is not None and captions.names_classes(seen.config):
+            sentences.append(f"{captions.evidence(seen, seen.target)[0]} {entry.scores.sentence('relevance')}")
+        sentences.append(f"{captions.rollout_note(seen)} {entry.scores.sentence('rollout')}".strip())
+        if seen.selected is not None and ratio is not None:
+            chosen = self.at_ratio(entry, checked_number("R", ratio, 0, 1)) if ratio != seen.top_ratio else seen
+            entry.top_ratio = float(ratio)
+            sentences.append(captions.selection(chosen, seen))
+            seen = chosen
+        title = entry.path.stem.replace("-", " ") if entry.path is not None else "the image"
+        return live_payload(seen, record, title), "\n\n".join(sentences)
+
+    def record_of(self, record: str) -> Inspection:
+        """The record that the live view fetches attention from."""
+        return self.records.get(record).seen
 
     @shows_errors
     def download_picture(self, record: str) -> str:

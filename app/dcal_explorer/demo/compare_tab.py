@@ -1,0 +1,219 @@
+"""The tab "Compare": one image through two to four checkpoints; one control moves all views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from dcal import DCALError, Inspection
+from dcal_explorer.content import captions, compare_captions
+from dcal_explorer.content.live_payload import live_payload
+from dcal_explorer.demo.callbacks.compare import MOST, CompareCallbacks
+from dcal_explorer.demo.components import PRIVATE, PUBLIC
+from dcal_explorer.demo.inputs import shows_errors
+from dcal_explorer.view.gradio_view import live_view
+
+LINK = "compare"  # views of one name move together
+
+
+def build(tab: gr.Tab, callbacks: CompareCallbacks, samples: Sequence[Path]) -> None:
+    """Lay out the tab. Nothing is computed until it is opened."""
+    CompareTab(tab, callbacks, samples)
+
+
+class CompareTab:
+    """The tab's components, and which event updates which."""
+
+    def __init__(self, tab: gr.Tab, callbacks: CompareCallbacks, samples: Sequence[Path]) -> None:
+        self.callbacks, self.samples, self.record = callbacks, samples, gr.State()
+        names = callbacks.library.names()
+        compared = callbacks.library.ablations(names[0])[:MOST]
+        gr.Markdown(compare_captions.ABOUT, elem_classes="sentence")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=3, min_width=240):
+                self._lay_image()
+            with gr.Column(scale=7, min_width=320):
+                self._lay_choice(names, compared)
+                self.verdict = gr.Markdown(label="verdict", elem_id="verdict", elem_classes="sentence")
+                self.predictions = gr.JSON(label="predictions", visible=False)
+                self.table = gr.Dataframe(interactive=False, show_label=False, elem_id="compared-predictions")
+        with gr.Row(elem_id="compared", equal_height=True):
+            self.columns, self.heads, self.views = [], [], []
+            for number in range(MOST):
+                with gr.Column(min_width=300, visible=number < len(compared)) as column:
+                    self.heads.append(gr.HTML())
+                    self.views.append(live_view(self.one_record, link=LINK, elem_id=f"compared-{number + 1}"))
+                self.columns.append(column)
+        self._lay_agreement(compared)
+        self._wire(tab)
+
+    def _lay_image(self) -> None:
+        self.image = gr.Image(
+            str(self.samples[0]) if self.samples else None,
+            type="filepath",
+            image_mode=None,
+            sources=["upload", "clipboard"],
+            label="Image: upload, paste or drop",
+            height=220,
+            buttons=["fullscreen"],
+            elem_id="compared-image",
+        )
+        self.thumbnails = gr.Dataset(
+            components=[gr.Image(visible=False, type="filepath")],
+            samples=[[str(path)] for path in self.samples],
+            label="Samples",
+            type="index",
+            elem_id="compared-samples",
+        )
+
+    def _lay_choice(self, names: list[str], compared: list[str]) -> None:
+        with gr.Row(elem_classes="controls"):
+            self.checkpoints = gr.Dropdown(
+                names,
+                value=compared,
+                multiselect=True,
+                max_choices=MOST,
+                label="Checkpoints",
+                min_width=260,
+                scale=3,
+                elem_id="checkpoints",
+            )
+            self.target = gr.Dropdown([], label="Class whose evidence is shown", min_width=180, scale=2)
+
+    def _lay_agreement(self, compared: list[str]) -> None:
+        with gr.Accordion("Agreement and differences", open=False):
+            with gr.Row(elem_classes="controls"):
+                self.reference = gr.Dropdown(compared, value=compared[0], label="Reference", min_width=200)
+                maps = [(title, name) for name, title in compare_captions.MAP_NAMES.items()]
+                self.map = gr.Radio(maps, value="rollout", label="Map of the differences")
+            self.agreed = gr.JSON(label="agreement", visible=False)
+            self.agreement = gr.Dataframe(interactive=False, show_label=False, elem_id="agreement")
+            gr.Markdown(compare_captions.AGREEMENT, elem_classes="sentence")
+            self.differences = gr.Gallery(
+                columns=3, format="webp", object_fit="contain", show_label=False, elem_id="differences"
+            )
+
+    def _wire(self, tab: gr.Tab) -> None:
+        call = self.callbacks.compare_checkpoints
+        inputs, outputs = (
+            [self.image, self.checkpoints, self.target, self.record],
+            [*(self.record, self.predictions, self.verdict)],
+        )
+        shown = {self.table, self.target, self.reference, *self.columns, *self.heads, *self.views}
+        picked = self.thumbnails.click(lambda i: str(self.samples[i]), self.thumbnails, self.image, **PRIVATE)
+        first = tab.select(self.arrive, [self.image, self.checkpoints, self.target, self.record], outputs, **PRIVATE)
+        progress = {"show_progress": "minimal", "show_progress_on": self.image}
+        moved = [self.checkpoints.input, self.target.input]
+        for event in (
+            first,
+            gr.on(moved, call, inputs, outputs, api_name="compare_checkpoints", **{**PUBLIC, **progress}),
+            *(
+                trigger(self.anew, [self.image, self.checkpoints, self.record], outputs, **{**PRIVATE, **progress})
+                for trigger in (self.image.upload, picked.success)
+            ),
+        ):
+            event.failure(self.restore, self.record, [self.image, self.checkpoints], **PRIVATE)
+            drawn = event.success(self.show, [self.record, self.reference], shown, **PRIVATE)
+            self._agree(drawn.success)
+        cleared = self.image.clear(self.clear, self.record, outputs, **PRIVATE)
+        cleared.success(self.show, [self.record, self.reference], shown, **PRIVATE)
+        gr.on(
+            [self.reference.input],
+            self.callbacks.agreements,
+            [self.record, self.reference],
+            self.agreed,
+            api_name="agreements",
+            **PUBLIC,
+        ).success(self.tabled, self.agreed, self.agreement, **PRIVATE)
+        gr.on(
+            [self.reference.input, self.map.input],
+            self.callbacks.differences,
+            [self.record, self.reference, self.map],
+            self.differences,
+            api_name="differences",
+            **PUBLIC,
+        )
+
+    def _agree(self, after: Any) -> None:
+        after(self.agreed_on, [self.record, self.reference, self.map], [self.agreement, self.differences], **PRIVATE)
+
+    def one_record(self, key: str) -> Inspection:
+        """The record that a view fetches from: its key is the comparison's and the checkpoint's."""
+        record, _, checkpoint = key.partition("/")
+        seen = self.callbacks.records.get(record).seen
+        if checkpoint not in seen:
+            raise DCALError("This comparison has other checkpoints now.")
+        return seen[checkpoint]
+
+    def arrive(self, image: Any, checkpoints: list[str], target: str | None, record: str | None) -> Any:
+        """When the tab is first opened: the comparison of the image that it shows."""
+        if record:
+            return gr.skip(), gr.skip(), gr.skip()
+        return self.callbacks.compare_checkpoints(image, checkpoints, target, record)
+
+    def anew(self, image: Any, checkpoints: list[str], record: str | None) -> Any:
+        """A new image, explained for the class that it is predicted to be."""
+        return self.callbacks.compare_checkpoints(image, checkpoints, None, record)
+
+    def clear(self, record: str | None) -> tuple[None, list[Any], str]:
+        """After the image was removed: no comparison, and what to do."""
+        self.callbacks.records.let_go(record or "")
+        return None, [], captions.EMPTY
+
+    def restore(self, record: str | None) -> Any:
+        """After a failure: the image and the checkpoints that the page still shows, if there are any."""
+        try:
+            compared = self.callbacks.records.get(record)
+        except DCALError:
+            return None, gr.skip()
+        return str(compared.path), list(compared.seen)
+
+    @shows_errors
+    def show(self, record: str | None, reference: str | None) -> dict[Any, Any]:
+        """The views, heads and controls of a comparison; nothing without one."""
+        if not record:
+            emptied = {view: None for view in self.views} | {head: "" for head in self.heads}
+            return {self.table: None, **emptied}
+        compared = self.callbacks.records.get(record)
+        scales = compare_captions.shared_scales(compared.seen)
+        names = list(compared.seen)
+        page: dict[Any, Any] = {
+            self.table: frame([compare_captions.prediction_row(n, seen) for n, seen in compared.seen.items()]),
+            self.reference: gr.update(choices=names, value=reference if reference in names else names[0]),
+            self.target: gr.update(choices=captions.choices(compared.seen[names[0]]), value=compared.target),
+        }
+        for number, (column, head, view) in enumerate(zip(self.columns, self.heads, self.views, strict=True)):
+            page[column] = gr.update(visible=number < len(names))
+            if number < len(names):
+                name = names[number]
+                seen = compared.seen[name]
+                about = captions.about(seen.config, name, self.callbacks.library.metrics(name))
+                page[head] = f'<div class="about">{about}</div>'
+                page[view] = live_payload(seen, f"{record}/{name}", name, record, scales)
+            else:
+                page[view] = None
+        return page
+
+    @shows_errors
+    def agreed_on(self, record: str | None, reference: str, map: str) -> tuple[Any, Any]:
+        """The table of agreement and the images of the differences."""
+        if not record:
+            return None, []
+        names = list(self.callbacks.records.get(record).seen)
+        own = reference if reference in names else names[0]
+        rows = self.callbacks.agreements(record, own)
+        return frame(rows), self.callbacks.differences(record, own, map)
+
+    def tabled(self, rows: list[dict[str, Any]]) -> Any:
+        return frame(rows)
+
+
+def frame(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Rows for gr.Dataframe; a row without one of the headings has a dash there."""
+    if not rows:
+        return None
+    headers = list(dict.fromkeys(name for row in rows for name in row))
+    return {"headers": headers, "data": [[row.get(name, compare_captions.NONE) for name in headers] for row in rows]}

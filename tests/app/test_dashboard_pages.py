@@ -1,0 +1,198 @@
+"""The dashboard's pages on sets of images and families of checkpoints, run by Streamlit's own harness."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+import dcal
+from dcal.gallery import rank
+from dcal.gallery.survey import survey
+from dcal_explorer.content.numbers import percent
+from dcal_explorer.dashboard.sidebar import CHECKPOINTS
+from dcal_explorer.dashboard.views.runs import RUNS
+from tests.app.test_dashboard import PATIENCE, parts, texts
+from tests.fixtures.ablations import NAMES, write_ablations
+from tests.fixtures.tiny_yard import write_checkpoints
+
+
+def ablations_page() -> None:
+    from dcal_explorer.dashboard.views import ablations
+
+    ablations.page()
+
+
+def retrieval_page() -> None:
+    from dcal_explorer.dashboard.views import retrieval
+
+    retrieval.page()
+
+
+def images_page() -> None:
+    from dcal_explorer.dashboard.views import images
+
+    images.page()
+
+
+def runs_page() -> None:
+    from dcal_explorer.dashboard.views import runs
+
+    runs.page()
+
+
+def twins_page() -> None:
+    from dcal_explorer.dashboard.views import twins
+
+    twins.page()
+
+
+def opened(page: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **query: Any) -> AppTest:
+    monkeypatch.setenv(CHECKPOINTS, str(folder))
+    st.cache_resource.clear()
+    app = AppTest.from_function(page, default_timeout=PATIENCE)
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+@pytest.fixture(scope="module")
+def reid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoints(tmp_path_factory.mktemp("reid"))
+
+
+class TestAblations:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """Four checkpoints, of which two were evaluated on three classes."""
+        folder = write_ablations(tmp_path / "four")
+        for name, accuracies in {"oak": (0.5, 0.75, 1.0), "ash": (0.75, 0.75, 0.5)}.items():
+            rows = [
+                {"class": c, "n": 4, "accuracy": a} for c, a in zip(("Owl", "Kiwi", "Emu"), accuracies, strict=True)
+            ]
+            top1 = float(np.mean(accuracies))
+            found = {"dataset": "three birds", "top1": top1, "ece": 0.125, "per_class": rows}
+            found |= {"intervals": {"top1": [0.5, 0.875]}, "fingerprint": dcal.fingerprint(dcal.load(folder / name))}
+            (folder / name / "evaluation.json").write_text(json.dumps(found))
+        return folder
+
+    def test_figures_gains_and_losses(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        app = opened(ablations_page, folder, monkeypatch, before="oak", after="ash")
+        assert not app.exception and not app.error
+        rows = {row["checkpoint"]: row for row in app.dataframe[0].value.to_dict("records")}
+        assert list(rows) == list(NAMES)
+        assert rows["oak"]["top-1"] == "75.0% (50.0%–87.5%)"
+        assert rows["elm"]["top-1"] == "51.0%"  # of training: it was not evaluated
+        assert "**1 gain, 1 lose, 1 are equal**, of 3." in texts(app)
+        changes = {row["class or camera"]: row["change"] for row in app.dataframe[1].value.to_dict("records")}
+        assert list(changes.items()) == [("Owl", "+25.0"), ("Kiwi", "+0.0"), ("Emu", "-50.0")]
+
+    def test_what_was_not_measured_is_said(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        app = opened(ablations_page, folder, monkeypatch, before="elm", after="ash")
+        assert not app.exception
+        assert ["both checkpoints need an evaluation.json" in error.value for error in app.error] == [True]
+        assert "Their maps were not measured" in texts(app)  # the rest of the page stands
+
+    def test_evaluations_of_other_images_are_not_compared(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = folder / "ash" / "evaluation.json"
+        path.write_text(path.read_text().replace("three birds", "three others"))
+        app = opened(ablations_page, folder, monkeypatch, before="oak", after="ash")
+        assert ["evaluated on different images" in error.value for error in app.error] == [True]
+
+    def test_the_bundled_checkpoints(self) -> None:
+        for task in ("fgvc", "reid"):
+            app = AppTest.from_function(ablations_page, default_timeout=PATIENCE)
+            app.query_params["task"] = task
+            app.run()
+            assert not app.exception and not app.error
+            assert len(app.dataframe[0].value) == 4
+            assert "not measured" not in texts(app)
+
+
+class TestRetrieval:
+    @pytest.mark.parametrize("order", ["worst", "best"])
+    def test_queries_come_in_the_order_that_the_page_names(
+        self, reid: Path, monkeypatch: pytest.MonkeyPatch, order: str
+    ) -> None:
+        app = opened(
+            retrieval_page, reid, monkeypatch, retrieval_checkpoint="reid-full", order=order, queries_shown="4"
+        )
+        assert not app.exception and not app.error
+        gallery = dcal.open_gallery(reid / "reid-full" / "gallery")
+        singles = []
+        for item in gallery.items:
+            cameras = [camera for camera in gallery.cameras if camera != item.camera]
+            singles.append(rank(gallery, item, cameras=cameras).ap)
+        expected = sorted(singles, reverse=order == "best")[:4]
+        shown = [line for line in texts(app).splitlines() if "· average precision" in line]
+        assert [line.split("average precision ")[1].split(" ")[0] for line in shown] == [percent(ap) for ap in expected]
+        word = "lowest" if order == "worst" else "highest"
+        assert f"The 4 queries with the {word} average precision, of 12." in texts(app)
+        assert f"**mAP {percent(float(np.mean(singles)))}**" in texts(app)
+
+    def test_random_is_the_same_again(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pages = [opened(retrieval_page, reid, monkeypatch, order="random") for _ in range(2)]
+        first, second = ([line for line in texts(app).splitlines() if "· average" in line] for app in pages)
+        assert first == second and "drawn at random" in texts(pages[0])
+
+    def test_equal_error_rates_are_read_off_the_curves(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        app = opened(retrieval_page, reid, monkeypatch, retrieval_checkpoint="reid-full")
+        found = survey(dcal.open_gallery(reid / "reid-full" / "gallery"), across=True)
+        missed, accepted = found.error_rates()
+        equal = int(np.abs(missed - accepted).argmin())
+        assert f"with {percent(float(missed[equal]))} missed and {percent(float(accepted[equal]))} accepted" in texts(
+            app
+        )
+
+
+class TestImages:
+    def test_filters_and_one_image(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        app = opened(images_page, reid, monkeypatch, camera="3", annotation="parts")
+        assert not app.exception and not app.error
+        assert "**40 images**, 1 to 24 shown." in texts(app)
+        grid = next(part for part in parts(app) if 'class="cards hits"' in part)
+        assert grid.count("<figure>") == 24 and "camera 8" not in grid
+        assert "It lies on the vehicle" in texts(app) or "of it lies on the vehicle" in texts(app)
+        app.selectbox(key="vehicle").set_value("25").run()
+        assert "**1 images**" in texts(app) and "Its twin is vehicle 26" in texts(app)
+        app.selectbox(key="split").set_value("train").run()
+        assert not app.exception
+        assert "No image is left" in texts(app) or "images**" in texts(app)
+
+
+class TestRuns:
+    def test_a_run_while_it_goes_on(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        lines = [
+            {"epoch": 0, "step": 10 * i, "loss": 3.0 - i, "losses": {"sa": 2.0}, "distractor_shares": [0.25, 0.5]}
+            for i in (1, 2)
+        ]
+        lines.append({"epoch": 1, "step": 20, "split": "test", "top1": 0.75, "exported": True})
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"epo')
+        monkeypatch.setenv(RUNS, str(tmp_path))
+        app = AppTest.from_function(runs_page, default_timeout=PATIENCE).run()
+        assert not app.exception and not app.error
+        assert "**mine** · epoch 0, step 20 · 1 evaluations" in texts(app)
+        assert app.dataframe[0].value.to_dict("records")[0]["top1"] == "75.0%"
+        assert "**Losses**" in texts(app) and "**PWCA's attention on the distractor**" in texts(app)
+
+    def test_without_runs_it_says_how_to_get_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(RUNS, str(tmp_path / "nowhere"))
+        app = AppTest.from_function(runs_page, default_timeout=PATIENCE).run()
+        assert not app.exception
+        assert "There is no run in the folder `nowhere`." in texts(app) and str(tmp_path) not in texts(app)
+
+
+class TestTwins:
+    def test_every_checkpoint_shows_the_pair(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        app = opened(twins_page, reid, monkeypatch)
+        assert not app.exception and not app.error
+        assert texts(app).count("Similarity **") == 2
+        assert len(app.dataframe[0].value) == 2
+        app.selectbox(key="kind").set_value("same").run()
+        assert not app.exception and texts(app).count("Similarity **") == 2
