@@ -180,7 +180,8 @@ def listed(
         other = None not in (camera, item.camera) and item.camera != camera
         shown[False] += 1
         shown[True] += other
-        calibrated = gallery.calibration is not None and shown[other] <= TOP
-        probability = gallery.calibration.probability(float(similarity), other) if calibrated else None
+        probability = None
+        if gallery.calibration is not None and shown[other] <= TOP:
+            probability = gallery.calibration.probability(float(similarity), other)
         hits.append(Hit(int(index), item, float(similarity), own, verdict, probability))
     return tuple(hits)
