@@ -23,17 +23,26 @@ PAGES = {
     "images": ("What is in the data set?", "Images", ":material/grid_view:"),
     "runs": ("How is training going?", "Runs", ":material/show_chart:"),
 }
+FRAME = (
+    "<style>.stMainBlockContainer { padding-top: 3.25rem; } .stMainBlockContainer h1 { font-size: 1.75rem; }</style>"
+)
 
 
 def main() -> None:
     """All pages. The frame is sent first: a view, and with it torch, is imported when its page is opened."""
     sleep_when_idle()
     st.set_page_config(page_title="DCAL Explorer", page_icon="🔎", layout="wide", initial_sidebar_state="expanded")
+    st.html(FRAME)
     pages = [
-        st.Page(page_of(name, title), title=label, icon=icon, url_path=name, default=name == "inspect")
+        st.Page(page_of(name, title), title=label, icon=icon, url_path=name)
         for name, (title, label, icon) in PAGES.items()
     ]
-    st.navigation(pages).run()
+    # The default page has no path of its own: without this one /inspect would be "page not found".
+    title, label, icon = PAGES["inspect"]
+    start = st.Page(
+        page_of("inspect", title), title=label, icon=icon, url_path="start", default=True, visibility="hidden"
+    )
+    st.navigation([start, *pages]).run()
 
 
 def page_of(name: str, title: str) -> Callable[[], None]:
