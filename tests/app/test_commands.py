@@ -144,8 +144,8 @@ def test_data_check_and_galleries(root: Path, reid: Path, tmp_path: Path):
     words: tuple[Any, ...] = ("index", "search", tmp_path / "gallery", images(root)[0], *model, "--json")
     found = json.loads(dcal(*words).stdout)
     assert found["hits"][0]["path"] == images(root)[0].name
-    words = ("predict", images(root)[0], *model, "--gallery", tmp_path / "gallery", "--top", 1, "--json")
-    answer = json.loads(dcal(*words).stdout)["predictions"][0]["answers"][0]
+    one = ("predict", images(root)[0], *model, "--gallery", tmp_path / "gallery", "--top", 1, "--json")
+    answer = json.loads(dcal(*one).stdout)["predictions"][0]["answers"][0]
     assert answer[0] == images(root)[0].name and answer[1] == pytest.approx(1, abs=1e-4)
 
 

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -186,7 +186,7 @@ def test_the_command_that_a_run_states_repeats_it(told: list[TrainConfig], prese
 @pytest.mark.parametrize("task", ["fgvc", "reid"])
 @pytest.mark.parametrize("preset", [TrainConfig, *PRESETS.values()])
 def test_the_command_is_right_for_any_class_and_any_data_set(
-    told: list[TrainConfig], preset: type[TrainConfig], task: str
+    told: list[TrainConfig], preset: type[TrainConfig], task: Literal["fgvc", "reid"]
 ):
     """The command line finds a preset by the data set, which may be another than the configuration's class."""
     for dataset in data_sets(task):
