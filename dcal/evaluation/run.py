@@ -77,9 +77,11 @@ def open_evaluation(config: EvalConfig) -> Evaluation:
     """The model and the test split of an evaluation. What `config` leaves open, the checkpoint and its run state."""
     model = load_checkpoint(config.checkpoint)
     directory = Path(config.checkpoint)
-    dataset = read_metrics(directory).get("dataset") if directory.is_dir() else None
     beside = directory.parent / RUN
     run = read_json(beside) if directory.is_dir() and beside.is_file() else {}
+    dataset = config.dataset or run.get("dataset")
+    if dataset is None and directory.is_dir():
+        dataset = read_metrics(directory).get("dataset")
     root = run.get("data_root") if run.get("dataset") == dataset else None
     whole = config.completed(model.config.task, dataset, None if root is None else Path(root))
     return (ReIDEvaluation if whole.task == "reid" else ClassificationEvaluation)(whole, model)
