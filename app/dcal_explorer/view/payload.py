@@ -37,15 +37,18 @@ def payload(
     inline: Iterable[int] = (),
     lossless: bool = False,
     scales: dict[str, tuple[float, float]] | None = None,
+    extra: Iterable[ViewMap] = (),
 ) -> dict[str, Any]:
     """The record for the view, ready for JSON.
 
     `key` comes back with every request. Views of one `group` (default: of one image) outline the same patch. `inline`
     layers are part of the payload, for views without a server. `scales` overrides maps' scales by their keys: for views
-    that are to be compared.
+    that are to be compared. `extra` maps (a contrast, token sizes, …) get tabs of their own behind the record's.
     """
     fusions = tuple(fusion for fusion in FUSIONS if fusion != "mean") if tokens(seen) <= MOST_FUSED else ()
-    maps = maps_of(seen, fusions, class_name)
+    maps = [*maps_of(seen, fusions, class_name), *extra]
+    if len({map.key for map in maps}) < len(maps):
+        raise DCALError(f"two maps have one key: {', '.join(map.key for map in maps)}")
     unknown = set(scales or {}) - {map.key for map in maps}
     if unknown:
         raise DCALError(f"there are scales for maps that this record has not: {', '.join(sorted(unknown))}")

@@ -12,6 +12,7 @@ import dcal
 from dcal import draw
 from dcal_explorer.view.answers import answer, answered
 from dcal_explorer.view.arrays import packed
+from dcal_explorer.view.maps import ViewMap
 from dcal_explorer.view.payload import payload, prefix_names
 from tests.fixtures.view_page import COLS, HEADS, LAYERS, ROWS, record
 
@@ -61,6 +62,17 @@ def test_the_payload_holds_every_map_of_the_record() -> None:
         np.testing.assert_array_equal(unpacked(maps["rollout"]["values"][fusion]), seen.rolled(fusion))
     assert maps["relevance"]["title"] == "Relevance for Heron"
     assert maps["sa"]["scale"] == maps["glca"]["scale"] == list(draw.shared_scale(seen.sa_map, seen.glca_input_map))
+
+
+def test_other_maps_can_be_added() -> None:
+    sizes = np.arange(ROWS * COLS, dtype=np.float32).reshape(ROWS, COLS)
+    words = {"tab": "Tokens", "kind": "Size", "title": "Token size", "about": "", "quantity": "norm", "unit": "number"}
+    extra = ViewMap(key="sizes", values={"mean": sizes}, **words)
+    last = payload(record(), extra=[extra])["maps"][-1]
+    assert (last["tab"], last["unit"]) == ("Tokens", "number")
+    np.testing.assert_array_equal(unpacked(last["values"]["mean"]), sizes)
+    with pytest.raises(dcal.DCALError, match=r"two maps have one key: .*sizes, sizes"):
+        payload(record(), extra=[extra, extra])
 
 
 def test_colour_tables_are_dcal_draws() -> None:
