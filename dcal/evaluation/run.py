@@ -32,6 +32,7 @@ from dcal.evaluation.classification import evaluate
 from dcal.evaluation.classification_report import figures
 from dcal.evaluation.config import EvalConfig
 from dcal.evaluation.reid import QueryGallery, intervals, ranked_figures
+from dcal.evaluation.similarities import calibration_of, similarity_record
 from dcal.model.checkpoint import fingerprint, load_checkpoint, read_json, read_metrics
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
@@ -135,6 +136,8 @@ class ReIDEvaluation:
         others = {"across_cameras": self.sides.judge_across(self.found)} if self.sides.mixed else {}
         if self.config.rerank:
             others["reranked"] = self.sides.judge(self.found, rerank=Reranking())
+        calibration = calibration_of(self.config.checkpoint, fingerprint(self.model))
+        record["similarities"] = similarity_record(self.found.joined, self.sides, calibration)
         return record | {name: {**own.summary(), "intervals": intervals(own, seed)} for name, own in others.items()}
 
     def analysis(self, on_progress: OnProgress) -> dict[str, Any]:

@@ -82,8 +82,8 @@ def similarity_figures(
     one_camera = cameras[:, None] == gallery_labels[1][None]
     figures: dict[str, Any] = {}
     for name, out in (("mixed", same & one_camera), ("across", one_camera)):
-        if not (same & ~out).any() or not (~same & ~out).any():
-            continue
+        if not ((same & ~out).any(axis=1) & (~same & ~out).any(axis=1)).any():
+            continue  # no query has a match and a wrong image
         trials = open_set_trials(similarities, ids, gallery_labels[0], out)
         curve = None if calibration is None else getattr(calibration, name)
         threshold = trials.balanced_threshold() if calibration is None else calibration.new_below

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -20,6 +21,7 @@ from dcal.model.checkpoint import save_checkpoint
 from dcal.model.dcal import create_model
 from dcal_explorer.cli.main import COMMANDS
 from tests.fixtures.tiny_cub import write_cub
+from tests.fixtures.tiny_reid import write_training_yard
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = (
@@ -147,6 +149,13 @@ def test_data_check_and_galleries(root: Path, reid: Path, tmp_path: Path):
     one = ("predict", images(root)[0], *model, "--gallery", tmp_path / "gallery", "--top", 1, "--json")
     answer = json.loads(dcal(*one).stdout)["predictions"][0]["answers"][0]
     assert answer[0] == images(root)[0].name and answer[1] == pytest.approx(1, abs=1e-4)
+
+
+def test_a_checkpoint_is_calibrated(reid: Path, tmp_path: Path):
+    checkpoint = shutil.copytree(reid, tmp_path / "checkpoint")
+    yard = write_training_yard(tmp_path / "yard")
+    assert "probably new below" in dcal("calibrate", checkpoint, "yard", yard, "--workers", 0).stdout
+    assert json.loads((checkpoint / "calibration.json").read_text())["format"] == 1
 
 
 @pytest.mark.parametrize("face", ["demo", "dashboard"])

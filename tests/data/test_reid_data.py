@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -304,7 +305,37 @@ def test_what_a_list_should_know_of_itself(tmp_path: Path):
     assert query.notes == [
         "1 identities are not in the gallery: bob",
         "1 identities are in the training split too: ann",
+        "1 of the 2 queries have no match by another camera",
     ]
+
+
+def test_dates_and_viewpoints(tmp_path: Path):
+    lines = (
+        "photos/0.jpg,ann,a,query,2026-03-01,left",
+        "photos/1.jpg,ann,b,gallery,2026-03-02T08:30,rear",
+        "photos/2.jpg,bob,a,query,2026-03-04T00:30+02:00,",
+        "photos/3.jpg,bob,b,gallery,2026-03-03,left",
+        "photos/4.jpg,ann,c,gallery,,",
+    )
+    columns = "path,identity,camera,split,date,viewpoint"
+    query = ReIDCsv(write_list(tmp_path, columns, *lines), "query")
+    assert [(r.date, r.viewpoint) for r in query.records] == [
+        (datetime(2026, 3, 1), "left"),
+        (datetime(2026, 3, 3, 22, 30), None),
+    ]
+    assert query.notes == []  # a match of ann has no date
+    assert [record.viewpoint for record in ReIDCsv(tmp_path, "gallery").records] == ["rear", "left", None]
+    query = ReIDCsv(write_list(tmp_path, columns, *lines[:4]), "query")
+    assert query.notes == ["1 of the 2 dated queries are older than all of their matches"]
+    with pytest.raises(DCALError, match=r"photos/0\.jpg: the date is written as .*got '1 March'"):
+        ReIDCsv(write_list(tmp_path, columns, "photos/0.jpg,ann,a,query,1 March,"), "query")
+
+
+def test_a_pattern_with_a_date_and_a_viewpoint(tmp_path: Path):
+    root = write_files(tmp_path, {"query": ["7_c1_2026-03-01_left"], "gallery": ["7_c2_2026-04-01_rear"]})
+    pattern = r"(?P<split>\w+)/(?P<identity>\d+)_c(?P<camera>\d)_(?P<date>[\d-]+)_(?P<viewpoint>[a-z]+)"
+    (record,) = PatternFolder(root, "gallery", pattern=pattern).records
+    assert (record.date, record.viewpoint, record.track) == (datetime(2026, 4, 1), "rear", None)
 
 
 @pytest.mark.parametrize(

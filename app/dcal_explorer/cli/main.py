@@ -12,6 +12,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "train": ("dcal_explorer.cli.train", "train on a data set, evaluate, write a checkpoint"),
     "eval": ("dcal_explorer.cli.evaluate", "evaluate a checkpoint on a test split: tables, evaluation.json"),
+    "calibrate": ("dcal_explorer.cli.calibrate", "which similarity means the same identity: calibration.json"),
     "predict": ("dcal_explorer.cli.predict", "the classes of images, or their nearest identities, as CSV"),
     "inspect": ("dcal_explorer.cli.inspect", "the attention maps of images, as PNG files and arrays"),
     "visualize": ("dcal_explorer.cli.inspect", "the same for a data set's test images, or in the browser"),

@@ -58,6 +58,7 @@ def ranking_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
         if name in record:
             yield f"\n{heading}"
             yield ranking_table(record[name])
+    yield from similarity_lines(record["similarities"])
     own = (f"{c['camera']}: {c['mAP']:.1%} of {c['queries']}" for c in record["per_camera"])
     yield "mAP by the query's camera: " + ", ".join(own)
     yield "hardest identities: " + ", ".join(
@@ -67,6 +68,29 @@ def ranking_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield from evidence_tables(record["analysis"]["evidence"])
         if "told_apart" in record["analysis"]:
             yield from twin_tables(record["analysis"])
+
+
+def similarity_lines(similarities: Mapping[str, Any]) -> Iterator[str]:
+    """How well similarities separate identities; their calibration; groups of images."""
+    for name, among in (("mixed", "all cameras"), ("across", "other cameras alone")):
+        if name in similarities:
+            own = similarities[name]
+            found, chosen = own["open_set"], own["open_set"]["chosen"]
+            yield (
+                f"\nsimilarities, {among}: {own['match_rate']['matches']:.1%} of matching pairs are accepted at 1 % "
+                f"false ones (from {own['match_rate']['threshold']:.3f} on); is the identity in the gallery: AUROC "
+                f"{found['auroc']:.3f}, {found['identified_at_1_percent']:.1%} of the queries identified at 1 % false "
+                f"alarms; at {chosen['threshold']:.3f}, {chosen['false_alarms']:.1%} false alarms and "
+                f"{chosen['misses']:.1%} misses"
+            )
+            if "calibration_error" in own:
+                yield f"calibration error (ECE) over the ten most similar images: {own['calibration_error']:.3f}"
+    if "grouping" in similarities:
+        own = similarities["grouping"]
+        yield (
+            f"grouped without identities: {own['groups']} groups for {own['identities']} identities, ARI "
+            f"{own['ari']:.3f} at {own['threshold']:.3f} (best {own['best_ari']:.3f} at {own['best_threshold']:.3f})"
+        )
 
 
 def ranking_table(record: Mapping[str, Any]) -> Table:

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -15,18 +16,22 @@ from dcal.data.records import ImageRecord
 from dcal.errors import DCALError
 
 SPLITS = ("train", "query", "gallery")
+OPTIONAL = ("track", "date", "viewpoint")  # what files may say of an image beyond identity and camera
 
 
 @dataclass(frozen=True)
 class ReIDRecord(ImageRecord):
     """One image, with the data set's own numbers of identity, camera and, if there are any, track.
 
-    A track is one passage through one camera's view. `training_labels` numbers identities for a classifier.
+    A track is one passage through one camera's view. `training_labels` numbers identities for a classifier. `date`
+    (in UTC if the files give a time zone) and `viewpoint` ("left", "rear", …) are None where the files have none.
     """
 
     identity: int
     camera: int
     track: int | None = None
+    date: datetime | None = None
+    viewpoint: str | None = None
 
 
 class Row(NamedTuple):
@@ -37,6 +42,8 @@ class Row(NamedTuple):
     identity: str
     camera: str
     track: str | None = None
+    date: str | None = None  # ISO 8601: 2026-11-26, or 2026-11-26T08:30
+    viewpoint: str | None = None
 
 
 class ReID(DataSet[ReIDRecord]):
@@ -67,7 +74,9 @@ class ReID(DataSet[ReIDRecord]):
         self.names = {number: name for name, number in identities.items()}
         self.camera_names = {number: name for name, number in cameras.items()}
         own = [
-            ReIDRecord(row.path, identities[row.identity], cameras[row.camera], tracks[row.track])
+            ReIDRecord(
+                row.path, identities[row.identity], cameras[row.camera], tracks[row.track], instant(row), row.viewpoint
+            )
             for row in rows
             if row.split == self.split
         ]
@@ -99,9 +108,27 @@ class ReID(DataSet[ReIDRecord]):
             self.notes.append(f"{len(shared)} identities are in the training split too: {first(shared)}")
         cameras = {row.camera for row in rows if row.split != "train"}
         if len(cameras) == 1:
-            self.notes.append(
-                "all queries and gallery images are from one camera: train and evaluate with --one-camera"
-            )
+            self.notes.append("all queries and gallery images are of one camera: train and evaluate with --one-camera")
+        else:
+            self._compare_queries(rows)
+
+    def _compare_queries(self, rows: Sequence[Row]) -> None:
+        """Notes on queries that cannot be answered, or only by later images."""
+        matches: dict[str, list[Row]] = {}
+        for row in rows:
+            if row.split == "gallery":
+                matches.setdefault(row.identity, []).append(row)
+        queries = [row for row in rows if row.split == "query"]
+        found = [[own for own in matches.get(row.identity, ()) if own.camera != row.camera] for row in queries]
+        if without := sum(not own for own in found):
+            self.notes.append(f"{without:,} of the {len(queries):,} queries have no match by another camera")
+        dated = [
+            (instant(row), [instant(match) for match in own])
+            for row, own in zip(queries, found, strict=True)
+            if own and row.date and all(match.date for match in own)
+        ]
+        if early := sum(date < min(others) for date, others in dated):
+            self.notes.append(f"{early:,} of the {len(dated):,} dated queries are older than all of their matches")
 
     @abstractmethod
     def rows(self) -> Sequence[Row]:
@@ -111,6 +138,19 @@ class ReID(DataSet[ReIDRecord]):
         identities = {record.identity for record in self.records} - {self.distractor}
         cameras = {record.camera for record in self.records}
         return {"identities": len(identities), "images": len(self.records), "cameras": len(cameras)}
+
+
+def instant(row: Row) -> datetime | None:
+    """The row's date, None without one. Raises DCALError, naming the image, for what is no ISO date."""
+    if row.date is None:
+        return None
+    try:
+        found = datetime.fromisoformat(row.date)
+    except ValueError as error:
+        raise DCALError(
+            f"{row.path}: the date is written as 2026-11-26 or 2026-11-26T08:30 (ISO 8601), got {row.date!r}"
+        ) from error
+    return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
 
 
 def numbers(names: Iterable[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from dcal.data.base import find_root, first, read_lines
 from dcal.data.fgvc.folder import files, is_image
-from dcal.data.reid.base import SPLITS, ReID, Row
+from dcal.data.reid.base import OPTIONAL, SPLITS, ReID, Row
 from dcal.errors import DCALError
 
 PATTERN_FILE = "pattern.txt"
@@ -57,9 +57,9 @@ class FolderPerSplit(ReID):
 class PatternFolder(ReID):
     r"""Any folder, by a regular expression with named groups that is matched to each image's path below it.
 
-    The groups: `identity`, `camera`, maybe `track`; and the split, either as a group `split` that reads train, query
-    or gallery, or as groups of these names, the first of which that matched decides. Paths have forward slashes and
-    are matched from their start. For vehicle2cam it would be
+    The groups: `identity`, `camera`, maybe `track`, `date` (ISO 8601) and `viewpoint`; and the split, either as a group
+    `split` that reads train, query or gallery, or as groups of these names, the first of which that matched decides.
+    Paths have forward slashes and are matched from their start. For vehicle2cam it would be
 
         images/(?:(?P<train>train)|test)/(?P<identity>[a-z]+_\d+)_cam(?P<camera>(?P<query>1)|(?P<gallery>2))
 
@@ -79,8 +79,9 @@ class PatternFolder(ReID):
         self.title = f"images by pattern of {self.root.resolve().name}"
         pattern = self._compiled()
         return [
-            Row(split_of(path, match), path, match["identity"], match["camera"], match.groupdict().get("track"))
+            Row(split_of(path, match), path, match["identity"], match["camera"], *more)
             for path, match in matched(self.root, pattern)
+            for more in [[match.groupdict().get(name) for name in OPTIONAL]]
         ]
 
     def _compiled(self) -> re.Pattern[str]:
