@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tools.study.compare import pairs_of, pooled_of
+from tools.study.plan import BASE
 from tools.study.queue import ROOT
 from tools.study.results import Result, read_results, replace_text
 from tools.study.statistics import Difference, mean_and_deviation
@@ -48,7 +49,8 @@ def tier_report(tier: str, results: Mapping[str, Result]) -> Iterator[str]:
     own = [one for one in results.values() if one.about["tier"] == tier]
     done = [one for one in own if one.finished]
     yield f"## {TITLES[tier]}"
-    yield f"{settings(own[0])} {progress(own)}"
+    base = next((one for one in own if one.about["recipe"] == BASE), own[0])
+    yield f"{settings(base)} {progress(own)}"
     for split in dict.fromkeys(split for one in done for split in one.splits):
         yield f"### On the {NAMES[split]}"
         yield summary_table(done, split)
