@@ -11,7 +11,7 @@ from typing import Any
 import timm
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from timm.layers import Attention
 from timm.models import VisionTransformer
 from timm.models.vision_transformer import Block
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from dcal.errors import CheckpointError, DCALError
 from dcal.model.attention import Attended, KeysValues, attend, attend_keeping_mean, dropout_of, project, run_blocks
 from dcal.model.rollout import HeadMean, Layer, QueriesKeys
+from dcal.model.weights import read_weights
 from dcal.preprocess import Preprocess
 
 SUPPORTED = (
@@ -56,9 +57,9 @@ def create_backbone(
 ) -> VisionTransformer:
     """timm's model `name` for images of `img_size` (height, width), position embeddings resized to fit.
 
-    `pretrained`: False, True (timm's hub weights: needs the network), or a local safetensors file under timm's names,
-    whose classifier is left out unless it has `num_classes` rows. Raises DCALError for an architecture or a size that
-    does not fit, CheckpointError for weights that cannot be had or do not fit.
+    `pretrained`: False, True (timm's hub weights: needs the network), or a local file or directory in one of the
+    formats of `dcal.model.weights`, whose classifier is left out unless it has `num_classes` rows. Raises DCALError for
+    an architecture or a size that does not fit, CheckpointError for weights that cannot be had or do not fit.
     """
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=5)
@@ -77,10 +78,12 @@ def create_backbone(
     except Exception as error:
         if not pretrained:
             raise
-        source = pretrained if overlay else "timm's hub (needs the network; or give a local safetensors file)"
+        source = pretrained if overlay else "timm's hub (needs the network; or give a local file)"
         raise CheckpointError(f"no weights for {name!r} from {source}: {error}") from error
-    if pretrained:
-        check_finite(model.state_dict(), str(pretrained) if overlay else f"timm's weights for {name!r}")
+    if overlay is not None:
+        model.pretrained_cfg["state_dict"] = None  # else the model would hold the weights twice
+    elif pretrained:
+        check_finite(model.state_dict(), f"timm's weights for {name!r}")
     return model
 
 
@@ -103,24 +106,26 @@ def check_backbone(model: nn.Module, name: str, img_size: tuple[int, int]) -> No
 
 
 def local_weights(path: Path, model: VisionTransformer) -> dict[str, Any]:
-    """timm's options for loading the file at `path` into a model like `model`; the classifier only if its rows fit.
+    """timm's options for loading the weights at `path` into a model like `model`; the classifier only if its rows fit.
 
-    Raises CheckpointError unless the file holds every tensor of the model, classifiers apart, and no others: where the
+    Raises CheckpointError unless they are every tensor of the model, classifiers apart, and no others: where the
     classifier does not fit, timm itself would leave what is missing as it was initialised, and only log it.
     """
-    shapes = stored_shapes(check_safetensors(path))
+    weights = read_weights(path)
+    tensors = weights.tensors
     stated = model.pretrained_cfg["classifier"]
     classifiers = (stated,) if isinstance(stated, str) else tuple(stated)
     exempt = {f"{classifier}.{part}" for classifier in classifiers for part in ("weight", "bias")}
     wanted = model.state_dict().keys() - exempt
-    missing, extra = sorted(wanted - shapes.keys()), sorted(shapes.keys() - wanted - exempt)
+    missing, extra = sorted(wanted - tensors.keys()), sorted(tensors.keys() - wanted - exempt)
     if missing or extra:
         raise CheckpointError(
-            f"{path} does not fit {model.pretrained_cfg['architecture']!r} under timm's names: "
-            f"{len(missing)} tensors missing {missing[:3]}, {len(extra)} unexpected {extra[:3]}"
+            f"{path} (recognised as {weights.format}) does not fit {model.pretrained_cfg['architecture']!r} under "
+            f"timm's names: {len(missing)} tensors missing {missing[:3]}, {len(extra)} unexpected {extra[:3]}"
         )
-    rows = shapes.get(f"{classifiers[0]}.weight", [0])[0]
-    return {"file": str(path), "custom_load": False, "num_classes": rows}
+    check_finite(tensors, str(path))
+    head = tensors.get(f"{classifiers[0]}.weight")
+    return {"state_dict": tensors, "custom_load": False, "num_classes": 0 if head is None else len(head)}
 
 
 def stored_shapes(path: Path) -> dict[str, list[int]]:
@@ -138,20 +143,6 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
             f"{source} holds NaN or infinite values in {len(damaged)} tensors ({shown}): take the weights of an "
             "earlier step or another file"
         )
-
-
-def check_safetensors(path: Path) -> Path:
-    """`path` itself if it is a readable safetensors file, else a CheckpointError with what it is instead."""
-    if not path.is_file():
-        raise CheckpointError(f"no weights at {path}: give an existing safetensors file")
-    try:
-        with safe_open(path, framework="pt"):
-            return path
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is not a complete safetensors file ({error}); pickled .pth/.bin files are not loaded, "
-            "because they can run code: convert them with safetensors.torch.save_file"
-        ) from error
 
 
 def preprocess_of(model: VisionTransformer, img_size: tuple[int, int]) -> Preprocess:

@@ -19,10 +19,11 @@ import torch
 from safetensors.torch import load_file, save, save_file
 
 from dcal.errors import CheckpointError, DCALError
-from dcal.model.backbone import check_finite, check_safetensors, stored_shapes
+from dcal.model.backbone import check_finite, stored_shapes
 from dcal.model.config import ModelConfig
 from dcal.model.dcal import DCAL, create_model
 from dcal.model.model_card import model_card
+from dcal.model.weights import check_safetensors
 
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
 # What a checkpoint's directory may hold: what is saved, and what was made of it later and goes with it.

@@ -262,7 +262,7 @@ def create_model(
 ) -> DCAL:
     """A new model on timm's `backbone`. `img_size` is (height, width) in pixels, or one number for both.
 
-    `pretrained`: False, True (hub; needs the network), or a local safetensors file under timm's names. `preprocess`
+    `pretrained`: False, True (hub; needs the network), or a local file (`dcal.model.weights`). `preprocess`
     defaults to what timm states for the backbone. Raises DCALError for names, sizes and ratios that do not fit, with
     what would.
     """
