@@ -20,7 +20,7 @@ def demo(words: Sequence[str]) -> int:
 
 def dashboard(words: Sequence[str]) -> int:
     """Serve the dashboard until it is stopped, on this machine's own address alone."""
-    from dcal_explorer.content.places import CHECKPOINTS
+    from dcal_explorer.content.places import CHECKPOINTS, CHECKPOINTS_VARIABLE
 
     parser = argparse.ArgumentParser(prog="dcal dashboard", description="Checkpoints side by side, in the browser.")
     parser.add_argument("--port", type=int, help="default: the first free one from 8501 (or $STREAMLIT_SERVER_PORT)")
@@ -28,8 +28,6 @@ def dashboard(words: Sequence[str]) -> int:
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="do not open the browser")
     options = parser.parse_args([hyphened(word) for word in words])
     from streamlit.web import cli
-
-    from dcal_explorer.dashboard.sidebar import CHECKPOINTS as CHECKPOINTS_VARIABLE
 
     os.environ[CHECKPOINTS_VARIABLE] = str(options.checkpoints)
     # What the checkout's .streamlit/config.toml says; installed elsewhere, there is no such file.

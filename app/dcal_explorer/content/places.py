@@ -6,6 +6,7 @@ from pathlib import Path
 
 STYLES = Path(__file__).resolve().parent  # style sheets that both faces use
 SAMPLES = STYLES.parent / "samples"
+CHECKPOINTS_VARIABLE = "DCAL_CHECKPOINTS"  # environment: another folder of checkpoints, for the dashboard
 CHECKPOINTS = STYLES.parents[2] / "checkpoints"  # of a checkout; a wheel has none
 
 

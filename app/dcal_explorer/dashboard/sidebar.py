@@ -17,7 +17,7 @@ from dcal_explorer.content import places
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 
 KINDS = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
-CHECKPOINTS = "DCAL_CHECKPOINTS"  # environment: another folder of checkpoints
+CHECKPOINTS = places.CHECKPOINTS_VARIABLE
 
 
 @dataclass(frozen=True)
