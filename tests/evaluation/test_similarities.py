@@ -53,7 +53,7 @@ def test_it_is_fitted_on_the_training_split_alone(training: Path, checkpoint: Pa
     shown = capsys.readouterr().out
     model, data = load_checkpoint(checkpoint), Yard(training, "train")
     samples = ReIDSamples(data.records, model.config.preprocess)
-    rows = embed(model, [torch.stack([image for image, _ in samples])]).joined  # type: ignore[misc]
+    rows = embed(model, [torch.stack([samples[i][0] for i in range(len(samples))])]).joined
     identities, cameras = (np.array([getattr(r, name) for r in data.records]) for name in ("identity", "camera"))
     expected = fit_calibration(rows, identities, cameras, fingerprint(model), str(data))
     found = read_calibration(checkpoint, fingerprint(model))

@@ -60,7 +60,9 @@ def test_outliers_are_named():
     assert outliers(values).patches == (1, 13) and str(outliers(values)).startswith("2 patches hold")
 
 
-@pytest.mark.parametrize(("values", "patches"), [([2.0] * 9, ()), ([0.0] * 9, ()), ([1.0] * 8 + [10.1], (8,)), ([1.0] * 8 + [9.9], ())])
+@pytest.mark.parametrize(
+    ("values", "patches"), [([2.0] * 9, ()), ([0.0] * 9, ()), ([1.0] * 8 + [10.1], (8,)), ([1.0] * 8 + [9.9], ())]
+)
 def test_maps_without_spread(values, patches):
     assert outliers(np.array(values)).patches == patches
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -48,7 +49,7 @@ def calibrate(
     from dcal_explorer.cli.progress import progress_bars
 
     check_choice("dataset", dataset, REID_DATASETS)
-    options = {"batch_size": batch_size, "workers": workers, "device": device}
+    options: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "device": device}
     with progress_bars() as on_progress:
         found = fit(checkpoint, dataset, root, on_progress=on_progress, **options)
     print(f"written: {checkpoint / 'calibration.json'}, fitted on {found.fitted_on}")

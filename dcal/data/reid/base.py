@@ -127,7 +127,9 @@ class ReID(DataSet[ReIDRecord]):
             for row, own in zip(queries, found, strict=True)
             if own and row.date and all(match.date for match in own)
         ]
-        if early := sum(date < min(others) for date, others in dated):
+        if early := sum(
+            date is not None and all(other is not None and date < other for other in others) for date, others in dated
+        ):
             self.notes.append(f"{early:,} of the {len(dated):,} dated queries are older than all of their matches")
 
     @abstractmethod

@@ -66,7 +66,14 @@ def test_the_payload_holds_every_map_of_the_record() -> None:
 
 def test_other_maps_can_be_added() -> None:
     sizes = np.arange(ROWS * COLS, dtype=np.float32).reshape(ROWS, COLS)
-    words = {"tab": "Tokens", "kind": "Size", "title": "Token size", "about": "", "quantity": "norm", "unit": "number"}
+    words: dict[str, Any] = {
+        "tab": "Tokens",
+        "kind": "Size",
+        "title": "Token size",
+        "about": "",
+        "quantity": "norm",
+        "unit": "number",
+    }
     extra = ViewMap(key="sizes", values={"mean": sizes}, **words)
     last = payload(record(), extra=[extra])["maps"][-1]
     assert (last["tab"], last["unit"]) == ("Tokens", "number")
