@@ -10,7 +10,13 @@ import torch
 from dcal.errors import DCALError
 from dcal.model.backbone import check_backbone
 
-MODULES = ("vision_transformer", "deit", "eva", "beit")  # of timm, that have vision transformers
+MODULES = (
+    "vision_transformer",
+    "vision_transformer_hybrid",
+    "deit",
+    "eva",
+    "beit",
+)  # of timm, that have vision transformers
 
 
 def fitting_models(word: str = "") -> Iterator[str]:

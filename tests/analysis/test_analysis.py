@@ -167,7 +167,7 @@ def test_photos_without_annotations_leave_deletion_and_insertion(model: dcal.DCA
 
 
 def test_what_cannot_be_studied(model: dcal.DCAL, records):
-    with pytest.raises(dcal.DCALError, match="no photo was given"):
+    with pytest.raises(dcal.DCALError, match="no image was given"):
         analyse(model, [])
     with pytest.raises(dcal.DCALError, match="number of patches, 6; got 10"):
         analyse(model, records)

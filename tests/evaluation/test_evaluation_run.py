@@ -75,6 +75,8 @@ def test_the_analysis_has_a_file_of_its_own(root: Path, checkpoint: Path, capsys
         "photos": 4,
         "photos_erased": 2,
         "photos_randomised": 1,
+        "pairs": 20,
+        "pairs_occluded": 5,
         "steps": 2,
         "fill": "blur",
         "seed": 0,

@@ -52,5 +52,5 @@ def test_wandb_that_is_not_installed_is_told_before_anything_is_trained(
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(DCALError, match="wandb is asked for but not installed: pip install wandb"):
+    with pytest.raises(DCALError, match="wandb is requested but not installed: pip install wandb"):
         RunLogger(tiny_run(tmp_path, tmp_path, wandb="birds"), after_step=0)

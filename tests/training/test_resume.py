@@ -68,7 +68,8 @@ CHANGED = ("drop_path", "batch_size", "save_every", "ema", "accumulate")
 
 def kill(run: TrainConfig, moment: str, changed: Sequence[str] = CHANGED) -> None:
     """Run in a process of its own (with a worker) that dies at that moment."""
-    arguments = words(dataclasses.replace(run, workers=1), *changed)
+    preset = ["--preset", "reid"] if run.task == "reid" else []  # by itself, the number of images would choose
+    arguments = [*preset, *words(dataclasses.replace(run, workers=1), *changed)]
     process = in_a_process(DYING, moment, *arguments, *(["--resume"] if run.resume else []))
     assert process.returncode == -signal.SIGKILL, process.stdout + process.stderr
 

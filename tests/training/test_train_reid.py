@@ -204,7 +204,7 @@ def test_two_processes_do_what_one_does_that_accumulates(config: Callable[..., R
     # SGD: the losses do not see the final norm's bias, and AdamW would make steps of its gradient's rounding errors
     own = {"drop_path": 0.2, "epochs": 2, "optimizer": "sgd", "learning_rate": 0.01}
     two, one = (config(name, accumulate=parts, **own) for name, parts in (("two", 1), ("one", 2)))
-    done = torchrun("-m", "dcal.train", *words(two, *CHANGED))
+    done = torchrun("-m", "dcal.train", "--preset", "reid", *words(two, *CHANGED))
     assert done.returncode == 0, done.stdout + done.stderr
     metrics = train(one)
     ours, theirs = (state_in(run.out)["model"] for run in (one, two))
