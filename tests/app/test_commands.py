@@ -135,7 +135,7 @@ def test_models_lists_what_fits():
     shown = dcal("models", "deit_tiny").stdout.splitlines()
     assert [line.split()[0] for line in shown] == ["deit_tiny_distilled_patch16_224", "deit_tiny_patch16_224"]
     assert all("224 × 224  weights" in line for line in shown)
-    assert "no backbone has 'resnet50'" in dcal("models", "resnet50", status=2).stderr
+    assert "no model of timm that can serve as backbone has 'convnext'" in dcal("models", "convnext", status=2).stderr
 
 
 def test_data_check_and_galleries(root: Path, reid: Path, tmp_path: Path):

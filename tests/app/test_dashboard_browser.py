@@ -45,6 +45,7 @@ def test_four_columns_stand_in_rows_or_stack(page: Page, url: str, scheme: Any) 
     expect(page.locator(f"{COLUMN} .absent").first).to_contain_text(compare.NO_MAP)
     expect(page.locator(f"{COLUMN} [data-testid=stElementContainer]")).to_have_count(9 * len(NAMES))  # all are there
 
+    page.wait_for_timeout(2000)  # until the columns have settled
     columns = boxes(page, COLUMN)
     assert (
         len({c["y"] for c in columns}) == 1 and len({c["width"] for c in columns}) == 1 and columns[0]["width"] >= 200
@@ -67,7 +68,7 @@ def test_four_columns_stand_in_rows_or_stack(page: Page, url: str, scheme: Any) 
     slider = page.get_by_role("slider", name="Layer of the rollout")
     slider.focus()
     slider.press("ArrowLeft")
-    expect(page.get_by_text(f"Rollout after layer {LAYERS - 1}", exact=True)).to_have_count(4)
+    expect(page.get_by_text(f"Rollout by layer {LAYERS - 1}", exact=True)).to_have_count(4)
 
     page.set_viewport_size({"width": 400, "height": 850})
     page.wait_for_function(f"document.querySelector('{COLUMN}').getBoundingClientRect().width > 300")

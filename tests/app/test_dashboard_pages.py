@@ -16,6 +16,7 @@ from dcal.gallery import rank
 from dcal.gallery.survey import survey
 from dcal_explorer.content.numbers import percent
 from dcal_explorer.dashboard.sidebar import CHECKPOINTS
+from dcal_explorer.dashboard.views import retrieval
 from dcal_explorer.dashboard.views.runs import RUNS
 from tests.app.test_dashboard import PATIENCE, parts, texts
 from tests.fixtures.ablations import NAMES, write_ablations
@@ -120,7 +121,12 @@ class TestRetrieval:
         self, reid: Path, monkeypatch: pytest.MonkeyPatch, order: str
     ) -> None:
         app = opened(
-            retrieval_page, reid, monkeypatch, retrieval_checkpoint="reid-full", order=order, queries_shown="4"
+            retrieval_page,
+            reid,
+            monkeypatch,
+            retrieval_checkpoint="reid-full",
+            order=retrieval.ORDERS[order],
+            queries_shown="4",
         )
         assert not app.exception and not app.error
         gallery = dcal.open_gallery(reid / "reid-full" / "gallery")
@@ -136,7 +142,7 @@ class TestRetrieval:
         assert f"**mAP {percent(float(np.mean(singles)))}**" in texts(app)
 
     def test_random_is_the_same_again(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        pages = [opened(retrieval_page, reid, monkeypatch, order="random") for _ in range(2)]
+        pages = [opened(retrieval_page, reid, monkeypatch, order=retrieval.ORDERS["random"]) for _ in range(2)]
         first, second = ([line for line in texts(app).splitlines() if "· average" in line] for app in pages)
         assert first == second and "drawn at random" in texts(pages[0])
 

@@ -53,5 +53,5 @@ def test_another_vehicle_is_chosen_and_a_patch_is_asked(page: Page, url: str) ->
     expect(page.get_by_text("Query: vehicle 25, camera 1")).to_be_visible()
     page.get_by_role("radiogroup", name="Camera").get_by_text("8", exact=True).click()
     expect(page.get_by_text("Query: vehicle 25, camera 8")).to_be_visible()
-    page.get_by_text("Ask one patch of the query what it found").click()
-    expect(page.get_by_text("What the outlined patch found").first).to_be_visible()
+    page.get_by_text("Show what one patch of the query matched").click()
+    expect(page.get_by_text("Patches of the match that are similar to the outlined").first).to_be_visible()

@@ -97,11 +97,11 @@ def test_cameras_restrict_the_ranking(demo: Page) -> None:
     demo.locator("#cameras input").click()
     demo.get_by_role("option", name="Camera 3").click()
     expect(demo.locator("#hits button")).to_have_count(4)
-    expect(demo.locator("#ranking-sentence")).to_contain_text("among 4 pictures by the other cameras")
+    expect(demo.locator("#ranking-sentence")).to_contain_text("among 4 images of the other cameras")
 
 
 def test_the_querys_own_camera_can_be_admitted(demo: Page) -> None:
-    demo.get_by_label("Leave out the query's own camera").uncheck()
+    demo.get_by_label("Exclude the query's own camera").uncheck()
     expect(demo.locator("#hits button")).to_have_count(11)
     expect(hit(demo, "vehicle 26, camera 1")).to_contain_text("✗ its twin")
 

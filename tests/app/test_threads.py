@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {  # what starts each of them, given its arguments
     "dcal": "import dcal_explorer.cli.program; dcal_explorer.cli.program.main()",
     "demo": "import runpy; runpy.run_module('dcal_explorer.demo', run_name='__main__')",
-    "dashboard": "import runpy; runpy.run_path('app/dcal_explorer/dashboard/main.py', run_name='__main__')",
+    # its pages import torch when they are opened
+    "dashboard": "import dcal_explorer.dashboard.main as dashboard; dashboard.main(); import torch",
 }
 INSPECT = ["inspect", "image.jpg", "--checkpoint", "tiny", "--out", "maps"]  # a command that needs torch
 # Says what the variable is when torch is looked for, and stops there.

@@ -155,7 +155,7 @@ def test_a_file_of_another_width(trained, tmp_path):
 
 def test_the_hub_cannot_be_reached_and_says_so_at_once():
     start = time.monotonic()
-    with pytest.raises(dcal.CheckpointError, match=r"deit_tiny.*hub \(needs the network.*local safetensors"):
+    with pytest.raises(dcal.CheckpointError, match=r"deit_tiny.*hub \(needs the network.*local file"):
         create_backbone("deit_tiny_patch16_224", 7, SIZE, pretrained=True)
     assert time.monotonic() - start < 20
 

@@ -31,9 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m dcal_explorer.demo", description="What does a DCAL model attend to?"
-    )
+    parser = argparse.ArgumentParser(prog="dcal demo", description="What does a DCAL model attend to?")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 (or $GRADIO_SERVER_PORT)")
     parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS, help="a folder of checkpoints")
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="do not open the browser")

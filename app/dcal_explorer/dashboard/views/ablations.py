@@ -10,7 +10,6 @@ import streamlit as st
 from dcal.evaluation.comparison import changes
 from dcal_explorer.content import ablation_tables as tables
 from dcal_explorer.content import reid_captions
-from dcal_explorer.content.captions import attentions
 from dcal_explorer.content.checkpoints import SideFile
 from dcal_explorer.dashboard import charts
 from dcal_explorer.dashboard.errors import shows_errors
@@ -140,11 +139,8 @@ def gains(evaluations: Files, group: str) -> None:
         return
     st.subheader("Gains and losses by class" if group == "per_class" else "Gains and losses by camera")
     left, right = st.columns(2)
-    labels = {name: f"{name} ({attentions(library().config(name))})" for name in names}
-    before = left.selectbox("From", names, format_func=labels.__getitem__, key="before", bind="query-params")
-    after = right.selectbox(
-        "To", names, index=len(names) - 1, format_func=labels.__getitem__, key="after", bind="query-params"
-    )
+    before = left.selectbox("From", names, key="before", bind="query-params")
+    after = right.selectbox("To", names, index=len(names) - 1, key="after", bind="query-params")
     found = changes(evaluations[before].values, evaluations[after].values, group)
     better, worse = sum(change.gain > 0 for change in found), sum(change.gain < 0 for change in found)
     st.markdown(f"**{better} gain, {worse} lose, {len(found) - better - worse} are equal**, of {len(found)}.")
