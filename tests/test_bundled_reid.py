@@ -105,9 +105,7 @@ def test_the_document_s_evidence_is_the_measured_one(folder: Path):
     """docs/reid.md has a row for each branch, of the similarity and of the margin; of what is not measured, none."""
     evidence = json.loads((folder / "analysis.json").read_text()).get("evidence", {"targets": {}})
     sections = re.split(r"(?m)^## ", (ROOT / "docs" / "reid.md").read_text())
-    lines = [
-        line for section in sections if section.startswith(("Rankings\n", "Twins\n")) for line in section.splitlines()
-    ]
+    lines = [line for section in sections if section.startswith("Match evidence\n") for line in section.splitlines()]
     rows = [line for line in lines if line.startswith(f"| `{folder.name}`, ")]
 
     def shown(own: dict[str, float]) -> str:
