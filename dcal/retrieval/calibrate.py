@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from dcal.retrieval.calibration import (
 from dcal.retrieval.grouping import best_threshold, grouping_summary, tree
 from dcal.retrieval.open_set import Trials, match_rate, open_set_trials
 
-HISTOGRAM_BINS = 50  # of similarities from −1 to 1
+HISTOGRAM_BINS = 60  # of similarities, from the least that occurs to the greatest
 MAX_QUERIES = 1000  # that are measured: their similarities to a whole gallery are held at once
 
 
@@ -71,7 +72,8 @@ def similarity_figures(
 
     {mixed, across}: pairs as the standard protocol ranks them, and pairs from different cameras alone; each with
     `pairs`, `matches`, `histogram`, `match_rate` (see `open_set.match_rate`), `open_set` (see `Trials.summary`; its
-    chosen threshold is the calibration's, or else the best one for these queries, and `threshold_fitted` says so) and,
+    chosen threshold is the calibration's, or else the best one for these queries, and `threshold_fitted` says so; its
+    `histogram` is of best similarities, of queries with their identity in the gallery and without it) and,
     with a calibration, `calibration_error` and `reliability` over each query's ten most similar images. Of more than
     `MAX_QUERIES` queries, so many are drawn.
     """
@@ -102,24 +104,32 @@ def view(
 ) -> dict[str, Any]:
     """One entry of `similarity_figures`."""
     values, matches = similarities[~out], same[~out]
-    edges = np.linspace(-1, 1, HISTOGRAM_BINS + 1)
     found: dict[str, Any] = {
         "pairs": len(values),
         "matches": int(matches.sum()),
-        "histogram": {
-            "low": -1.0,
-            "high": 1.0,
-            "same": np.histogram(values[matches], edges)[0].tolist(),
-            "different": np.histogram(values[~matches], edges)[0].tolist(),
-        },
+        "histogram": histogram({"same": values[matches], "different": values[~matches]}),
         "match_rate": match_rate(values, matches),
-        "open_set": trials.summary(threshold),
+        "open_set": {
+            **trials.summary(threshold),
+            "histogram": histogram({"known": trials.known, "new": trials.new}),
+        },
     }
     if curve is not None:
         shown, right = first_pairs(similarities, same, out)
         found["calibration_error"] = calibration_error(curve.probability(shown), right)
         found["reliability"] = reliability(curve.probability(shown), right)
     return found
+
+
+def histogram(values: Mapping[str, Float[np.ndarray, " _"]], bins: int = HISTOGRAM_BINS) -> dict[str, Any]:
+    """{low, high, and each name's counts in equal bins from the least value of all to the greatest}, JSON-ready.
+
+    Similarities of some models all lie within a few hundredths, where bins from −1 to 1 would show nothing.
+    """
+    low, high = min(float(own.min()) for own in values.values()), max(float(own.max()) for own in values.values())
+    high = high if high > low else low + 1e-6
+    counts = {name: np.histogram(own, bins, (low, high))[0].tolist() for name, own in values.items()}
+    return {"low": low, "high": high, **counts}
 
 
 def grouping_figures(

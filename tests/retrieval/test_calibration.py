@@ -192,6 +192,11 @@ def test_a_calibration_holds_for_other_images_of_the_same_kind(fitted):
         unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         values, matches = (unit @ unit.T)[~out], (ids[:, None] == ids)[~out]
         assert own["pairs"] == len(values) and own["matches"] == matches.sum() == sum(own["histogram"]["same"])
+        drawn, trials = own["histogram"], own["open_set"]["histogram"]
+        assert (drawn["low"], drawn["high"]) == (values.min(), values.max()) and sum(drawn["different"]) > 0
+        width = (drawn["high"] - drawn["low"]) / len(drawn["same"])
+        assert drawn["different"][0] == sum(value < drawn["low"] + width for value in values[~matches])
+        assert sum(trials["known"]) == sum(trials["new"]) == sum((matches_of(ids, i) & ~out[i]).any() for i in range(N))
         shown = []
         for i in range(N):
             best = sorted((j for j in range(N) if not out[i, j]), key=lambda j: -(unit[i] @ unit[j]))[:10]
@@ -206,6 +211,10 @@ def test_a_calibration_holds_for_other_images_of_the_same_kind(fitted):
     assert 0.5 < grouped["ari"] <= grouped["best_ari"] + 0.02
     assert grouped["identities"] == len(np.unique(ids))
     assert not similarity_figures(rows, rows, (ids, cameras), (ids, cameras))["across"]["open_set"]["threshold_fitted"]
+
+
+def matches_of(ids: np.ndarray, i: int) -> np.ndarray:
+    return ids == ids[i]
 
 
 def test_one_camera_has_no_pairs_across(fitted):
