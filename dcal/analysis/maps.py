@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -10,7 +12,7 @@ from torch import Tensor
 from dcal.explain.relevance import class_relevance
 from dcal.model.backbone import TokenLayout, encode
 from dcal.model.dcal import DCAL
-from dcal.model.rollout import class_rollout
+from dcal.model.rollout import Layer, class_rollout
 
 # What a reader is told of each map; `dcal.inspect` gives the same ones of a single photo.
 TITLES = {
@@ -36,17 +38,24 @@ def model_maps(model: DCAL, images: Float[Tensor, "b 3 img_h img_w"], targets: I
     the SA map and what GLCA selects by. `glca`: what the class token attends to in the GLCA block; `glca_input` carries
     that down through the rollout. Without a GLCA branch these two are absent.
     """
-    prefix, maps = model.layout.prefix, {}
     with torch.inference_mode():
         tokens, layers = encode(model.backbone, model.embed(images), keep_rollout=True)
-        rollout = class_rollout(layers)
-        maps["raw"], maps["rollout"] = layers[-1].first_row()[:, 0], rollout
-        if model.glca is not None:
-            attention, carried = model.glca_maps(tokens, model.select(rollout[:, prefix:]), layers)
-            maps["glca"], maps["glca_input"] = attention[:, :, 0].mean(dim=1), carried
+        maps = attention_maps(model, tokens, layers)
     weighted = class_relevance(model, images, targets)
     maps |= {"gradient_rollout": weighted.gradient_rollout, "relevance": weighted.relevance}
-    return {name: values[:, prefix:] for name, values in maps.items()}
+    return {name: values[:, model.layout.prefix :] for name, values in maps.items()}
+
+
+def attention_maps(
+    model: DCAL, tokens: Float[Tensor, "b n width"], layers: Sequence[Layer]
+) -> dict[str, Float[Tensor, "b n"]]:
+    """The maps of `model_maps` that need no gradient, over all tokens, from what `encode` gave."""
+    rollout = class_rollout(layers)
+    maps = {"raw": layers[-1].first_row()[:, 0], "rollout": rollout}
+    if model.glca is not None:
+        attention, carried = model.glca_maps(tokens, model.select(rollout[:, model.layout.prefix :]), layers)
+        maps |= {"glca": attention[:, :, 0].mean(dim=1), "glca_input": carried}
+    return maps
 
 
 def random_map(patches: int, seed: int, index: int) -> Float[np.ndarray, " p"]:

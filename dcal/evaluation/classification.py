@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dcal.errors import DCALError
-from dcal.model.dcal import DCAL
+from dcal.model.dcal import DCAL, Output
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,14 @@ def interleaved(parts: Sequence[np.ndarray]) -> np.ndarray:
     return joined
 
 
-def evaluate(model: DCAL, loader: Iterable[tuple[Tensor, Tensor]]) -> Evaluation:
+def evaluate(
+    model: DCAL, loader: Iterable[tuple[Tensor, Tensor]], forward: Callable[[Tensor], Output] | None = None
+) -> Evaluation:
     """Run `model` in evaluation mode over batches (images (b, 3, h, w), labels (b,)); its mode is restored after.
 
-    Runs on the device that holds the model, in float32. Raises DCALError on an empty loader, on labels outside the
-    head and on probabilities that are not finite.
+    Runs on the device that holds the model, in float32. `forward` stands in for `model(images)`, e.g. to keep maps
+    (`MapRecorder`). Raises DCALError on an empty loader, on labels outside the head and on probabilities that are not
+    finite.
     """
     device, training = next(model.parameters()).device, model.training
     model.eval()
@@ -77,7 +80,7 @@ def evaluate(model: DCAL, loader: Iterable[tuple[Tensor, Tensor]]) -> Evaluation
     try:
         with torch.inference_mode():
             for images, labels in loader:
-                out = model(images.to(device))
+                out = (forward or model)(images.to(device))
                 columns["labels"].append(labels.numpy())
                 columns["fused"].append(out.probabilities.float().cpu().numpy())
                 columns["sa"].append(out.sa_logits.float().softmax(-1).cpu().numpy())

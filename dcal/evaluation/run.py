@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ from dcal.device import find_device
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate
 from dcal.evaluation.classification_report import figures
+from dcal.evaluation.coarse_maps import MapRecorder
 from dcal.evaluation.config import EvalConfig
+from dcal.evaluation.image_results import PREDICTIONS, ImageResults, packed
+from dcal.evaluation.predictions import as_predictions, as_ranks, digest
 from dcal.evaluation.reid import QueryGallery, intervals, ranked_figures
 from dcal.evaluation.similarities import calibration_of, similarity_record
 from dcal.model.checkpoint import fingerprint, load_checkpoint, read_json, read_metrics
@@ -52,9 +56,10 @@ def measure(
     The record: `checkpoint`, `fingerprint`, `dataset`, the keys of `figures` (Re-ID: `ranked_figures`), `command`,
     `torch`, `hardware`, `seconds` and, if asked for, `analysis`, which has the keys of `dcal.analysis.summary` (Re-ID:
     `evidence`, with those of `evidence_summary`, and of the yard those of `twin_summary`). Files hold the same, the
-    analysis in one of its own, so that a quick evaluation does not replace it. `job`: what `open_evaluation` returned
-    for the same configuration. Raises DCALError, before anything is
-    computed, for an unknown device, an `out` that cannot be made, and a checkpoint of another task or other classes.
+    analysis in one of its own, so that a quick evaluation does not replace it; predictions.npz has what each image was
+    answered, and coarse maps of it (`ImageResults`). `job`: what `open_evaluation` returned for the same configuration.
+    Raises DCALError, before anything is computed, for an unknown device, an `out` that cannot be made, and a checkpoint
+    of another task or other classes.
     """
     folder = results_folder(config)
     device = find_device(config.device)
@@ -65,7 +70,7 @@ def measure(
 
     began = time.perf_counter()
     record = {**about, **job.figures(on_progress), **how, "seconds": round(time.perf_counter() - began, 1)}
-    notes = [keep(record, folder, FIGURES)]
+    notes = [keep(record, folder, FIGURES), keep_bytes(packed(job.image_results()), folder, PREDICTIONS)]
     if config.analysis:
         began = time.perf_counter()
         analysis = job.analysis(on_progress)
@@ -103,7 +108,16 @@ class ClassificationEvaluation:
 
     def figures(self, on_progress: OnProgress) -> dict[str, Any]:
         loaded = batches(self.config, ImageSamples(self.data.records, self.model.config.preprocess), on_progress)
-        return figures(evaluate(self.model, loaded), self.data.classes)
+        self.recorder = MapRecorder(self.model)
+        self.found = evaluate(self.model, loaded, self.recorder)
+        return figures(self.found, self.data.classes)
+
+    def image_results(self) -> ImageResults:
+        """Of what `figures` measured."""
+        answers = as_predictions(self.found, digest(self.data.records))
+        about = identify(self.model, self.dataset)
+        images = tuple(self.data.shown(path) for path in self.images)
+        return ImageResults(*about, images, answers, self.recorder.maps(), tuple(self.data.classes))
 
     def analysis(self, on_progress: OnProgress) -> dict[str, Any]:
         config = self.config
@@ -130,15 +144,24 @@ class ReIDEvaluation:
 
     def figures(self, on_progress: OnProgress) -> dict[str, Any]:
         loaded = batches(self.config, ReIDSamples(self.sides.images, self.model.config.preprocess), on_progress)
-        self.found = embed(self.model, (images for images, _ in loaded))
-        seed = self.config.study.seed
-        record = ranked_figures(self.sides.judge(self.found), self.sides, self.query.names, seed)
+        self.recorder = MapRecorder(self.model)
+        self.found = embed(self.model, (images for images, _ in loaded), self.recorder)
+        self.qualities, seed = self.sides.judge(self.found), self.config.study.seed
+        record = ranked_figures(self.qualities, self.sides, self.query.names, seed)
         others = {"across_cameras": self.sides.judge_across(self.found)} if self.sides.mixed else {}
         if self.config.rerank:
             others["reranked"] = self.sides.judge(self.found, rerank=Reranking())
         calibration = calibration_of(self.config.checkpoint, fingerprint(self.model))
         record["similarities"] = similarity_record(self.found.joined, self.sides, calibration)
         return record | {name: {**own.summary(), "intervals": intervals(own, seed)} for name, own in others.items()}
+
+    def image_results(self) -> ImageResults:
+        """Of what `figures` measured, a query a row."""
+        answers = as_ranks(self.qualities, self.sides.query, self.query.names)
+        images = tuple(self.query.shown(path) for path in self.images)
+        rows, _ = self.sides.rows()
+        maps = {name: values[rows] for name, values in self.recorder.maps().items()}
+        return ImageResults(*identify(self.model, self.dataset), images, answers, maps)
 
     def analysis(self, on_progress: OnProgress) -> dict[str, Any]:
         study, query, gallery = self.config.study, self.sides.query, self.sides.gallery
@@ -154,6 +177,13 @@ class ReIDEvaluation:
 
 
 Evaluation = ClassificationEvaluation | ReIDEvaluation
+
+
+def identify(model: DCAL, dataset: str) -> tuple[str, str, str]:
+    """(fingerprint, data set, view) of an `ImageResults`."""
+    own = model.config.preprocess
+    aspect = Fraction(own.size[0], own.size[1])
+    return fingerprint(model), dataset, f"{own.fit}, {own.crop_fraction:g} of the side, height : width = {aspect}"
 
 
 def batches(config: EvalConfig, samples: Samples, on_progress: OnProgress) -> Iterator[tuple[Tensor, Tensor]]:
@@ -173,17 +203,22 @@ def results_folder(config: EvalConfig) -> Path | None:
 
 
 def keep(values: Mapping[str, Any], folder: Path | None, name: str) -> str:
-    """Write a JSON file, whole or not at all; a sentence that says where it is, or why there is none."""
+    """`keep_bytes` of a JSON file."""
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return keep_bytes(text.encode(), folder, name)
+
+
+def keep_bytes(content: bytes, folder: Path | None, name: str) -> str:
+    """Write a file, whole or not at all; a sentence that says where it is, or why there is none."""
     if folder is None:
         return f"{name} was not written: the checkpoint is not a directory. Choose a folder with --out"
-    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=folder)
     except OSError as error:
         return f"{name} was not written: {folder} cannot be written to ({error.strerror}). Choose a folder with --out"
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         os.chmod(temporary, 0o644)  # mkstemp's are for the owner alone
         os.replace(temporary, folder / name)
     finally:

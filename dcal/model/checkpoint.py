@@ -27,7 +27,8 @@ from dcal.model.weights import check_safetensors
 
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
 # What a checkpoint's directory may hold: what is saved, and what was made of it later and goes with it.
-OURS = {WEIGHTS, CONFIG, METRICS, CARD, "evaluation.json", "analysis.json", "gallery"}
+MADE_LATER = {"evaluation.json", "analysis.json", "calibration.json", "predictions.npz", "gallery"}
+OURS = {WEIGHTS, CONFIG, METRICS, CARD} | MADE_LATER
 METADATA = {"format": "pt"}  # of the safetensors file; Hugging Face's libraries want it
 FORMAT = 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dcal.errors import DCALError
-from dcal.model.dcal import DCAL
+from dcal.model.dcal import DCAL, Output
 from dcal.model.shapes import describe
 
 
@@ -36,9 +36,10 @@ class Embeddings:
 
 
 @torch.inference_mode()
-def embed(model: DCAL, batches: Iterable[Tensor]) -> Embeddings:
+def embed(model: DCAL, batches: Iterable[Tensor], forward: Callable[[Tensor], Output] | None = None) -> Embeddings:
     """The embeddings of batches of images (b, 3, img_h, img_w), as `Preprocess` makes them, on the model's device.
 
+    `forward` stands in for `model(images)`, e.g. to keep maps on the way.
     Raises DCALError for a model in training mode, where its features would be noisy, and where there is no batch.
     """
     if model.training:
@@ -46,7 +47,7 @@ def embed(model: DCAL, batches: Iterable[Tensor]) -> Embeddings:
     device = next(model.parameters()).device
     sa, glca = [], []
     for images in batches:
-        output = model(images.to(device))
+        output = (forward or model)(images.to(device))
         sa.append(output.sa_feature)
         if output.glca_feature is not None:
             glca.append(output.glca_feature)

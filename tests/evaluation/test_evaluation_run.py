@@ -12,12 +12,15 @@ import torch
 from sklearn.metrics import top_k_accuracy_score
 from torch.utils.data import DataLoader
 
+import dcal
 from dcal.analysis.config import AnalysisConfig
 from dcal.data.fgvc.cub import CUB
 from dcal.data.samples import ImageSamples
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate
 from dcal.evaluation.config import EvalConfig
+from dcal.evaluation.image_results import read_image_results
+from dcal.evaluation.predictions import Predictions
 from dcal.evaluation.run import keep, measure
 from dcal.model.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from dcal.model.dcal import create_model
@@ -55,11 +58,31 @@ def test_the_record_and_its_file(root: Path, checkpoint: Path):
     assert list(record)[:10] == [
         *("checkpoint", "fingerprint", "dataset", "n", "top1", "top5", "sa_top1", "sa_top5", "glca_top1", "glca_top5")
     ]
-    assert said == [f"written: {checkpoint / 'evaluation.json'}"] and "analysis" not in record
+    assert said == [f"written: {checkpoint / name}" for name in ("evaluation.json", "predictions.npz")]
+    assert "analysis" not in record
     assert json.loads((checkpoint / "evaluation.json").read_text()) == record
     assert {path.name for path in checkpoint.iterdir()} == {
-        *("config.json", "model.safetensors", "metrics.json", "README.md", "evaluation.json")
+        *("config.json", "model.safetensors", "metrics.json", "README.md", "evaluation.json", "predictions.npz")
     }
+
+
+def test_the_answers_to_each_image_are_kept(root: Path, checkpoint: Path):
+    record, _ = measure(config(root, checkpoint))
+    found = read_image_results(checkpoint, record["fingerprint"])
+    assert found is not None and isinstance(found.answers, Predictions)
+    data = CUB(root, "test")
+    assert [root / "images" / name.removeprefix("images/") for name in found.images] == [r.path for r in data.records]
+    assert found.answers.labels.tolist() == [r.label for r in data.records] and found.classes == data.classes
+    for branch, name in (("fused", "top1"), ("sa", "sa_top1"), ("glca", "glca_top1")):
+        assert found.answers.correct(branch).mean() == record[name]
+    model = load_checkpoint(checkpoint)
+    seen = dcal.inspect(model, data.records[4].path)
+    assert found.answers.confidence["fused"][4] == pytest.approx(seen.top(1)[0][1], abs=1e-5)
+    for name, own in (("rollout", seen.sa_map), ("glca_input", seen.glca_input_map)):
+        assert own is not None
+        np.testing.assert_allclose(found.maps[name][4], own / own.max() * 255, atol=0.51)  # 3 × 5 patches: no pooling
+    assert load_checkpoint(checkpoint).config == model.config
+    save_checkpoint(model, checkpoint)  # they are no stranger's files
 
 
 def test_the_analysis_has_a_file_of_its_own(root: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]):
@@ -68,7 +91,7 @@ def test_the_analysis_has_a_file_of_its_own(root: Path, checkpoint: Path, capsys
     assert main([*line, "--json"]) == 0
     printed = capsys.readouterr()
     record = json.loads(printed.out)  # exactly one object on the standard output
-    assert printed.err.count("written: ") == 2
+    assert printed.err.count("written: ") == 3
     kept = json.loads((checkpoint / "analysis.json").read_text())
     assert kept["fingerprint"] == record["fingerprint"] and kept["maps"] == record["analysis"]["maps"]
     assert kept["study"] == {
@@ -107,7 +130,7 @@ def test_another_place(root: Path, checkpoint: Path, tmp_path: Path):
     out = tmp_path / "some" / "where"
     record, said = measure(config(root, checkpoint, out=out))
     assert (
-        said == [f"written: {out / 'evaluation.json'}"] and json.loads((out / "evaluation.json").read_text()) == record
+        said[0] == f"written: {out / 'evaluation.json'}" and json.loads((out / "evaluation.json").read_text()) == record
     )
     assert not (checkpoint / "evaluation.json").exists() and (out / "evaluation.json").stat().st_mode & 0o777 == 0o644
     with pytest.raises(DCALError, match=r"the results cannot go to .*config.json: .*Choose another --out"):
@@ -119,7 +142,10 @@ def test_where_nothing_can_be_written_it_is_said(
 ):
     monkeypatch.setattr("dcal.evaluation.run.load_checkpoint", lambda source: load_checkpoint(checkpoint))
     _, said = measure(config(root, "owner/name"))  # a repository of the hub
-    assert said == ["evaluation.json was not written: the checkpoint is not a directory. Choose a folder with --out"]
+    assert said == [
+        f"{name} was not written: the checkpoint is not a directory. Choose a folder with --out"
+        for name in ("evaluation.json", "predictions.npz")
+    ]
     assert "cannot be written to (No such file or directory)" in keep({}, tmp_path / "gone", "evaluation.json")
 
 

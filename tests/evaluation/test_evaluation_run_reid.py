@@ -16,7 +16,10 @@ from dcal.data.reid.base import ReIDRecord
 from dcal.data.reid.yard import Yard
 from dcal.data.samples import ReIDSamples
 from dcal.errors import DCALError
+from dcal.evaluation.coarse_maps import MapRecorder
 from dcal.evaluation.config import EvalConfig
+from dcal.evaluation.image_results import read_image_results
+from dcal.evaluation.predictions import QueryRanks
 from dcal.evaluation.reid import QueryGallery
 from dcal.evaluation.run import measure
 from dcal.model.checkpoint import file_hash, load_checkpoint, save_checkpoint
@@ -85,8 +88,16 @@ def test_the_record_and_its_file(root: Path, checkpoint: Path):
     again = evaluate(distances, names, names, cameras, cameras)
     assert record["reranked"]["mAP"] == pytest.approx(again.mAP, abs=1e-6)
     assert record["fingerprint"] == file_hash(checkpoint / "model.safetensors") and "a subset" in record["dataset"]
-    assert said == [f"written: {checkpoint / 'evaluation.json'}"] and "analysis" not in record
-    assert json.loads((checkpoint / "evaluation.json").read_text()) == record
+    assert said == [f"written: {checkpoint / name}" for name in ("evaluation.json", "predictions.npz")]
+    assert "analysis" not in record and json.loads((checkpoint / "evaluation.json").read_text()) == record
+    kept = read_image_results(checkpoint, record["fingerprint"])
+    assert kept is not None and isinstance(kept.answers, QueryRanks)
+    assert [root / image for image in kept.images] == [r.path for r in records]
+    np.testing.assert_allclose(kept.answers.ap["joined"], whole.ap, atol=1e-6)
+    np.testing.assert_array_equal(kept.answers.first["joined"], whole.first)
+    assert kept.answers.ap["glca"].mean() == pytest.approx(record["glca_mAP"], abs=1e-6)
+    assert kept.answers.cameras.tolist() == cameras and kept.answers.identities == tuple(map(str, names))
+    assert {name: maps.shape for name, maps in kept.maps.items()} == dict.fromkeys(MapRecorder.kept, (12, 3, 5))
 
 
 def test_the_tables_and_the_twins(root: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]):

@@ -11,34 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 
 from dcal.errors import DCALError
+from dcal.evaluation.predictions import BRANCHES, Predictions
 
 RUN, CURVE = "run.json", "curve.csv"
-BRANCHES = ("fused", "sa", "glca")
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What one model answers on every image of a split, in the data set's order, per branch.
-
-    `predicted` is the most probable class, `confidence` its probability, `own` the probability of the image's label.
-    Without GLCA, "fused" and "sa" are the same and "glca" is absent. `images` identifies the split: see `digest`.
-    """
-
-    images: str
-    labels: Int[np.ndarray, " n"]
-    predicted: Mapping[str, Int[np.ndarray, " n"]]
-    confidence: Mapping[str, Float[np.ndarray, " n"]]
-    own: Mapping[str, Float[np.ndarray, " n"]]
-
-    def correct(self, branch: str) -> Bool[np.ndarray, " n"]:
-        return self.predicted[branch] == self.labels
-
-    def loss(self, branch: str) -> Float[np.ndarray, " n"]:
-        """-ln of the label's probability, which is at least 1e-12."""
-        return -np.log(np.maximum(self.own[branch], 1e-12))
 
 
 @dataclass(frozen=True)

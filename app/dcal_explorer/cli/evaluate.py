@@ -14,7 +14,7 @@ from dcal.errors import DCALError
 from dcal.evaluation.config import EvalConfig
 from dcal_explorer.cli.parsing import parsed, show_json
 
-DESCRIPTION = f"""Evaluate a checkpoint on the official test split; prints tables and writes evaluation.json beside it.
+DESCRIPTION = f"""Evaluate a checkpoint on the official test split: tables; evaluation.json, predictions.npz beside it.
 
   data sets of --task fgvc: {", ".join(DATASETS)}
   data sets of --task reid: {", ".join(REID_DATASETS)}
