@@ -34,7 +34,7 @@ audit: $(VENV)/.development ## known vulnerabilities of what is installed; skipp
 	$(BIN)/python -m tools.audit
 
 test: $(VENV)/.development ## the tests; gets a Chromium for those in the browser if there is none
-	CHROME="$$($(BIN)/python tests/fixtures/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest
+	CHROME="$$($(BIN)/python tests/fixtures/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # TORCHREID=PATH FASTREID=PATH, checkouts with their Cython code built, are ranked against as well (benchmarks).
 bench: $(VENV)/.development ## time and memory of an inspection, a training step, a ranking, a gallery (many minutes)

@@ -34,7 +34,7 @@ FLAGS = (
 PATIENCE = 120  # seconds until an app must serve; machines that run tests are slow and shared
 
 os.environ.update(OFFLINE)
-torch.set_num_threads(2)
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)  # two workers share two cores
 settings.register_profile("dcal", deadline=None, derandomize=True)  # the same examples everywhere, however slow
 settings.load_profile("dcal")
 
