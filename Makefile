@@ -13,7 +13,7 @@ help: ## this list
 
 setup: $(VENV)/.development ## install everything, development tools included, into .venv
 
-demo: $(VENV)/.runtime ## open the demo: upload a photo and see what the model looks at
+demo: $(VENV)/.runtime ## open the demo: upload an image and see what the model looks at
 	$(BIN)/python -m dcal_explorer.demo
 
 dashboard: $(VENV)/.runtime ## open the dashboard

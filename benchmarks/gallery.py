@@ -43,7 +43,7 @@ def made() -> EmbeddedGallery:
     """Random embeddings; the cameras take turns."""
     rows = np.random.default_rng(0).standard_normal((IMAGES, WIDTH), dtype=np.float32)
     items = [Item(f"{index}.jpg", str(index // CAMERAS), str(index % CAMERAS)) for index in range(IMAGES)]
-    return EmbeddedGallery(items, rows, Origin("0" * 64, "random", {"sa": WIDTH}), "photos")
+    return EmbeddedGallery(items, rows, Origin("0" * 64, "random", {"sa": WIDTH}), "images")
 
 
 def variants(gallery: EmbeddedGallery, queries: np.ndarray, filtered: bool) -> dict[str, Callable[[], np.ndarray]]:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.inspection [--quick] [--json PATH]
 
-One picture, one thread, float32, random weights. Not a test: nothing fails for being slow, only for being wrong.
+One image, one thread, float32, random weights. Not a test: nothing fails for being slow, only for being wrong.
 """
 
 from __future__ import annotations

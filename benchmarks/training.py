@@ -2,7 +2,7 @@
 
     python -m benchmarks.training [--quick] [--options] [--device cuda] [--peak-tflops 989] [--json PATH]
 
-On a CPU one thread; each variant has a process of its own. Random weights and pictures, AdamW, stochastic depth 0.1.
+On a CPU one thread; each variant has a process of its own. Random weights and images, AdamW, stochastic depth 0.1.
 `--options` asks whether channels-last and torch.compile pay: plain and full steps with each, against the plain one.
 """
 
@@ -77,13 +77,13 @@ ON_GPU = tuple(
 
 @dataclass(frozen=True)
 class Measured:
-    """Of every variant: the time and peak memory as multiples of the plain step's, and pictures per second."""
+    """Of every variant: the time and peak memory as multiples of the plain step's, and images per second."""
 
     case: Case
     times: dict[str, float]
     spread: dict[str, tuple[float, float]]  # of a round's ratio; absent on a GPU
     memory: dict[str, float]
-    pictures_per_second: dict[str, float]
+    images_per_second: dict[str, float]
     flops: dict[str, int]  # of one step, counted by torch; fused attention included
 
 
@@ -173,18 +173,18 @@ def rows(found: Measured, peak_tflops: float | None) -> list[str]:
     case, lines = found.case, []
     for name, times in found.times.items():
         spread = f" ({found.spread[name][0]:.2f}–{found.spread[name][1]:.2f})" if found.spread else ""
-        rate = found.flops[name] / case.batch * found.pictures_per_second[name]
+        rate = found.flops[name] / case.batch * found.images_per_second[name]
         used = f"{rate / 1e12 / peak_tflops:.0%}" if peak_tflops else "–"
         cells = [case.model, str(case.size), str(case.batch), case.precision, name, f"{times:.2f}{spread}"]
         memory = f"{found.memory[name]:.2f}" if name in found.memory else "–"
-        cells += [memory, f"{found.pictures_per_second[name]:.1f}"]
+        cells += [memory, f"{found.images_per_second[name]:.1f}"]
         cells += [f"{found.flops[name] / found.flops['plain']:.2f}", used]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
 HEADER = """\
-| model | px | batch | precision | step | time × | memory × | pictures/s | FLOPs × | MFU |
+| model | px | batch | precision | step | time × | memory × | images/s | FLOPs × | MFU |
 |---|---|---|---|---|---|---|---|---|---|"""
 
 

@@ -1,4 +1,4 @@
-"""What is compared: one picture through one model, in four ways."""
+"""What is compared: one image through one model, in four ways."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES = (224, 448)
 
 
 def variants(name: str, size: int) -> dict[str, Callable[[], Any]]:
-    """Calls without arguments, for inference mode, on random weights and one random picture of `size` × `size` px.
+    """Calls without arguments, for inference mode, on random weights and one random image of `size` × `size` px.
 
     `plain`: timm's own forward, attention fused. `rollouts`: ours, of every layer. `usual`: the same by hooks and N×N
     products. `inspect`: the whole record, from an array of pixels.

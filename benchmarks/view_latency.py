@@ -69,7 +69,7 @@ def made() -> dcal.Inspection:
         return numbers.random(shape, dtype=np.float32)
 
     return dcal.Inspection(
-        photo=numbers.integers(0, 256, (683, 1024, 3), dtype=np.uint8),
+        image=numbers.integers(0, 256, (683, 1024, 3), dtype=np.uint8),
         view=numbers.integers(0, 256, (224, 224, 3), dtype=np.uint8),
         box=(64.0, 43.0, 960.0, 640.0),
         notes=(),

@@ -7,7 +7,7 @@ class DCALError(ValueError):
     """Base of every error that a user can cause.
 
     Where a loader's process raised one, PyTorch raises another of its class with the whole traceback as its message;
-    what it says is then cut out again, so that a damaged photo is one line whoever read it.
+    what it says is then cut out again, so that a damaged image is one line whoever read it.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -17,7 +17,7 @@ class DCALError(ValueError):
 
 
 class ImageError(DCALError):
-    """A picture cannot be read, or is not one that we show."""
+    """An image cannot be read, or is not one that we show."""
 
 
 class CheckpointError(DCALError):

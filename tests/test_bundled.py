@@ -1,8 +1,8 @@
 """What comes with the project: checkpoints that load, with honest cards, and samples that they can read.
 
-The cards' figures can be measured again where CUB's photos are (DCAL_CUB). They may not be redistributed, so CI shows
+The cards' figures can be measured again where CUB's images are (DCAL_CUB). They may not be redistributed, so CI shows
 the two ends instead: the weights are those that were measured (by hash), and from the same weights the evaluation still
-computes what it computed then, on pictures that may be here: `ANSWERS` has what it said of the drawn samples.
+computes what it computed then, on images that may be here: `ANSWERS` has what it said of the drawn samples.
 `python -m tests.test_bundled` writes ANSWERS anew; do so only when measuring again with DCAL_CUB has passed.
 """
 
@@ -31,8 +31,8 @@ ANSWERS = Path(__file__).parent / "fixtures" / "bundled_answers.json"
 def answers(folder: Path) -> dict[str, Any]:
     """The fingerprint and, of each drawn sample, every branch's three largest probabilities by class name."""
     model = dcal.load(folder)
-    photos = ImageSamples([Record(path, label=0) for path in SAMPLES], model.config.preprocess)
-    found = evaluate(model, DataLoader(photos, batch_size=3))
+    images = ImageSamples([Record(path, label=0) for path in SAMPLES], model.config.preprocess)
+    found = evaluate(model, DataLoader(images, batch_size=3))
     told: dict[str, dict[str, dict[str, float]]] = {}
     branches = {"fused": found.fused, "sa": found.sa, "glca": found.glca}
     for branch, probabilities in branches.items():
@@ -67,7 +67,7 @@ def test_its_evaluation_is_of_these_weights_and_says_the_same(folder):
     metrics, found = dcal.read_metrics(folder), json.loads((folder / "evaluation.json").read_text())
     assert found["fingerprint"] == dcal.model.checkpoint.file_hash(folder / "model.safetensors")
     for figure in ("n", "top1", "top5", "sa_top1", "sa_top5", *(name for name in metrics if name.startswith("glca"))):
-        assert found[figure] == pytest.approx(metrics[figure], abs=1.5 / 1389), figure  # a photo more or less
+        assert found[figure] == pytest.approx(metrics[figure], abs=1.5 / 1389), figure  # an image more or less
 
 
 def readme_row(folder: Path) -> list[str]:
@@ -78,7 +78,7 @@ def readme_row(folder: Path) -> list[str]:
 
 
 def test_the_readme_s_table_is_the_measured_one(folder):
-    """One photo is 0.07 %: figures in text go stale unseen."""
+    """One image is 0.07 %: figures in text go stale unseen."""
     metrics, cells = dcal.read_metrics(folder), readme_row(folder)
     for cell, figure in zip(cells, ("sa_top1", "glca_top1", "top1", "top5"), strict=False):
         assert cell.startswith(f"{metrics[figure]:.1%}".replace("%", " %") if figure in metrics else "–"), figure
@@ -90,7 +90,7 @@ def test_the_readme_s_table_is_the_measured_one(folder):
 def test_the_readme_s_maps_are_the_analysed_ones(folder):
     found, cells = json.loads((folder / "analysis.json").read_text()), readme_row(folder)
     assert found["fingerprint"] == dcal.model.checkpoint.file_hash(folder / "model.safetensors")
-    assert found["photos"]["pointing"] == 500
+    assert found["images"]["pointing"] == 500
     for cell, name in zip(cells[4:6], ("rollout", "glca"), strict=True):
         own = found["maps"].get(name)
         means = [] if own is None else [f"{own[measure]['mean']:.2f}" for measure in ("pointing", "energy", "parts")]

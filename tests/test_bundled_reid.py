@@ -30,10 +30,10 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> Embeddings:
-    """All 320 test pictures of the yard, embedded anew."""
+    """All 320 test images of the yard, embedded anew."""
     model = dcal.load(folder)
-    photos = ReIDSamples(SIDES.images, model.config.preprocess)
-    return embed(model, (images for images, _ in DataLoader(photos, batch_size=32)))
+    items = ReIDSamples(SIDES.images, model.config.preprocess)
+    return embed(model, (images for images, _ in DataLoader(items, batch_size=32)))
 
 
 def test_measured_again_it_gives_its_card_s_figures(folder: Path, found: Embeddings):
@@ -140,13 +140,13 @@ def test_the_readme_s_row_is_the_measured_one(folder: Path):
     ]
 
 
-def test_the_document_says_how_often_a_wrong_picture_is_the_twin(folder: Path, found: Embeddings):
-    """Of the queries whose nearest picture by another camera shows another vehicle: whose twin it is, in per cent."""
-    photos, similarities = SIDES.images, found.joined @ found.joined.T
+def test_the_document_says_how_often_a_wrong_image_is_the_twin(folder: Path, found: Embeddings):
+    """Of the queries whose nearest image by another camera shows another vehicle: whose twin it is, in per cent."""
+    items, similarities = SIDES.images, found.joined @ found.joined.T
     wrong = twins = 0
-    for row, query in enumerate(photos):
-        others = [column for column, photo in enumerate(photos) if photo.camera != query.camera]
-        nearest = photos[max(others, key=similarities[row].__getitem__)]
+    for row, query in enumerate(items):
+        others = [column for column, item in enumerate(items) if item.camera != query.camera]
+        nearest = items[max(others, key=similarities[row].__getitem__)]
         wrong += nearest.identity != query.identity
         twins += nearest.identity == YARD.records[row].twin
     text = " ".join((ROOT / "docs" / "reid.md").read_text().split())
@@ -156,4 +156,4 @@ def test_the_document_says_how_often_a_wrong_picture_is_the_twin(folder: Path, f
         for share, names in re.findall(r"(\d+) % \(([^)]*)\)", sentence)
         if f"`{CHECKPOINTS[folder.name]}`" in names
     )
-    assert twins / wrong == pytest.approx(said / 100, abs=0.012)  # a picture or two that rounding turns
+    assert twins / wrong == pytest.approx(said / 100, abs=0.012)  # an image or two that rounding turns

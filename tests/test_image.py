@@ -1,4 +1,4 @@
-"""Pictures of every kind come out upright, 8-bit RGB, or are refused in words."""
+"""Images of every kind come out upright, 8-bit RGB, or are refused in words."""
 
 import io
 
@@ -39,9 +39,9 @@ def test_all_eight_orientations_stand_upright(flag, turn):
     stored = flag if turn == 1 else flag.transpose(Image.Transpose(inverse[turn]))
     exif = Image.Exif()
     exif[0x0112] = turn
-    picture = read_image(encoded(stored, "PNG", exif=exif))
-    assert picture.image.size == (31, 45)
-    assert looks_like(picture.image, flag)
+    image = read_image(encoded(stored, "PNG", exif=exif))
+    assert image.image.size == (31, 45)
+    assert looks_like(image.image, flag)
 
 
 def test_transparency_is_laid_on_white(flag):
@@ -53,9 +53,9 @@ def test_transparency_is_laid_on_white(flag):
 def test_a_palette_with_a_transparent_colour_is_laid_on_white(flag):
     palette = flag.quantize(2)
     index = palette.getpixel((0, 0))
-    picture = read_image(encoded(palette, "PNG", transparency=index)).image
-    assert picture.getpixel((0, 0)) == (255, 255, 255)
-    assert picture.getpixel((0, 44)) == BLUE
+    image = read_image(encoded(palette, "PNG", transparency=index)).image
+    assert image.getpixel((0, 0)) == (255, 255, 255)
+    assert image.getpixel((0, 44)) == BLUE
 
 
 def test_palette_grey_and_bilevel_keep_their_values(flag):
@@ -111,12 +111,12 @@ def test_other_arrays_are_refused_with_what_they_hold(array, says):
 
 def test_the_first_frame_of_an_animation_is_shown_and_said(flag):
     data = encoded(flag, "GIF", save_all=True, append_images=[Image.new("RGB", flag.size, grey) for grey in GREYS])
-    picture = read_image(data)
-    assert looks_like(picture.image, flag, tolerance=2)
-    assert picture.notes == ("This file has several frames; the first one is shown.",)
+    image = read_image(data)
+    assert looks_like(image.image, flag, tolerance=2)
+    assert image.notes == ("This file has several frames; the first one is shown.",)
 
 
-def test_a_still_picture_has_no_notes(flag):
+def test_a_still_image_has_no_notes(flag):
     assert read_image(encoded(flag, "WEBP", lossless=True)).notes == ()
 
 
@@ -136,7 +136,7 @@ def test_a_cut_off_jpeg_is_called_damaged(flag):
         (b"just some text", "not an image"),
     ],
 )
-def test_what_is_no_picture_is_named(tmp_path, data, says):
+def test_what_is_no_image_is_named(tmp_path, data, says):
     path = tmp_path / "holiday.png"
     path.write_bytes(data)
     with pytest.raises(ImageError, match=says):

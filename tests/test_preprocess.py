@@ -1,4 +1,4 @@
-"""From photo to input: one box, resampled once; the box is where patches lie in the photo, to the pixel."""
+"""From image to input: one box, resampled once; the box is where patches lie in the image, to the pixel."""
 
 import numpy as np
 import pytest
@@ -15,27 +15,27 @@ SIDES = st.integers(1, 4000)
 
 
 @pytest.mark.parametrize(
-    ("preprocess", "photo", "box"),
+    ("preprocess", "image", "box"),
     [
         (Preprocess((32, 48), "squash", 1.0), (60, 200), (0, 0, 200, 60)),
         (Preprocess((32, 48), "squash", 0.5), (60, 200), (50, 15, 150, 45)),
-        (Preprocess((32, 48), "crop", 1.0), (60, 200), (55, 0, 145, 60)),  # as high as the photo, 60 · 48 / 32 wide
+        (Preprocess((32, 48), "crop", 1.0), (60, 200), (55, 0, 145, 60)),  # as high as the image, 60 · 48 / 32 wide
         (Preprocess((32, 48), "crop", 0.5), (60, 200), (77.5, 15, 122.5, 45)),
         (Preprocess((32, 48), "crop", 1.0), (300, 96), (0, 118, 96, 182)),
         (Preprocess((224, 224), "squash", 0.875), (256, 256), (16, 16, 240, 240)),
     ],
 )
-def test_box_by_hand(preprocess, photo, box):
-    assert preprocess.box(*photo) == pytest.approx(box)
+def test_box_by_hand(preprocess, image, box):
+    assert preprocess.box(*image) == pytest.approx(box)
     left, top, right, bottom = box
-    assert preprocess.box_size(*photo) == pytest.approx((bottom - top, right - left))
+    assert preprocess.box_size(*image) == pytest.approx((bottom - top, right - left))
 
 
 @given(SIDES, SIDES, st.sampled_from(FITS), st.floats(0.01, 1), st.integers(1, 500), st.integers(1, 500))
 @example(29, 29, "crop", 1.0, 224, 224)  # 29 / 224 · 224 is more than 29 in floating point
 @example(88, 29, "crop", 1.0, 224, 224)
 @example(29, 61, "crop", 1.0, 98, 49)
-def test_box_lies_within_the_photo_centred_and_in_shape(height, width, fit, fraction, rows, cols):
+def test_box_lies_within_the_image_centred_and_in_shape(height, width, fit, fraction, rows, cols):
     preprocess = Preprocess((rows, cols), fit, fraction)
     left, top, right, bottom = preprocess.box(height, width)
     assert 0 <= left < right <= width
@@ -49,10 +49,10 @@ def test_box_lies_within_the_photo_centred_and_in_shape(height, width, fit, frac
 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("fraction", [0.3, 0.875, 1.0])
-@pytest.mark.parametrize("photo", [(1, 1), (29, 29), (88, 29), (1, 57), (97, 3), (130, 211)])
-def test_every_photo_can_be_rendered(photo, fraction, fit):
+@pytest.mark.parametrize("image", [(1, 1), (29, 29), (88, 29), (1, 57), (97, 3), (130, 211)])
+def test_every_image_can_be_rendered(image, fraction, fit):
     for size in ((32, 48), (224, 224)):
-        rendered = Preprocess(size, fit, fraction).render(Image.new("RGB", photo[::-1], (10, 200, 30)))
+        rendered = Preprocess(size, fit, fraction).render(Image.new("RGB", image[::-1], (10, 200, 30)))
         assert rendered.size == size[::-1]
         assert rendered.getpixel((size[1] // 2, size[0] // 2)) == (10, 200, 30)
 
@@ -67,9 +67,9 @@ def ramps(height: int, width: int) -> Image.Image:
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_a_rendered_pixel_is_where_the_box_says(fit, interpolation):
     preprocess = Preprocess((32, 48), fit, 0.8, interpolation=interpolation)
-    photo = ramps(160, 250)
+    image = ramps(160, 250)
     left, top, right, bottom = preprocess.box(160, 250)
-    seen = np.asarray(preprocess.render(photo)).astype(float)
+    seen = np.asarray(preprocess.render(image)).astype(float)
     for row, col in ((3, 5), (16, 24), (28, 41)):
         wanted_x = left + (col + 0.5) / 48 * (right - left) - 0.5  # a pixel's value stands at its centre
         wanted_y = top + (row + 0.5) / 32 * (bottom - top) - 0.5
@@ -83,8 +83,8 @@ def test_another_box_can_be_rendered():
 
 
 def test_the_interpolation_is_the_one_asked_for():
-    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (61, 83, 3), dtype=np.uint8))
-    seen = {name: Preprocess((32, 48), interpolation=name).render(photo).tobytes() for name in INTERPOLATIONS}
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (61, 83, 3), dtype=np.uint8))
+    seen = {name: Preprocess((32, 48), interpolation=name).render(image).tobytes() for name in INTERPOLATIONS}
     assert len(set(seen.values())) == len(INTERPOLATIONS)
 
 
@@ -101,7 +101,7 @@ def test_tensor_by_hand():
                 assert tensor[channel, row, col].item() == pytest.approx(wanted, rel=1e-5)
 
 
-def test_a_photo_s_tensor_fits_the_model():
+def test_a_image_s_tensor_fits_the_model():
     model = dcal.create_model("test_vit", 3, img_size=(32, 48)).eval()
     preprocess = model.config.preprocess
     out = model(preprocess.tensor(preprocess.render(ramps(70, 111)))[None])

@@ -1,7 +1,7 @@
-"""Where an object's box and parts lie on the patch grid, which covers the model's view of the photo and no more.
+"""Where an object's box and parts lie on the patch grid, which covers the model's view of the image and no more.
 
-A pixel position x of the photo lies at (x − left) / (right − left) · cols of the grid, whatever the preprocessing is:
-squashed or cropped, the view is one box of the photo (`Preprocess.box`), and patches are its equal rectangles.
+A pixel position x of the image lies at (x − left) / (right − left) · cols of the grid, whatever the preprocessing is:
+squashed or cropped, the view is one box of the image (`Preprocess.box`), and patches are its equal rectangles.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from dcal.data.records import Part, Record
 from dcal.model.backbone import TokenLayout
 from dcal.preprocess import Box, Preprocess
 
-ObjectBox = tuple[float, float, float, float]  # left, top, width, height, in the photo's pixels, as data sets have it
+ObjectBox = tuple[float, float, float, float]  # left, top, width, height, in the image's pixels, as data sets have it
 Extent = tuple[float, float]  # low, high
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the objects of some photos are on the patch grid. Photos without a box, or with none of it in view: zeros.
+    """Where the objects of some images are on the patch grid. Images without a box, or with none of it in view: zeros.
 
     `cover`: the share of each patch inside the box. `centres`: whether the patch's centre is. `parts`: the patches of
     the visible parts in view, one entry a part.
@@ -30,13 +30,13 @@ class Places:
 
     cover: Float[np.ndarray, "n p"]
     centres: Bool[np.ndarray, "n p"]
-    parts: list[Int[np.ndarray, "_"]]  # as many as the photo has
+    parts: list[Int[np.ndarray, "_"]]  # as many as the image has
 
 
 def places_of(
     records: Sequence[Record], sizes: Sequence[tuple[int, int]], preprocess: Preprocess, layout: TokenLayout
 ) -> Places:
-    """The records' places; `sizes` are the photos' (height, width) in pixels."""
+    """The records' places; `sizes` are the images' (height, width) in pixels."""
     views = [preprocess.box(*size) for size in sizes]
     cover, centres = np.zeros((len(records), layout.patches)), np.zeros((len(records), layout.patches), dtype=bool)
     for row, (record, view) in enumerate(zip(records, views, strict=True)):

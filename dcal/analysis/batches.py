@@ -1,4 +1,4 @@
-"""Photos by the batch, with every map of the model and the controls: what all measures start from."""
+"""Images by the batch, with every map of the model and the controls: what all measures start from."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from dcal.preprocess import Preprocess
 
 @dataclass(frozen=True)
 class Batch:
-    """Some photos of a data set and their maps, on the model's device."""
+    """Some images of a data set and their maps, on the model's device."""
 
     indices: list[int]  # in the data set
-    sizes: list[tuple[int, int]]  # (height, width) of the photos in pixels
+    sizes: list[tuple[int, int]]  # (height, width) of the images in pixels
     images: Float[Tensor, "b 3 img_h img_w"]
     targets: Int[Tensor, " b"]  # the predicted classes
     certainty: Float[Tensor, " b"]  # their probabilities
     maps: dict[str, Float[Tensor, "b p"]]
 
 
-class SizedPhotos(Dataset[tuple[int, Tensor, tuple[int, int]]]):
-    """(index, what the model sees of that photo, the photo's (height, width)) for each of `indices`."""
+class SizedImages(Dataset[tuple[int, Tensor, tuple[int, int]]]):
+    """(index, what the model sees of that image, its (height, width)) for each of `indices`."""
 
     def __init__(self, records: Sequence[Record], indices: Sequence[int], preprocess: Preprocess) -> None:
         self.records, self.indices, self.preprocess = records, indices, preprocess
@@ -40,17 +40,17 @@ class SizedPhotos(Dataset[tuple[int, Tensor, tuple[int, int]]]):
 
     def __getitem__(self, place: int) -> tuple[int, Float[Tensor, "3 img_h img_w"], tuple[int, int]]:
         index = self.indices[place]
-        photo = self.records[index].open()
-        return index, self.preprocess.tensor(self.preprocess.render(photo)), (photo.height, photo.width)
+        image = self.records[index].open()
+        return index, self.preprocess.tensor(self.preprocess.render(image)), (image.height, image.width)
 
 
 def map_batches(
     model: DCAL, records: Sequence[Record], indices: Sequence[int], seed: int, batch_size: int, workers: int
 ) -> Iterator[Batch]:
-    """The photos of `indices` in their order. Maps with gradients speak for the class that the model answers."""
+    """The images of `indices` in their order. Maps with gradients speak for the class that the model answers."""
     device, layout = next(model.parameters()).device, model.layout
-    photos = SizedPhotos(records, indices, model.config.preprocess)
-    for numbers, pixels, (heights, widths) in DataLoader(photos, batch_size=batch_size, num_workers=workers):
+    samples = SizedImages(records, indices, model.config.preprocess)
+    for numbers, pixels, (heights, widths) in DataLoader(samples, batch_size=batch_size, num_workers=workers):
         images, chosen = pixels.to(device), numbers.tolist()
         with torch.inference_mode():
             certainty, targets = model(images).probabilities.max(dim=1)

@@ -19,9 +19,9 @@ class AnalysisConfig:
     to six kinds of evidence, and occlusion one more for each patch and for as many kinds.
     """
 
-    photos: int = 0  # for localisation: the pointing game, energy, parts. Re-ID: all of the yard's pairs of twins
-    photos_erased: int = 100  # for deletion and insertion
-    photos_randomised: int = 50  # for the sanity check
+    images: int = 0  # for localisation: the pointing game, energy, parts. Re-ID: all of the yard's pairs of twins
+    images_erased: int = 100  # for deletion and insertion
+    images_randomised: int = 50  # for the sanity check
     pairs: int = 20  # Re-ID: for deletion and insertion by the evidence of a match
     pairs_occluded: int = 5  # Re-ID: of these, also by taking out every patch by itself
     steps: int = 10  # of deletion and insertion, from no patch to all
@@ -29,7 +29,7 @@ class AnalysisConfig:
     seed: int = 0  # draws the images and pairs, the random control, the randomised weights and the bootstrap's images
 
     def __post_init__(self) -> None:
-        for name in ("photos", "photos_erased", "photos_randomised", "pairs", "pairs_occluded", "seed"):
+        for name in ("images", "images_erased", "images_randomised", "pairs", "pairs_occluded", "seed"):
             if getattr(self, name) < 0:
                 raise DCALError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.steps < 1:

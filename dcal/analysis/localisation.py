@@ -1,6 +1,6 @@
 """Does a map lie on the object? The pointing game, the energy inside the box, hits on annotated parts.
 
-Every measure is one fraction per photo, nan where the photo has nothing to find. Patches of equal value share what they
+Every measure is one fraction per image, nan where the image has nothing to find. Patches of equal value share what they
 score, so a flat map scores exactly the chance level, not what the order of the patches makes of it.
 """
 
@@ -21,7 +21,7 @@ Maps = Float[np.ndarray, "n p"]
 
 
 def localisation(maps: Maps, places: Places) -> dict[str, Float[np.ndarray, " n"]]:
-    """`pointing`, `energy` and `parts` of one map per photo. Raises DCALError for negative or infinite values.
+    """`pointing`, `energy` and `parts` of one map per image. Raises DCALError for negative or infinite values.
 
     For a flat map (`np.ones`) these are the chance levels: the share of patch centres inside the box, the box's share
     of the view, and the share of patches that are taken.
@@ -48,7 +48,7 @@ def energy_inside(maps: Maps, cover: Float[np.ndarray, "n p"]) -> Float[np.ndarr
 
 
 def part_hits(maps: Maps, parts: Sequence[Int[np.ndarray, "_"]], count: int) -> Float[np.ndarray, " n"]:
-    """The share of each photo's `parts` (their patches) that are among the map's `count` largest; nan without parts."""
+    """The share of each image's `parts` (their patches) that are among the map's `count` largest; nan without parts."""
     weights = top_weights(maps, count)
     return np.array([row[own].mean() if len(own) else np.nan for row, own in zip(weights, parts, strict=True)])
 

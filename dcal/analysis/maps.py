@@ -1,4 +1,4 @@
-"""The maps under study, a batch at a time: one row over patches per photo, none of them negative."""
+"""The maps under study, a batch at a time: one row over patches per image, none of them negative."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dcal.model.backbone import TokenLayout, encode
 from dcal.model.dcal import DCAL
 from dcal.model.rollout import Layer, class_rollout
 
-# What a reader is told of each map; `dcal.inspect` gives the same ones of a single photo.
+# What a reader is told of each map; `dcal.inspect` gives the same ones of a single image.
 TITLES = {
     "raw": "raw attention of the last layer",
     "rollout": "rollout after the last layer (the SA map)",
@@ -32,7 +32,7 @@ Maps = dict[str, Float[Tensor, "b p"]]
 
 
 def model_maps(model: DCAL, images: Float[Tensor, "b 3 img_h img_w"], targets: Int[Tensor, " b"]) -> Maps:
-    """Every map of the model for the photos; those with gradients speak for each photo's class in `targets`.
+    """Every map of the model for the images; those with gradients speak for each image's class in `targets`.
 
     `raw`: what the class token attends to in the last layer, averaged over heads. `rollout`: row 0 of Ŝ_L, which is
     the SA map and what GLCA selects by. `glca`: what the class token attends to in the GLCA block; `glca_input` carries

@@ -20,11 +20,11 @@ from dcal.model.backbone import TokenLayout
 Images = Float[Tensor, "b 3 img_h img_w"]
 Answer = Callable[[Tensor], Float[Tensor, "b *scores"]]  # images → e.g. the probability of each one's own class
 FILLS = ("mean", "blur")
-BLUR_WIDTH = 0.05  # the blur's standard deviation, in lengths of the picture's shorter side
+BLUR_WIDTH = 0.05  # the blur's standard deviation, in lengths of the image's shorter side
 
 
 def filled(images: Images, fill: str) -> Images:
-    """What stands in for a patch that is taken out: the picture's mean colour, or the picture blurred."""
+    """What stands in for a patch that is taken out: the image's mean colour, or the image blurred."""
     if check_choice("fill", fill, FILLS) == "mean":
         return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
     sigma = BLUR_WIDTH * min(images.shape[2:])
@@ -86,7 +86,7 @@ def perturbations(
 
 
 def pixel_mask(patches: Bool[Tensor, "b p"], layout: TokenLayout, images: Images) -> Bool[Tensor, "b 1 img_h img_w"]:
-    """The patches' mask, drawn in the pictures' pixels."""
+    """The patches' mask, drawn in the images' pixels."""
     height, width = images.shape[2] // layout.rows, images.shape[3] // layout.cols
     grid = patches.view(-1, 1, layout.rows, layout.cols)
     return grid.repeat_interleave(height, dim=2).repeat_interleave(width, dim=3)

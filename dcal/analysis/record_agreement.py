@@ -37,7 +37,7 @@ def record_agreement(seen: Inspection, reference: Inspection) -> RecordAgreement
 
     Relevance is compared only if both are for the same class. Raises DCALError for records of different images.
     """
-    if seen.photo.shape != reference.photo.shape or not np.array_equal(seen.photo, reference.photo):
+    if seen.image.shape != reference.image.shape or not np.array_equal(seen.image, reference.image):
         raise DCALError("the two records are of different images")
     same_grid = seen.layout == reference.layout and seen.box == reference.box
     same_class = target_name(seen) == target_name(reference)

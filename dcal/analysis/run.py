@@ -71,9 +71,9 @@ def analyse(
             done += len(batch.indices)
             on_progress(what, done, len(chosen))
 
-    scores, chance = localise(model, records, batches("localisation", study.photos))
-    erased, curves = erase(model, batches("deletion and insertion", study.photos_erased), study)
-    sanity = randomise(model, batches("randomised weights", study.photos_randomised), study.seed)
+    scores, chance = localise(model, records, batches("localisation", study.images))
+    erased, curves = erase(model, batches("deletion and insertion", study.images_erased), study)
+    sanity = randomise(model, batches("randomised weights", study.images_randomised), study.seed)
     return Analysis(study, scores | erased, chance, curves, sanity)
 
 

@@ -1,7 +1,7 @@
 """Does a map depend on what was learned? Cascading randomisation of the weights (Adebayo et al., NeurIPS 2018).
 
 From the read-out down to the embedding, one part after the other loses what it learned. A map that looks the same
-afterwards shows the picture, not the model.
+afterwards shows the image, not the model.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Telling twins apart: does a model look at the part in which two vehicles of the yard differ?
 
-Twins share everything but one part, and every picture's mask marks that part (or the place where the other one has it).
+Twins share everything but one part, and every image's mask marks that part (or the place where the other one has it).
 So the right place to look is known exactly, which no photographs can tell.
 """
 
@@ -35,7 +35,7 @@ TITLES = {
     "rollout": "rollout after the last layer (the SA map)",
     "glca": "GLCA map",
     "centre": "control: centre prior",
-    "even": "control: spread evenly over the picture",
+    "even": "control: spread evenly over the image",
 }
 
 
@@ -44,7 +44,7 @@ class Twins:
     """One number per pair of twins; nan where no two cameras see the part.
 
     `told_apart`, by way of comparing: of all (query, camera) in which the part shows, the share where the vehicle's own
-    picture is nearer than its twin's by the same camera; guessing gives 0.5, and equal distances count half. By map and
+    image is nearer than its twin's by the same camera; guessing gives 0.5, and equal distances count half. By map and
     branch ("same/sa"): `share`, how much of the map lies on the differing part, of all that the model sees ("even" says
     how much of that the part is); and `density`, how much denser it lies there than on the vehicle as a whole; a map
     spread evenly over the vehicle gives 1.
@@ -53,7 +53,7 @@ class Twins:
     told_apart: dict[str, Values]
     share: dict[str, Values]
     density: dict[str, Values]
-    pictures: int  # in which the part shows, of all pairs
+    images: int  # in which the part shows, of all pairs
 
 
 def twins(
@@ -63,21 +63,21 @@ def twins(
     on_progress: OnProgress = silent,
     seed: int = 0,
 ) -> Twins:
-    """Both measures on pictures of whole pairs, `found` being their embeddings in the same order.
+    """Both measures on images of whole pairs, `found` being their embeddings in the same order.
 
-    Raises DCALError for a model in training mode and for pictures of vehicles without their twins.
+    Raises DCALError for a model in training mode and for images of vehicles without their twins.
     """
     pairs = pairs_of(records)
     told: list[dict[str, float]] = []
     on: list[tuple[dict[str, float], dict[str, float]]] = []
-    pictures = 0
+    images = 0
     for done, own in enumerate(pairs, 1):
         seen = {index: records[index] for index in own if records[index].visible}
-        pictures += len(seen)
+        images += len(seen)
         told.append({name: told_apart(seen, values) for name, values in found.branches().items()})
         on.append(on_parts(model, list(seen.values()), seed))
         on_progress("pairs of twins", done, len(pairs))
-    return Twins(by_name(told), by_name([share for share, _ in on]), by_name([dense for _, dense in on]), pictures)
+    return Twins(by_name(told), by_name([share for share, _ in on]), by_name([dense for _, dense in on]), images)
 
 
 def by_name(rows: list[dict[str, float]]) -> dict[str, Values]:
@@ -166,7 +166,7 @@ def mean_of_known(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class OnPart:
-    """How much of a map lies on the part in which twins differ, in one picture."""
+    """How much of a map lies on the part in which twins differ, in one image."""
 
     share: float  # of the map's sum
     area: float  # the part's, of what the model sees
@@ -218,13 +218,13 @@ def density(
 
 
 def twin_summary(found: Twins, seed: int) -> dict[str, Any]:
-    """JSON-ready: {pairs, pictures, told_apart, share, density}, the latter three as {name: {mean, low, high}}.
+    """JSON-ready: {pairs, images, told_apart, share, density}, the latter three as {name: {mean, low, high}}.
 
     The 95 % interval is the bootstrap's over pairs of twins.
     """
     return {
         "pairs": len(next(iter(found.told_apart.values()))),
-        "pictures": found.pictures,
+        "images": found.images,
         "told_apart": {name: mean_of(values, seed) for name, values in found.told_apart.items()},
         "share": {name: mean_of(values, seed) for name, values in found.share.items()},
         "density": {name: mean_of(values, seed) for name, values in found.density.items()},

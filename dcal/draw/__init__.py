@@ -1,10 +1,10 @@
-"""Pictures of maps: numpy in, RGB uint8 out. The only place where maps become pictures."""
+"""Images of maps: numpy in, RGB uint8 out. The only place where maps become images."""
 
 from dcal.draw.colour import COLORMAPS, DIVERGING, colour, difference, is_flat, shared_scale
 from dcal.draw.layout import MAX_SIDE, drawn_size, patch_at, patch_centre, patch_under, place_of
 from dcal.draw.legend import bar, decimal, label, percent, under
 from dcal.draw.montage import beside, columns_for, figure, grid, png, strip, tile, tile_at, webp
-from dcal.draw.overlay import mark, overlay, photo, selection, surround
+from dcal.draw.overlay import base_image, mark, overlay, selection, surround
 from dcal.draw.pair import LINKS, PAIR_SIDE, PARTNERS, pair, partners, patch_on_pair
 from dcal.draw.regions import annotated, region_colour, regions
 
@@ -17,6 +17,7 @@ __all__ = [
     "PARTNERS",
     "annotated",
     "bar",
+    "base_image",
     "beside",
     "colour",
     "columns_for",
@@ -36,7 +37,6 @@ __all__ = [
     "patch_on_pair",
     "patch_under",
     "percent",
-    "photo",
     "place_of",
     "png",
     "region_colour",

@@ -65,7 +65,7 @@ def colour(
             table(colormap)[128 if colormap == DIVERGING and low == 0 else 0], (*map.shape, 3)
         ).copy()
     steps = 255 / (high - low)
-    indices = map - map.dtype.type(low)  # in place from here on: a picture has a million pixels
+    indices = map - map.dtype.type(low)  # in place from here on: an image has a million pixels
     indices *= map.dtype.type(steps)
     np.clip(np.rint(indices, out=indices), 0, 255, out=indices)
     return cv2.applyColorMap(indices.astype(np.uint8), table(colormap)[:, None])

@@ -1,6 +1,6 @@
-"""Where the patches lie on a picture of the photo, and which patch a pixel belongs to.
+"""Where the patches lie on a drawing of the image, and which patch a pixel belongs to.
 
-A drawn picture is the whole photo, scaled. Pixel i of w has its centre at x = (i + ½)·W/w in the photo's own pixels,
+A drawing is the whole image, scaled. Pixel i of w has its centre at x = (i + ½)·W/w in the image's own pixels,
 and lies in column floor((x − left) / (right − left) · cols) of the patch grid. The grid covers `seen.box`, no more.
 """
 
@@ -12,16 +12,16 @@ from jaxtyping import Float, Int
 from dcal.errors import DCALError
 from dcal.explain.inspection import Inspection
 
-MAX_SIDE = 1024  # pixels of a drawn picture's longer side, for speed
-MIN_SIDE = 512  # smaller photos are enlarged to this: browsers show them as they come
+MAX_SIDE = 1024  # pixels of a drawing's longer side, for speed
+MIN_SIDE = 512  # smaller images are enlarged to this: browsers show them as they come
 
 
 def drawn_size(seen: Inspection, max_side: int | None = MAX_SIDE) -> tuple[int, int]:
-    """(height, width) of a picture of the photo whose longer side is at most `max_side` (None: the photo's own size).
+    """(height, width) of a drawing whose longer side is at most `max_side` (None: the image's own size).
 
-    Photos under `MIN_SIDE` are enlarged to it, or to `max_side` if that is less.
+    Images under `MIN_SIDE` are enlarged to it, or to `max_side` if that is less.
     """
-    height, width = seen.photo.shape[:2]
+    height, width = seen.image.shape[:2]
     if max_side is None:
         return height, width
     if max_side < 1:
@@ -34,9 +34,9 @@ def drawn_size(seen: Inspection, max_side: int | None = MAX_SIDE) -> tuple[int, 
 def grid_position(
     pixels: Int[np.ndarray, " some"], length: int, extent: int, low: float, high: float, count: int
 ) -> Float[np.ndarray, " some"]:
-    """Where the centres of `pixels`, of `length` drawn over `extent` photo pixels, lie on a grid of `count` patches.
+    """Where the centres of `pixels`, of `length` drawn over `extent` image pixels, lie on a grid of `count` patches.
 
-    The grid covers [low, high) of the photo: 0 is its first edge, `count` its last; less or more lies outside.
+    The grid covers [low, high) of the image: 0 is its first edge, `count` its last; less or more lies outside.
     """
     centres = (pixels + 0.5) * (extent / length)
     return (centres - low) / (high - low) * count
@@ -69,23 +69,23 @@ def spread(position: Float[np.ndarray, " length"], count: int, smooth: bool) -> 
 def spreads(
     seen: Inspection, size: tuple[int, int], grid: tuple[int, int], smooth: bool
 ) -> tuple[Float[np.ndarray, "height rows"], Float[np.ndarray, "width cols"]]:
-    """(down, across) for a (rows, cols) `grid` on a drawn picture of `size`: its pixels are down @ map @ across.T"""
+    """(down, across) for a (rows, cols) `grid` on a drawing of `size`: its pixels are down @ map @ across.T"""
     (height, width), (rows, cols) = size, grid
     left, top, right, bottom = seen.box
-    down = grid_position(np.arange(height), height, seen.photo.shape[0], top, bottom, rows)
-    across = grid_position(np.arange(width), width, seen.photo.shape[1], left, right, cols)
+    down = grid_position(np.arange(height), height, seen.image.shape[0], top, bottom, rows)
+    across = grid_position(np.arange(width), width, seen.image.shape[1], left, right, cols)
     return spread(down, rows, smooth), spread(across, cols, smooth)
 
 
 def patch_at(seen: Inspection, x: int, y: int, shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """(row, col) of the patch under pixel (x, y) of a drawn picture of `shape` (height, width, …), None outside."""
+    """(row, col) of the patch under pixel (x, y) of a drawing of `shape` (height, width, …), None outside."""
     height, width = shape[:2]
     if not (0 <= x < width and 0 <= y < height):
         return None
     left, top, right, bottom = seen.box
-    (photo_height, photo_width), layout = seen.photo.shape[:2], seen.layout
-    down = grid_position(np.array([y]), height, photo_height, top, bottom, layout.rows)
-    across = grid_position(np.array([x]), width, photo_width, left, right, layout.cols)
+    (image_height, image_width), layout = seen.image.shape[:2], seen.layout
+    down = grid_position(np.array([y]), height, image_height, top, bottom, layout.rows)
+    across = grid_position(np.array([x]), width, image_width, left, right, layout.cols)
     found = int(grid_index(down, layout.rows)[0]), int(grid_index(across, layout.cols)[0])
     return found if min(found) >= 0 else None
 
@@ -95,7 +95,7 @@ def patch_under(seen: Inspection, place: tuple[float, float]) -> tuple[int, int]
 
     A place means the same in records of one image whose grids or boxes differ; a patch's index does not.
     """
-    height, width = seen.photo.shape[:2]
+    height, width = seen.image.shape[:2]
     return patch_at(seen, int(place[0] * width), int(place[1] * height), (height, width))
 
 
@@ -105,8 +105,8 @@ def place_of(seen: Inspection, row: int, col: int) -> tuple[float, float]:
 
 
 def patch_centre(seen: Inspection, row: int, col: int, shape: tuple[int, ...]) -> tuple[float, float]:
-    """(x, y) of a patch's centre on a drawn picture of `shape` (height, width, …), in its pixels; pixel 0 is at ½."""
+    """(x, y) of a patch's centre on a drawing of `shape` (height, width, …), in its pixels; pixel 0 is at ½."""
     left, top, right, bottom = seen.box
-    x = (left + (col + 0.5) * (right - left) / seen.layout.cols) * shape[1] / seen.photo.shape[1]
-    y = (top + (row + 0.5) * (bottom - top) / seen.layout.rows) * shape[0] / seen.photo.shape[0]
+    x = (left + (col + 0.5) * (right - left) / seen.layout.cols) * shape[1] / seen.image.shape[1]
+    y = (top + (row + 0.5) * (bottom - top) / seen.layout.rows) * shape[0] / seen.image.shape[0]
     return x, y

@@ -1,4 +1,4 @@
-"""Words and numbers in pictures: labels, and the colour bar that says what a colour is worth."""
+"""Words and numbers in images: labels, and the colour bar that says what a colour is worth."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ENDS = 0.11  # share of the bar's width that each plain end takes, to carry its 
 
 @lru_cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's bundled font, so that pictures are the same everywhere."""
+    """Pillow's bundled font, so that images are the same everywhere."""
     return ImageFont.load_default(size)
 
 
-def label(picture: RGB, text: str, size: int | None = None) -> RGB:
-    """`picture` with a small dark plate in its upper left corner that carries `text`, `size` pixels high.
+def label(canvas: RGB, text: str, size: int | None = None) -> RGB:
+    """`canvas` with a small dark plate in its upper left corner that carries `text`, `size` pixels high.
 
-    The plate takes at most about half of a low picture's height.
+    The plate takes at most about half of a low image's height.
     """
-    size = max(12, round(max(picture.shape[:2]) / 15)) if size is None else size
-    size = max(8, min(size, picture.shape[0] // 3))
-    image = Image.fromarray(picture)
+    size = max(12, round(max(canvas.shape[:2]) / 15)) if size is None else size
+    size = max(8, min(size, canvas.shape[0] // 3))
+    image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image, "RGBA")
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font(size), anchor="lt")
     margin = size // 3
@@ -72,17 +72,17 @@ def bar(
     return np.asarray(image)
 
 
-def under(picture: AnyRGB, *others: AnyRGB) -> AnyRGB:
-    """`picture` with others below it (its colour bar, say), each scaled to its width."""
-    return np.concatenate([picture, *(_as_wide(other, picture.shape[1]) for other in others)])
+def under(canvas: AnyRGB, *others: AnyRGB) -> AnyRGB:
+    """`canvas` with others below it (its colour bar, say), each scaled to its width."""
+    return np.concatenate([canvas, *(_as_wide(other, canvas.shape[1]) for other in others)])
 
 
-def _as_wide(picture: AnyRGB, width: int) -> AnyRGB:
-    if picture.shape[1] == width:
-        return picture
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    shrinks = width < picture.shape[1]
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+def _as_wide(canvas: AnyRGB, width: int) -> AnyRGB:
+    if canvas.shape[1] == width:
+        return canvas
+    height = max(1, round(canvas.shape[0] * width / canvas.shape[1]))
+    shrinks = width < canvas.shape[1]
+    return cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
 def _legible(ground: UInt8[np.ndarray, " 3"]) -> str:

@@ -1,4 +1,4 @@
-"""Several pictures on one sheet: all layers as a strip, heads as a grid, two maps and their difference side by side."""
+"""Several images on one sheet: all layers as a strip, heads as a grid, two maps and their difference side by side."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dcal.explain.inspection import Inspection
 RGB = UInt8[np.ndarray, "height width 3"]
 AnyRGB = UInt8[np.ndarray, "_ _ 3"]  # where several sizes meet in one signature
 STRIP_WIDTH = 1320  # pixels
-GAP = 4  # pixels between pictures
+GAP = 4  # pixels between images
 GROUND = (24, 24, 27)  # what shows in the gaps
 
 
@@ -37,11 +37,11 @@ def figure(
     max_side: int | None = MAX_SIDE,
     marked: tuple[int, int] | None = None,
 ) -> RGB:
-    """One map over the photo (see `overlay`) with its colour bar below; the patch `marked` (row, col) is outlined."""
+    """One map over the image (see `overlay`) with its colour bar below; the patch `marked` (row, col) is outlined."""
     low, high = shared_scale(map) if low is None or high is None else (low, high)
-    picture = overlay(seen, map, opacity, colormap, low, high, smooth, max_side)
-    picture = picture if marked is None else mark(seen, picture, *marked)
-    return under(picture, bar(picture.shape[1], low, high, colormap))
+    canvas = overlay(seen, map, opacity, colormap, low, high, smooth, max_side)
+    canvas = canvas if marked is None else mark(seen, canvas, *marked)
+    return under(canvas, bar(canvas.shape[1], low, high, colormap))
 
 
 def grid(
@@ -57,16 +57,16 @@ def grid(
     tile: int = 300,
     text: int | None = None,
 ) -> RGB:
-    """Every map over the photo, labelled, row by row, on one scale: `low` to `high` (default: the range of all maps).
+    """Every map over the image, labelled, row by row, on one scale: `low` to `high` (default: the range of all maps).
 
-    `tile` is the longer side of one picture in pixels, `text` the height of its label. Raises DCALError if labels and
+    `tile` is the longer side of one image in pixels, `text` the height of its label. Raises DCALError if labels and
     maps differ in number.
     """
     if len(maps) != len(labels) or columns < 1:
         raise DCALError(f"{len(labels)} labels were given for {len(maps)} maps, in {columns} columns")
     low, high = shared_scale(maps) if low is None or high is None else (low, high)
     tiles = [overlay(seen, m, opacity, colormap, low, high, smooth, max_side=tile) for m in maps]
-    tiles = [label(picture, name, text) for picture, name in zip(tiles, labels, strict=True)]
+    tiles = [label(canvas, name, text) for canvas, name in zip(tiles, labels, strict=True)]
     rows = [beside(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
     return _stack(rows)
 
@@ -78,8 +78,8 @@ def strip(seen: Inspection, maps: Float[np.ndarray, "l rows cols"], labels: Sequ
 
 
 def strip_layout(seen: Inspection, count: int) -> tuple[int, int]:
-    """(columns, longer side of one picture in pixels) of a strip: six columns, fewer for panoramas."""
-    height, width = seen.photo.shape[:2]
+    """(columns, longer side of one image in pixels) of a strip: six columns, fewer for panoramas."""
+    height, width = seen.image.shape[:2]
     columns = columns_for(count, 6 if width <= 2 * height else max(1, 12 * height // width))
     return columns, STRIP_WIDTH // (columns if width > height else max(columns, 6))
 
@@ -100,34 +100,34 @@ def columns_for(count: int, most: int) -> int:
     return min(range(most, most // 2, -1), key=lambda columns: math.ceil(count / columns) * columns)
 
 
-def beside(pictures: Sequence[AnyRGB]) -> AnyRGB:
-    """Pictures of one height in a row, a small gap between them."""
-    height = pictures[0].shape[0]
+def beside(canvases: Sequence[AnyRGB]) -> AnyRGB:
+    """Images of one height in a row, a small gap between them."""
+    height = canvases[0].shape[0]
     gap = np.full((height, GAP, 3), GROUND, dtype=np.uint8)
-    parts = [part for picture in pictures for part in (gap, picture)][1:]
+    parts = [part for canvas in canvases for part in (gap, canvas)][1:]
     return np.concatenate(parts, axis=1)
 
 
-def png(picture: RGB) -> bytes:
-    """The picture as a PNG file: lossless, and quick rather than small."""
+def png(canvas: RGB) -> bytes:
+    """The image as a PNG file: lossless, and quick rather than small."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(canvas).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def webp(picture: RGB, quality: int = 85) -> bytes:
-    """The picture as a WebP file: a few kilobytes, for pages with many pictures."""
+def webp(canvas: RGB, quality: int = 85) -> bytes:
+    """The image as a WebP file: a few kilobytes, for pages with many images."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "WEBP", quality=quality, method=2)
+    Image.fromarray(canvas).save(buffer, "WEBP", quality=quality, method=2)
     return buffer.getvalue()
 
 
-def tile(photo: RGB, side: int) -> AnyRGB:
-    """The whole photo with its longer side `side` pixels long, enlarged if need be: Re-ID's crops are small."""
-    height, width = photo.shape[:2]
+def tile(image: RGB, side: int) -> AnyRGB:
+    """The whole image with its longer side `side` pixels long, enlarged if need be: Re-ID's crops are small."""
+    height, width = image.shape[:2]
     scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def _stack(rows: Sequence[AnyRGB]) -> AnyRGB:

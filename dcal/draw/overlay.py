@@ -1,4 +1,4 @@
-"""Maps on the photo: coloured over it, selected patches outlined, one patch marked."""
+"""Maps on the image: coloured over it, selected patches outlined, one patch marked."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ACCENT = (255, 196, 0)  # outlines
 SIGNAL = (255, 64, 200)  # what surrounds a region that somebody knew beforehand
 
 
-def photo(seen: Inspection, max_side: int | None = MAX_SIDE) -> RGB:
-    """The photo at the size in which it is drawn, what the model did not see dimmed."""
+def base_image(seen: Inspection, max_side: int | None = MAX_SIDE) -> RGB:
+    """The image at the size in which it is drawn, what the model did not see dimmed."""
     bright = _scaled(seen, max_side)
     down, across = spreads(seen, bright.shape[:2], (seen.layout.rows, seen.layout.cols), smooth=False)
     inside = _inside(down), _inside(across)
-    picture = dim(bright, UNSEEN)
-    picture[inside] = bright[inside]
-    return picture
+    canvas = dim(bright, UNSEEN)
+    canvas[inside] = bright[inside]
+    return canvas
 
 
 def overlay(
@@ -38,95 +38,95 @@ def overlay(
     smooth: bool = False,
     max_side: int | None = MAX_SIDE,
 ) -> RGB:
-    """The map in colours over the photo, only where the model looked; the rest of the photo is dimmed.
+    """The map in colours over the image, only where the model looked; the rest of the image is dimmed.
 
-    Every patch is its exact rectangle of the photo, or, `smooth`, values run bilinearly between patch centres. `low`
-    and `high` as in `colour`. `opacity` in [0, 1]: 0 shows the photo alone, 1 the map alone; as it grows the photo
+    Every patch is its exact rectangle of the image, or, `smooth`, values run bilinearly between patch centres. `low`
+    and `high` as in `colour`. `opacity` in [0, 1]: 0 shows the image alone, 1 the map alone; as it grows the image
     turns grey, so that its own colours are not read as the map's. `max_side` as in `drawn_size`.
     """
     if not 0 <= opacity <= 1:
         raise DCALError(f"opacity must lie in [0, 1], got {opacity}")
     low, high = shared_scale(map) if low is None or high is None else (low, high)
-    picture = photo(seen, max_side)
-    down, across = spreads(seen, picture.shape[:2], map.shape, smooth)
+    canvas = base_image(seen, max_side)
+    down, across = spreads(seen, canvas.shape[:2], map.shape, smooth)
     inside = _inside(down), _inside(across)
     values = down[inside[0]].astype(map.dtype) @ map @ across[inside[1]].T.astype(map.dtype)
     if values.size:  # a box narrower than a pixel holds no pixel's centre
-        ground = _fade(np.ascontiguousarray(picture[inside]), opacity)
-        picture[inside] = cv2.addWeighted(colour(values, colormap, low, high), opacity, ground, 1 - opacity, 0)
-    return picture
+        ground = _fade(np.ascontiguousarray(canvas[inside]), opacity)
+        canvas[inside] = cv2.addWeighted(colour(values, colormap, low, high), opacity, ground, 1 - opacity, 0)
+    return canvas
 
 
 def selection(seen: Inspection, mask: Bool[np.ndarray, "rows cols"], max_side: int | None = MAX_SIDE) -> RGB:
-    """The photo with the patches in `mask` bright and outlined, the others dimmed, the unseen rest dimmed more."""
-    picture = photo(seen, max_side)
-    chosen, passed_over = _pixels(seen, mask, picture), _pixels(seen, ~mask, picture)
-    return outline(np.where(passed_over[..., None], dim(picture, PASSED_OVER), picture), chosen)
+    """The image with the patches in `mask` bright and outlined, the others dimmed, the unseen rest dimmed more."""
+    canvas = base_image(seen, max_side)
+    chosen, passed_over = _pixels(seen, mask, canvas), _pixels(seen, ~mask, canvas)
+    return outline(np.where(passed_over[..., None], dim(canvas, PASSED_OVER), canvas), chosen)
 
 
-def mark(seen: Inspection, picture: RGB, row: int, col: int) -> RGB:
-    """`picture`, which shows the photo at any size, with the patch at (row, col) outlined."""
+def mark(seen: Inspection, canvas: RGB, row: int, col: int) -> RGB:
+    """`canvas`, which shows the image at any size, with the patch at (row, col) outlined."""
     mask = np.zeros((seen.layout.rows, seen.layout.cols), dtype=bool)
     mask[row, col] = True
-    return outline(picture, _pixels(seen, mask, picture))
+    return outline(canvas, _pixels(seen, mask, canvas))
 
 
-def outline(picture: RGB, region: Bool[np.ndarray, "height width"]) -> RGB:
-    """`picture` with the region's border drawn: in the accent colour inside it, black just outside."""
-    width = max(1, round(max(picture.shape) / 300))
+def outline(canvas: RGB, region: Bool[np.ndarray, "height width"]) -> RGB:
+    """`canvas` with the region's border drawn: in the accent colour inside it, black just outside."""
+    width = max(1, round(max(canvas.shape) / 300))
     kernel = np.ones((3, 3), dtype=np.uint8)
     padded = np.pad(region.astype(np.uint8), 1)
     inner = cv2.erode(padded, kernel, iterations=width)[1:-1, 1:-1].astype(bool)
     outer = cv2.dilate(padded, kernel, iterations=max(1, width // 2))[1:-1, 1:-1].astype(bool)
-    drawn = picture.copy()
+    drawn = canvas.copy()
     drawn[outer & ~region] = 0
     drawn[region & ~inner] = ACCENT
     return drawn
 
 
-def surround(picture: RGB, region: Bool[np.ndarray, "photo_height photo_width"]) -> RGB:
-    """`picture`, which shows the photo at any size, with a ring around a region of the photo's pixels.
+def surround(canvas: RGB, region: Bool[np.ndarray, "image_height image_width"]) -> RGB:
+    """`canvas`, which shows the image at any size, with a ring around a region of its pixels.
 
     The ring leaves a pixel or more free, so that a part of few pixels is still seen inside it. A region without a pixel
     changes nothing.
     """
-    width = max(2, round(max(picture.shape) / 200))
-    size = picture.shape[1], picture.shape[0]
+    width = max(2, round(max(canvas.shape) / 200))
+    size = canvas.shape[1], canvas.shape[0]
     there = (cv2.resize(region.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0).astype(np.uint8)
     free = cv2.dilate(there, _disc(width))
     ring, edge = cv2.dilate(free, _disc(width)), cv2.dilate(free, _disc(width + max(1, width // 2)))
-    drawn = picture.copy()
+    drawn = canvas.copy()
     drawn[(edge > free) & (edge > ring)] = 0
     drawn[ring > free] = SIGNAL
     return drawn
 
 
-def dim(picture: RGB, brightness: float) -> RGB:
-    """`picture` with every value times `brightness`, rounded."""
-    return cv2.convertScaleAbs(picture, alpha=brightness)
+def dim(canvas: RGB, brightness: float) -> RGB:
+    """`canvas` with every value times `brightness`, rounded."""
+    return cv2.convertScaleAbs(canvas, alpha=brightness)
 
 
 def _scaled(seen: Inspection, max_side: int | None) -> RGB:
     height, width = drawn_size(seen, max_side)
-    if (height, width) == seen.photo.shape[:2]:
-        return seen.photo.copy()
-    smaller = height < seen.photo.shape[0]
-    return cv2.resize(seen.photo, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+    if (height, width) == seen.image.shape[:2]:
+        return seen.image.copy()
+    smaller = height < seen.image.shape[0]
+    return cv2.resize(seen.image, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
 def _disc(radius: int) -> UInt8[np.ndarray, "side side"]:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
 
 
-def _fade(picture: RGB, share: float | int) -> RGB:
-    """`picture` with its colours drained: 0 leaves them, 1 makes it grey."""
-    grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return cv2.addWeighted(grey, share, picture, 1 - share, 0)
+def _fade(canvas: RGB, share: float | int) -> RGB:
+    """`canvas` with its colours drained: 0 leaves them, 1 makes it grey."""
+    grey = cv2.cvtColor(cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(grey, share, canvas, 1 - share, 0)
 
 
-def _pixels(seen: Inspection, mask: Bool[np.ndarray, "rows cols"], picture: RGB) -> Bool[np.ndarray, "height width"]:
-    """The pixels of `picture` that the patches in `mask` cover."""
-    down, across = spreads(seen, picture.shape[:2], mask.shape, smooth=False)
+def _pixels(seen: Inspection, mask: Bool[np.ndarray, "rows cols"], canvas: RGB) -> Bool[np.ndarray, "height width"]:
+    """The pixels of `canvas` that the patches in `mask` cover."""
+    down, across = spreads(seen, canvas.shape[:2], mask.shape, smooth=False)
     return (down @ mask.astype(float) @ across.T) > 0
 
 

@@ -1,6 +1,6 @@
-"""Two pictures of a match side by side: where the evidence lies, and which patches found each other.
+"""Two images of a match side by side: where the evidence lies, and which patches found each other.
 
-The query is on the left and the match on the right, each the whole photo with its longer side `side` pixels long, in
+The query is on the left and the match on the right, each the whole image with its longer side `side` pixels long, in
 the middle of the sheet's height. Below runs the colour bar of the scale that both share.
 """
 
@@ -17,21 +17,21 @@ from dcal.draw.colour import DIVERGING, shared_scale
 from dcal.draw.layout import drawn_size, patch_at, patch_centre
 from dcal.draw.legend import bar, decimal, label, under
 from dcal.draw.montage import GROUND
-from dcal.draw.overlay import ACCENT, mark, overlay, photo, surround
+from dcal.draw.overlay import ACCENT, base_image, mark, overlay, surround
 from dcal.explain.inspection import Inspection
 from dcal.explain.match import Evidence, Match
 
 RGB = UInt8[np.ndarray, "height width 3"]
-Region = Bool[np.ndarray, "photo_height photo_width"]
-PAIR_SIDE = 512  # pixels of either picture's longer side
-NAMES = ("query", "match")  # written into the pictures' corners
+Region = Bool[np.ndarray, "image_height image_width"]
+PAIR_SIDE = 512  # pixels of either image's longer side
+NAMES = ("query", "match")  # written into the images' corners
 GUTTER = 16  # pixels between the two
 LINKS = 8  # pairs of patches that are joined by a line
 PARTNERS = 3  # patches that one patch is joined to
 
 
 class Place(NamedTuple):
-    """Where one picture lies on the sheet, in pixels."""
+    """Where one image lies on the sheet, in pixels."""
 
     top: int
     left: int
@@ -50,18 +50,18 @@ def pair(
 ) -> RGB:
     """The evidence of a match on both images, on one scale; lines are the `links` strongest links between patches.
 
-    `regions` of the query's and the match's photo are surrounded. `scale` (low, high) is by default the range of both
+    `regions` of the query's and the match's image are surrounded. `scale` (low, high) is by default the range of both
     maps; that of signed evidence is even about zero, in the diverging colours. `look`: keyword arguments of `overlay`.
     """
     low, high = evidence_scale(evidence) if scale is None else scale
     look = {"colormap": DIVERGING, **look} if evidence.signed else look
-    pictures = [
+    canvases = [
         _surrounded(overlay(seen, map, low=low, high=high, max_side=side, **look), region)
         for seen, map, region in zip(
             (match.query, match.match), (evidence.query_map, evidence.match_map), regions, strict=True
         )
     ]
-    sheet = _joined(_beside(pictures, match, side), match, evidence.links(links), side)
+    sheet = _joined(_beside(canvases, match, side), match, evidence.links(links), side)
     return under(sheet, bar(sheet.shape[1], low, high, look.get("colormap", "viridis"), write=decimal))
 
 
@@ -75,17 +75,17 @@ def partners(
 ) -> RGB:
     """What in the match is like one of the query's patches (counted from 0, row by row), on a scale of its own.
 
-    The query's photo stays plain but for the patch, which is outlined and joined to the `PARTNERS` patches that are
+    The query's image stays plain but for the patch, which is outlined and joined to the `PARTNERS` patches that are
     most like it. Arguments as in `pair`.
     """
     found = evidence.partner(patch)
     low, high = shared_scale(found)
-    plain = mark(match.query, photo(match.query, side), *divmod(patch, evidence.shape[1]))
+    plain = mark(match.query, base_image(match.query, side), *divmod(patch, evidence.shape[1]))
     drawn = overlay(match.match, found, low=low, high=high, max_side=side, **look)
-    pictures = [_surrounded(picture, region) for picture, region in zip((plain, drawn), regions, strict=True)]
+    canvases = [_surrounded(canvas, region) for canvas, region in zip((plain, drawn), regions, strict=True)]
     best = np.argsort(-found, axis=None, kind="stable")[:PARTNERS]
     links = [(patch, int(other), float(found.flat[other])) for other in best]
-    sheet = _joined(_beside(pictures, match, side), match, links, side)
+    sheet = _joined(_beside(canvases, match, side), match, links, side)
     return under(sheet, bar(sheet.shape[1], low, high, look.get("colormap", "viridis"), write=decimal))
 
 
@@ -115,12 +115,12 @@ def places(match: Match, side: int) -> tuple[Place, Place]:
     )
 
 
-def _beside(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], match: Match, side: int) -> RGB:
+def _beside(canvases: Sequence[UInt8[np.ndarray, "_ _ 3"]], match: Match, side: int) -> RGB:
     where = places(match, side)
     size = max(place.height for place in where), where[1].left + where[1].width, 3
     sheet = np.full(size, GROUND, dtype=np.uint8)
-    for picture, place, name in zip(pictures, where, NAMES, strict=True):
-        named = label(picture, name, max(12, side // 28))
+    for canvas, place, name in zip(canvases, where, NAMES, strict=True):
+        named = label(canvas, name, max(12, side // 28))
         sheet[place.top : place.top + place.height, place.left : place.left + place.width] = named
     return sheet
 
@@ -145,5 +145,5 @@ def _centre(seen: Inspection, place: Place, patch: int) -> tuple[int, int]:
     return place.left + round(x), place.top + round(y)
 
 
-def _surrounded(picture: RGB, region: Region | None) -> RGB:
-    return picture if region is None else surround(picture, region)
+def _surrounded(canvas: RGB, region: Region | None) -> RGB:
+    return canvas if region is None else surround(canvas, region)

@@ -1,4 +1,4 @@
-"""Annotations over a photo: the regions of a mask in colours, an object's box, its parts as points."""
+"""Annotations over an image: the regions of a mask in colours, an object's box, its parts as points."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def region_colour(number: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def regions(photo: RGB, numbers: Integer[np.ndarray, "height width"], opacity: float = 0.5) -> RGB:
-    """`photo` with every pixel of region n > 0 tinted in `region_colour(n)`; region 0 stays as it is."""
+def regions(image: RGB, numbers: Integer[np.ndarray, "height width"], opacity: float = 0.5) -> RGB:
+    """`image` with every pixel of region n > 0 tinted in `region_colour(n)`; region 0 stays as it is."""
     table = np.array([region_colour(number) for number in range(int(numbers.max(initial=0)) + 1)], dtype=np.float32)
     inside = (numbers > 0)[..., None]
-    tinted = photo * (1 - opacity) + table[numbers] * opacity
-    return np.where(inside, np.rint(tinted), photo).astype(np.uint8)
+    tinted = image * (1 - opacity) + table[numbers] * opacity
+    return np.where(inside, np.rint(tinted), image).astype(np.uint8)
 
 
 def annotated(
-    photo: RGB,
+    image: RGB,
     box: tuple[float, float, float, float] | None,
     points: Sequence[tuple[float, float]] = (),
 ) -> RGB:
-    """`photo` with an object's box (left, top, width, height) and its visible parts (x, y), in the photo's pixels."""
-    drawn = np.ascontiguousarray(photo.copy())
-    width = max(1, round(max(photo.shape) / 250))
+    """`image` with an object's box (left, top, width, height) and its visible parts (x, y), in the image's pixels."""
+    drawn = np.ascontiguousarray(image.copy())
+    width = max(1, round(max(image.shape) / 250))
     if box is not None:
         left, top, across, down = box
         corners = (round(left), round(top)), (round(left + across), round(top + down))

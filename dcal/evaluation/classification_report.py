@@ -44,7 +44,7 @@ def figures(found: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
             for name, n, share in zip(classes, matrix.sum(1), own, strict=True)
         ],
         "confused": [
-            {"class": classes[label], "answered": classes[answer], "photos": images, "share": share}
+            {"class": classes[label], "answered": classes[answer], "images": images, "share": share}
             for label, answer, images, share in confused_pairs(matrix)
         ],
     }

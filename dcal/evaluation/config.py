@@ -15,7 +15,7 @@ TASKS: tuple[Task, ...] = ("fgvc", "reid")
 
 # Options of the analysis that belong to one task alone.
 ANALYSED = {
-    **dict.fromkeys(("photos", "photos_erased", "photos_randomised", "fill"), "fgvc"),
+    **dict.fromkeys(("images", "images_erased", "images_randomised", "fill"), "fgvc"),
     **dict.fromkeys(("pairs", "pairs_occluded"), "reid"),
 }
 

@@ -50,7 +50,7 @@ def inspect(model: DCAL, image: Source, target: int | str | None = None, top_rat
     with timed(timings, "glca" if model.glca is not None else "classifier"):
         answers = _answers(model, tokens, rollout[:, -1], ratio, layers)
     inspection = Inspection(
-        photo=np.asarray(decoded.image),
+        image=np.asarray(decoded.image),
         view=np.asarray(view),
         box=box,
         notes=decoded.notes + _shape_notes(config, decoded.image.width, decoded.image.height),

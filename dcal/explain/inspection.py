@@ -46,9 +46,9 @@ class Inspection:
     not attention maps: any head's or token's map follows from them, in less memory than the maps themselves.
     """
 
-    photo: UInt8[np.ndarray, "photo_height photo_width 3"]  # upright, RGB
+    image: UInt8[np.ndarray, "image_height image_width 3"]  # upright, RGB
     view: UInt8[np.ndarray, "img_h img_w 3"]  # the model's input, before normalisation
-    box: Box  # left, top, right, bottom: the part of `photo` that the model sees, in its pixels
+    box: Box  # left, top, right, bottom: the part of `image` that the model sees, in its pixels
     notes: tuple[str, ...]  # for the user: how the image was read
     config: ModelConfig
     layout: TokenLayout
@@ -74,13 +74,18 @@ class Inspection:
 
     def __repr__(self) -> str:
         """One line: the backbone, the image, the maps' sizes, R and the most probable class (the class maps' too)."""
-        (height, width), (name, probability) = self.photo.shape[:2], self.top(1)[0]
+        (height, width), (name, probability) = self.image.shape[:2], self.top(1)[0]
         target = "" if self.target is None else f", class maps of {self.classes[self.target]!r}"
         return (
             f"Inspection({self.config.backbone}, {self.config.ablation}: image {height}×{width} px, "
             f"{self.layout.rows}×{self.layout.cols} patches, {self.num_layers} layers, {self.num_heads} heads, "
             f"R = {self.top_ratio:.3g}, {name!r} {probability:.3f}{target})"
         )
+
+    @property
+    def photo(self) -> UInt8[np.ndarray, "image_height image_width 3"]:
+        """The former name of `image`."""
+        return self.image
 
     @property
     def num_layers(self) -> int:
@@ -193,7 +198,7 @@ class Inspection:
     def to_npz(self, path: str | Path) -> Path:
         """Write the whole record to one compressed NPZ file, atomically, and return its path.
 
-        Arrays stand under their field names, `photo` as PNG bytes, everything else as JSON under `meta`.
+        Arrays stand under their field names, `image` as PNG bytes, everything else as JSON under `meta`.
         """
         path = Path(path)
         arrays: dict[str, np.ndarray] = {}
@@ -201,7 +206,7 @@ class Inspection:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if isinstance(value, np.ndarray):
-                arrays[item.name] = _png(value) if item.name == "photo" else value
+                arrays[item.name] = _png(value) if item.name == "image" else value
             else:
                 meta[item.name] = dataclasses.asdict(value) if item.name in ("config", "layout") else value
         arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
@@ -226,7 +231,9 @@ class Inspection:
             meta = json.loads(arrays.pop("meta").tobytes())
             if meta.pop("format") != NPZ_FORMAT:
                 raise DCALError(f"{path} was written by another release: its format is not {NPZ_FORMAT}")
-            arrays["photo"] = np.asarray(Image.open(io.BytesIO(arrays["photo"].tobytes()), formats=("PNG",)))
+            if "photo" in arrays:  # the name of the field until version 0.1
+                arrays["image"] = arrays.pop("photo")
+            arrays["image"] = np.asarray(Image.open(io.BytesIO(arrays["image"].tobytes()), formats=("PNG",)))
             meta["config"] = ModelConfig.from_dict(meta["config"])
             meta["layout"] = from_plain(TokenLayout, meta["layout"])
             found = SimpleNamespace(**{item.name: None for item in dataclasses.fields(cls)} | meta | arrays)

@@ -87,7 +87,7 @@ def _check_glca(found: SimpleNamespace, sizes: Sizes) -> None:
 
 
 def _check_indices(found: SimpleNamespace) -> None:
-    patches, (height, width) = found.layout.patches, found.photo.shape[:2]
+    patches, (height, width) = found.layout.patches, found.image.shape[:2]
     chosen = found.selected
     if chosen is not None and (chosen.min() < 0 or chosen.max() >= patches or len(np.unique(chosen)) < len(chosen)):
         raise DCALError(f"selected must be distinct patches from 0 to {patches - 1}")

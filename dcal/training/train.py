@@ -261,7 +261,7 @@ def train_as(
         "epoch": epochs,
         "epochs": config.epochs,
         "chosen_by": "held-out training images" if task.held_out else "last epoch",
-        "train_photos": len(samples),
+        "train_images": len(samples),
         "task": config.task,
         "dataset": config.dataset,
         "loss_weights": loss_weights(loss_function),

@@ -28,10 +28,10 @@ from dcal.analysis.summary import beats
 from dcal.data.fgvc.cub import CUB
 from dcal.draw.layout import patch_at
 from dcal.model.backbone import TokenLayout
-from tests.fixtures.small import CLASSES, DEPTH, VARIANTS, pictures, small_model
+from tests.fixtures.small import CLASSES, DEPTH, VARIANTS, random_images, small_model
 from tests.fixtures.tiny_cub import write_cub
 
-STUDY = AnalysisConfig(photos=7, photos_erased=5, photos_randomised=3, steps=3)
+STUDY = AnalysisConfig(images=7, images_erased=5, images_randomised=3, steps=3)
 MAPS = {"raw", "rollout", "glca", "glca_input", "gradient_rollout", "relevance"}
 
 
@@ -55,7 +55,7 @@ def test_maps_are_those_of_an_inspection(model: dcal.DCAL, records):
     assert batch.indices == [4, 1] and set(batch.maps) == MAPS | {"random", "centre"}
     for row, index in enumerate(batch.indices):
         seen = dcal.inspect(model, records[index].path, target=int(batch.targets[row]))
-        assert batch.sizes[row] == seen.photo.shape[:2]
+        assert batch.sizes[row] == seen.image.shape[:2]
         assert batch.certainty[row].item() == pytest.approx(seen.top(1)[0][1])
         raw = np.mean([seen.head(DEPTH - 1, head) for head in range(seen.num_heads)], axis=0)
         expected = [raw, seen.sa_map, seen.glca_map, seen.glca_input_map, seen.gradient_rollout, seen.relevance]
@@ -67,21 +67,21 @@ def test_maps_are_those_of_an_inspection(model: dcal.DCAL, records):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_kind_of_backbone_has_its_maps(variant: str):
     model = small_model(variant)
-    maps = model_maps(model, pictures(2), torch.tensor([0, CLASSES - 1]))
+    maps = model_maps(model, random_images(2), torch.tensor([0, CLASSES - 1]))
     assert set(maps) == MAPS
     for name, values in maps.items():
         assert values.shape == (2, model.layout.patches) and (values >= 0).all() and values.sum() > 0, name
 
 
 def test_without_glca_there_is_no_glca_map():
-    assert set(model_maps(small_model(ablation="sa_pwca"), pictures(2), torch.tensor([0, 1]))) == MAPS - {
+    assert set(model_maps(small_model(ablation="sa_pwca"), random_images(2), torch.tensor([0, 1]))) == MAPS - {
         "glca",
         "glca_input",
     }
 
 
-def test_each_picture_has_its_own_target(model: dcal.DCAL):
-    images, targets = pictures(3).float(), torch.tensor([2, 0, 4])
+def test_each_image_has_its_own_target(model: dcal.DCAL):
+    images, targets = random_images(3).float(), torch.tensor([2, 0, 4])
     together = dcal.class_relevance(model, images, targets)
     for row, target in enumerate(targets.tolist()):
         alone = dcal.class_relevance(model, images[row : row + 1], target)
@@ -109,7 +109,7 @@ def test_draws_are_nested_and_repeat():
     assert draw(40, 5, 2) != few
 
 
-def test_the_study_counts_photos_and_maps(found: Analysis):
+def test_the_study_counts_images_and_maps(found: Analysis):
     assert {measure: len(own["raw"]) for measure, own in found.scores.items()} == {
         **{"pointing": 7, "energy": 7, "parts": 7},
         **{"deletion": 5, "insertion": 5},
@@ -122,7 +122,7 @@ def test_the_study_counts_photos_and_maps(found: Analysis):
             assert (values >= 0).all() and (values <= 1).all()
 
 
-def test_the_box_is_found_where_the_photo_has_it(model: dcal.DCAL, records, found: Analysis):
+def test_the_box_is_found_where_the_image_has_it(model: dcal.DCAL, records, found: Analysis):
     for row, index in enumerate(draw(len(records), 7, 0)):
         seen = dcal.inspect(model, records[index].path)
         left, top, width, height = records[index].box
@@ -132,7 +132,7 @@ def test_the_box_is_found_where_the_photo_has_it(model: dcal.DCAL, records, foun
         down = north + (y + 0.5) * (south - north) / seen.layout.rows
         inside = left <= across < left + width and top <= down < top + height
         assert found.scores["pointing"]["rollout"][row] == inside
-        patches = {patch_at(seen, int(p.x), int(p.y), seen.photo.shape) for p in records[index].parts if p.visible}
+        patches = {patch_at(seen, int(p.x), int(p.y), seen.image.shape) for p in records[index].parts if p.visible}
         assert found.scores["parts"]["rollout"][row] == float((y, x) in patches)
 
 
@@ -159,9 +159,9 @@ def test_curves_start_and_end_where_they_must(model: dcal.DCAL, records, found: 
     )
 
 
-def test_photos_without_annotations_leave_deletion_and_insertion(model: dcal.DCAL, records):
+def test_images_without_annotations_leave_deletion_and_insertion(model: dcal.DCAL, records):
     bare = [replace(record, box=None, parts=None) for record in records]
-    found = analyse(model, bare, replace(STUDY, photos_erased=2, photos_randomised=1, steps=2))
+    found = analyse(model, bare, replace(STUDY, images_erased=2, images_randomised=1, steps=2))
     assert set(found.scores) == {"deletion", "insertion"} and found.chance == {}
     json.dumps(summary(found), allow_nan=False)
 
@@ -177,8 +177,8 @@ def test_what_cannot_be_studied(model: dcal.DCAL, records):
             analyse(model, records)
     finally:
         model.eval()
-    with pytest.raises(dcal.DCALError, match="photos_erased must not be negative, got -1"):
-        AnalysisConfig(photos_erased=-1)
+    with pytest.raises(dcal.DCALError, match="images_erased must not be negative, got -1"):
+        AnalysisConfig(images_erased=-1)
 
 
 @pytest.mark.parametrize("ablation", ["full", "sa_only"])
@@ -221,7 +221,7 @@ def test_rank_correlation_is_scipys():
 
 def test_the_summary_says_it_in_numbers(found: Analysis):
     given = summary(found)
-    assert given["study"]["steps"] == 3 and given["photos"]["energy"] == 7 and given["sanity"]["photos"] == 3
+    assert given["study"]["steps"] == 3 and given["images"]["energy"] == 7 and given["sanity"]["images"] == 3
     for measure, own in found.scores.items():
         for name, values in own.items():
             numbers = given["maps"][name][measure]
@@ -235,10 +235,10 @@ def test_the_summary_says_it_in_numbers(found: Analysis):
     assert given == summary(found)
 
 
-def test_photos_with_nothing_to_find_are_left_out(found: Analysis):
+def test_images_with_nothing_to_find_are_left_out(found: Analysis):
     holes = {name: np.where(np.arange(7) < 2, np.nan, values) for name, values in found.scores["energy"].items()}
     given = summary(replace(found, scores={**found.scores, "energy": holes}))
-    assert given["photos"]["energy"] == 5
+    assert given["images"]["energy"] == 5
     assert given["maps"]["raw"]["energy"]["mean"] == pytest.approx(found.scores["energy"]["raw"][2:].mean())
 
 

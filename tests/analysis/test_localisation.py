@@ -1,4 +1,4 @@
-"""Where boxes and parts lie on the patches, and what maps score there: hand-made cases, and pictures of the box."""
+"""Where boxes and parts lie on the patches, and what maps score there: hand-made cases, and images of the box."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ BOX = (90.0, 41.0, 190.0, 170.0)  # left, top, width, height
 @pytest.mark.parametrize("fit", ["squash", "crop"])
 def test_the_cover_is_what_the_model_sees_of_the_box(fit: str):
     preprocess = Preprocess(size=(4 * 32, 6 * 32), fit=fit, crop_fraction=0.8, interpolation="bilinear")
-    photo = np.zeros((*PHOTO, 3), dtype=np.uint8)
+    image = np.zeros((*PHOTO, 3), dtype=np.uint8)
     left, top, width, height = map(int, BOX)
-    photo[top : top + height, left : left + width] = 255
-    view = np.asarray(preprocess.render(Image.fromarray(photo)))[..., 0] / 255
+    image[top : top + height, left : left + width] = 255
+    view = np.asarray(preprocess.render(Image.fromarray(image)))[..., 0] / 255
     seen = view.reshape(4, 32, 6, 32).mean(axis=(1, 3)).reshape(-1)
     cover = box_cover(BOX, preprocess.box(*PHOTO), LAYOUT)
     assert np.unique(cover.round(3)).size > 4  # none, whole, and parts of patches
@@ -74,7 +74,7 @@ def test_parts_lie_on_the_patch_that_the_drawing_puts_them_on(tmp_path: Path):
     assert part_patches(hidden, seen.box, seen.layout).shape == (0,)
 
 
-def test_photos_without_boxes_or_parts_have_nothing_to_find():
+def test_images_without_boxes_or_parts_have_nothing_to_find():
     layout, preprocess = TokenLayout(1, ROWS, COLS), Preprocess(size=SIZE)
     records = [
         Record(Path("a"), 0, box=(100.0, 100.0, 200.0, 200.0), parts=(Part("beak", 150.0, 150.0, True),)),
@@ -112,12 +112,12 @@ def test_scores_by_loops():
     maps, cover = random.random((5, 24)), random.random((5, 24))
     centres, parts = cover > 0.6, [random.integers(0, 24, count) for count in (1, 4, 7, 2, 3)]
     scores = localisation(maps, Places(cover, centres, parts))
-    for photo in range(5):
-        ranks = rankdata(-maps[photo])  # 1 is the largest
-        inside = sum(maps[photo, p] * cover[photo, p] for p in range(24))
-        assert scores["energy"][photo] == pytest.approx(inside / sum(maps[photo]))
-        assert scores["pointing"][photo] == float(centres[photo, list(ranks).index(1)])
-        assert scores["parts"][photo] == pytest.approx(sum(ranks[p] <= 2 for p in parts[photo]) / len(parts[photo]))
+    for image in range(5):
+        ranks = rankdata(-maps[image])  # 1 is the largest
+        inside = sum(maps[image, p] * cover[image, p] for p in range(24))
+        assert scores["energy"][image] == pytest.approx(inside / sum(maps[image]))
+        assert scores["pointing"][image] == float(centres[image, list(ranks).index(1)])
+        assert scores["parts"][image] == pytest.approx(sum(ranks[p] <= 2 for p in parts[image]) / len(parts[image]))
 
 
 def test_equals_share():

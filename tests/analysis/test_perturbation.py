@@ -48,23 +48,23 @@ def test_steps_by_loops():
     images, maps = torch.rand(3, 3, HEIGHT, WIDTH, generator=random), torch.rand(3, 10, generator=random)
     weights = torch.rand(3, HEIGHT, WIDTH, generator=random)
 
-    def answer(pictures: Tensor) -> Tensor:
-        return (pictures * weights).mean(dim=(1, 2, 3))
+    def answer(batch: Tensor) -> Tensor:
+        return (batch * weights).mean(dim=(1, 2, 3))
 
     blank = filled(images, "mean")
     found = deletion_insertion(answer, images, blank, patch_order(maps), LAYOUT, steps=4)
     counts = [0, 2, 5, 8, 10]  # a half goes to the even number: 2.5 → 2, 7.5 → 8
     assert step_counts(10, 4) == counts
-    for photo in range(3):
-        order = sorted(range(10), key=lambda patch: -maps[photo, patch])
+    for index in range(3):
+        order = sorted(range(10), key=lambda patch: -maps[index, patch])
         for step, count in enumerate(counts):
-            taken, left = images[photo].clone(), blank[photo].clone()
+            taken, left = images[index].clone(), blank[index].clone()
             for patch in order[:count]:
                 row, col = divmod(patch, 5)
                 where = (slice(None), slice(6 * row, 6 * row + 6), slice(4 * col, 4 * col + 4))
-                taken[where], left[where] = blank[photo][where], images[photo][where]
-            for curves, picture in zip(found, (taken, left), strict=True):
-                torch.testing.assert_close(curves[photo, step], answer(picture[None])[0])
+                taken[where], left[where] = blank[index][where], images[index][where]
+            for curves, changed in zip(found, (taken, left), strict=True):
+                torch.testing.assert_close(curves[index, step], answer(changed[None])[0])
 
 
 def test_known_ends_are_not_computed_again(white: Tensor):

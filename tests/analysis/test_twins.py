@@ -94,12 +94,12 @@ def test_a_patch_s_share_counts_the_mask_s_pixels(model):
 
 def test_on_two_pairs(model, tmp_path):
     records = Yard(write_yard(tmp_path), "query").records
-    photos = ReIDSamples(records, model.config.preprocess)
-    found = embed(model, [torch.stack([photos[index][0] for index in range(len(photos))])])
+    images = ReIDSamples(records, model.config.preprocess)
+    found = embed(model, [torch.stack([images[index][0] for index in range(len(images))])])
     told: list[tuple[str, int, int]] = []
     measured = twins(model, records, found, lambda *what: told.append(what))
     assert told == [("pairs of twins", 1, 2), ("pairs of twins", 2, 2)]
-    assert measured.pictures == sum(record.visible > 0 for record in records)
+    assert measured.images == sum(record.visible > 0 for record in records)
     assert measured.told_apart.keys() == {"joined", "sa", "glca"}
     kinds = {f"{kind}/{branch}" for kind in ("same", "twin", "rather") for branch in ("fused", "sa", "glca")}
     assert measured.density.keys() == measured.share.keys() == {"rollout", "glca", "centre", "even"} | kinds
@@ -109,7 +109,7 @@ def test_on_two_pairs(model, tmp_path):
     assert summary["pairs"] == 2 and summary["density"]["rollout"]["mean"] > 0
     for pair, own in enumerate(pairs_of(records)):
         seen = [records[index] for index in own if records[index].visible]
-        area = np.mean([record.difference().mean() for record in seen])  # of the whole picture, which the model sees
+        area = np.mean([record.difference().mean() for record in seen])  # of the whole image, which the model sees
         assert measured.share["even"][pair] == pytest.approx(area, abs=1e-6)
         rolled = [on_part(record, inspect(model, record.path), inspect(model, record.path).sa_map) for record in seen]
         assert measured.share["rollout"][pair] == pytest.approx(np.mean([on.share for on in rolled]), abs=1e-6)
@@ -128,11 +128,11 @@ def test_the_same_in_another_order(model, tmp_path):
     np.testing.assert_allclose(one.told_apart["sa"], other.told_apart["sa"])
 
 
-def test_a_picture_that_shows_nothing_of_the_part_counts_nowhere(model, tmp_path):
+def test_a_image_that_shows_nothing_of_the_part_counts_nowhere(model, tmp_path):
     records = Yard(write_yard(tmp_path), "query").records
     hidden = [dataclasses.replace(record, visible=0) for record in records]
     found = twins(model, hidden, Embeddings(np.ones((len(records), 2), np.float32), None))
-    assert found.pictures == 0 and np.isnan(found.told_apart["joined"]).all() and found.density == {}
+    assert found.images == 0 and np.isnan(found.told_apart["joined"]).all() and found.density == {}
 
 
 def test_what_of_a_map_lies_on_the_part(model):

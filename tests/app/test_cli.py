@@ -178,7 +178,7 @@ def test_lines_that_cannot_be_parsed(words: str, help_of: str, capsys: pytest.Ca
         ("index search . image.jpg --checkpoint c --seen-by 3", "--seen-by has no effect"),
         ("index search . image.jpg --checkpoint c --collection cars", "--collection has no effect"),
         ("eval --checkpoint c --steps 3 --fill blur", "--steps, --fill belong to the analysis"),
-        ("eval --checkpoint c --task reid --analysis --photos 3", "--photos belong to the analysis of --task fgvc"),
+        ("eval --checkpoint c --task reid --analysis --images 3", "--images belong to the analysis of --task fgvc"),
         ("eval --checkpoint c --task fgvc --rerank", "rerank and one_camera belong to --task reid"),
         ("train --dataset yard --also-root elsewhere", "also_root elsewhere has no effect"),
         ("train --data-root d --num_glca_layers 2", "there is one GLCA block, as in the paper: --ablation sa_only"),

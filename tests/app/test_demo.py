@@ -104,7 +104,7 @@ class TestInspect:
             assert list(predictions[name].items()) == seen.top(5, branch)
         for part in ("cub50-full", "deit_tiny_patch16_224", "64×96 px", "6×4 patches", "12 layers of 3 heads", "79.3%"):
             assert part in summary
-        np.testing.assert_array_equal(seen.photo, np.asarray(Image.open(photo["path"])))
+        np.testing.assert_array_equal(seen.image, np.asarray(Image.open(photo["path"])))
 
     def test_without_glca_there_is_sa_alone(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
         assert list(callbacks.inspect(photo, "other")[1]) == ["SA"]
@@ -344,7 +344,7 @@ class TestClicks:
     def test_clicking_the_middle_of_every_patch(self, callbacks: InspectCallbacks, key: str) -> None:
         seen = callbacks.records.get(key).seen
         height, width = draw.drawn_size(seen)
-        left, top, right, bottom = (edge * width / seen.photo.shape[1] for edge in seen.box)
+        left, top, right, bottom = (edge * width / seen.image.shape[1] for edge in seen.box)
         for row in range(6):
             for column in range(4):
                 x, y = left + (column + 0.5) * (right - left) / 4, top + (row + 0.5) * (bottom - top) / 6
@@ -396,7 +396,7 @@ class TestRecords:
 
     def test_many_bytes_let_go_too_but_one_always_stays(self, callbacks: InspectCallbacks, key: str) -> None:
         seen = callbacks.records.get(key).seen
-        assert size(seen) > seen.queries.nbytes + seen.keys.nbytes + seen.photo.nbytes
+        assert size(seen) > seen.queries.nbytes + seen.keys.nbytes + seen.image.nbytes
         records = SessionStore[Entry](most_bytes=size(seen) * 2 + 10)
         keys = [records.keep(Entry("a", seen)) for _ in range(3)]
         assert len(records) == 2

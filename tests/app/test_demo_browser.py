@@ -65,7 +65,7 @@ def click_patch(page: Page, picture: str, seen: dcal.Inspection, row: int, colum
     scale = min(shown["width"] / natural[0], shown["height"] / natural[1])  # fitted whole into its place
     x0 = (shown["width"] - natural[0] * scale) / 2
     y0 = (shown["height"] - natural[1] * scale) / 2
-    left, top, right, bottom = (edge * natural[0] / seen.photo.shape[1] for edge in seen.box)
+    left, top, right, bottom = (edge * natural[0] / seen.image.shape[1] for edge in seen.box)
     x = left + (column + 0.5) * (right - left) / seen.layout.cols
     y = top + (row + 0.5) * (bottom - top) / seen.layout.rows
     image.click(position={"x": x0 + x * scale, "y": y0 + y * scale})

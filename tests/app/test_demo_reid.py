@@ -223,7 +223,7 @@ class TestRanking:
         assert found == direct.to_dict()
         assert {hit["verdict"] for hit in found["hits"]} == {None}
         assert worth.startswith("The 4 nearest of 12 images")
-        np.testing.assert_array_equal(callbacks.query_picture(key), draw.tile(seen.photo, draw.PAIR_SIDE))
+        np.testing.assert_array_equal(callbacks.query_picture(key), draw.tile(seen.image, draw.PAIR_SIDE))
 
     def test_bad_uploads_get_a_message_and_leave_the_query_as_it_was(
         self, callbacks: ReIDCallbacks, key: str, tmp_path: Path
@@ -246,7 +246,7 @@ class TestRanking:
         own, _ = callbacks.change("reid-full", callbacks.search(crop, "reid-sa_only")[0])
         seen = callbacks.records.get(own).seen
         assert seen.config.ablation == "full"
-        np.testing.assert_array_equal(seen.photo, np.asarray(Image.open(crop["path"])))
+        np.testing.assert_array_equal(seen.image, np.asarray(Image.open(crop["path"])))
 
 
 class TestWhy:

@@ -31,13 +31,13 @@ def test_splits_labels_names_and_boxes(root: Path):
     assert train.classes == ("Black footed Albatross", "Red winged Blackbird", "Parakeet Auklet")
     assert [record.label for record in test.records] == [0, 0, 0, 1, 1, 1, 2, 2, 2]  # class 7 is label 2: no gaps
     first = test.records[0]
-    assert first.path == root / "images" / "001.Black_footed_Albatross" / "photo_4.jpg"
+    assert first.path == root / "images" / "001.Black_footed_Albatross" / "image_4.jpg"
     assert first.box == (3.0, 5.0, 46.0, 40.0)
     assert not {record.path for record in train.records} & {record.path for record in test.records}
     assert str(train).startswith("CUB-200-2011, train split: 3 of the 200 classes, 12 images (a subset; ")
 
 
-def test_parts_are_points_in_the_photos_pixels(root: Path):
+def test_parts_are_points_in_the_images_pixels(root: Path):
     record = CUB(root, "test").records[3]  # class 2, so 56 pixels wide
     beak, eye, tail = record.parts
     assert beak == ("beak", 46.0, 8.0, True) and eye == ("left eye", 45.0, 9.0, True)
@@ -68,10 +68,10 @@ def test_a_banner_is_cut_off_at_the_lower_edge(root: Path):
     np.testing.assert_array_equal(cut, whole[:-20])
 
 
-def test_a_photo_that_cannot_be_read_is_named(root: Path):
+def test_a_image_that_cannot_be_read_is_named(root: Path):
     record = CUB(root).records[2]
     record.path.write_bytes(record.path.read_bytes()[:700])
-    with pytest.raises(ImageError, match=r"Albatross/photo_2\.jpg: The image is damaged or cut off"):
+    with pytest.raises(ImageError, match=r"Albatross/image_2\.jpg: The image is damaged or cut off"):
         record.open()
 
 
@@ -95,10 +95,10 @@ def test_a_root_without_one_file_names_that_file(root: Path):
         CUB(root)
 
 
-def test_missing_photos_are_named_and_counted(root: Path):
+def test_missing_images_are_named_and_counted(root: Path):
     for index in range(4):
-        (root / "images" / "002.Red_winged_Blackbird" / f"photo_{index}.jpg").unlink()
-    with pytest.raises(DCALError, match=r"4 of the 12 train images .*Blackbird/photo_0\.jpg.* and others"):
+        (root / "images" / "002.Red_winged_Blackbird" / f"image_{index}.jpg").unlink()
+    with pytest.raises(DCALError, match=r"4 of the 12 train images .*Blackbird/image_0\.jpg.* and others"):
         CUB(root, "train")
     assert len(CUB(root, "test")) == 9  # theirs are all there
 
@@ -155,11 +155,11 @@ def test_augmentation_moves_and_mirrors(tmp_path: Path):
     root = write_cub(tmp_path)
     records = CUB(root).records[:1]
     Image.fromarray(np.ascontiguousarray(ramp)).save(records[0].path, quality=100)
-    photos = ImageSamples(records, SMALL, augment=True)
+    images = ImageSamples(records, SMALL, augment=True)
     slopes, means = [], []
     for epoch in range(60):
-        photos.set_epoch(epoch)
-        image = photos[0][0][0]
+        images.set_epoch(epoch)
+        image = images[0][0][0]
         slopes.append((image[:, -1] - image[:, 0]).mean().item() > 0)
         means.append(image.mean().item())
     assert 15 <= sum(slopes) <= 45
@@ -170,11 +170,11 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(root: Path):
     records = CUB(root).records
 
     def sample(seed: int, epoch: int, index: int, before: tuple[int, ...] = ()) -> torch.Tensor:
-        photos = ImageSamples(records, SMALL, augment=True, seed=seed)
-        photos.set_epoch(epoch)
+        images = ImageSamples(records, SMALL, augment=True, seed=seed)
+        images.set_epoch(epoch)
         for other in before:
-            photos[other]
-        return photos[index][0]
+            images[other]
+        return images[index][0]
 
     reference = sample(1, 2, 3)
     assert torch.equal(reference, sample(1, 2, 3, before=(5, 3, 0)))
@@ -185,7 +185,7 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(root: Path):
 
 
 def test_workers_change_nothing(root: Path):
-    photos = ImageSamples(CUB(root).records, SMALL, augment=True, seed=4)
-    photos.set_epoch(7)
-    alone, helped = (torch.cat([x for x, _ in DataLoader(photos, 5, num_workers=n)]) for n in (0, 1))
+    images = ImageSamples(CUB(root).records, SMALL, augment=True, seed=4)
+    images.set_epoch(7)
+    alone, helped = (torch.cat([x for x, _ in DataLoader(images, 5, num_workers=n)]) for n in (0, 1))
     assert torch.equal(alone, helped)

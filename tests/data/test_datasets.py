@@ -20,7 +20,7 @@ from dcal.data.fgvc.cub import CUB
 from dcal.data.fgvc.folder import FlatFolder, Folder
 from dcal.errors import DCALError
 from tests.fixtures.tiny_cub import write_cub
-from tests.fixtures.tiny_sets import CARS, VARIANTS, write_aircraft, write_cars, write_folders, write_photo
+from tests.fixtures.tiny_sets import CARS, VARIANTS, write_aircraft, write_cars, write_folders, write_image
 
 # --- counts -------------------------------------------------------------------------------------------------------
 
@@ -84,16 +84,16 @@ def test_cars(tmp_path: Path):
 
 
 def test_cars_where_copies_have_them(tmp_path: Path):
-    """The labels in devkit/, and the photos one folder deeper."""
+    """The labels in devkit/, and the images one folder deeper."""
     root = write_cars(tmp_path)
     (root / "cars_test_annos_withlabels.mat").rename(root / "devkit" / "cars_test_annos_withlabels.mat")
-    (root / "cars_test").rename(root / "photos")
+    (root / "cars_test").rename(root / "images")
     (root / "cars_test").mkdir()
-    (root / "photos").rename(root / "cars_test" / "cars_test")
+    (root / "images").rename(root / "cars_test" / "cars_test")
     assert Cars(root, "test").records[0].path == root / "cars_test" / "cars_test" / "00001.jpg"
 
 
-def test_cars_of_one_photo(tmp_path: Path):
+def test_cars_of_one_image(tmp_path: Path):
     """MATLAB has no lists of one: the axes that loading drops must come back."""
     root = write_cars(tmp_path, train=1, test=1, classes=CARS[:1])
     data = Cars(root, "train", strict=False)
@@ -187,7 +187,7 @@ def test_folders(tmp_path: Path):
     root = write_folders(tmp_path / "pets", train={"dog": 3, "cat": 2, "eel": 1}, test={"cat": 2, "dog": 1})
     (root / "train" / ".cache").mkdir()
     (root / "train" / "dog" / "notes.txt").write_text("a dog")
-    write_photo(root / "train" / "dog" / "deep" / "down" / "9.JPEG", 31, 43, seed=9)
+    write_image(root / "train" / "dog" / "deep" / "down" / "9.JPEG", 31, 43, seed=9)
     train, test = Folder(root, "train"), Folder(root, "test")
     assert train.classes == test.classes == ("cat", "dog", "eel")
     assert [(record.path.relative_to(root / "train").as_posix(), record.label) for record in train.records] == [
@@ -211,13 +211,13 @@ def test_folders_with_val(tmp_path: Path):
 
 def test_folders_that_are_not_laid_out_so(tmp_path: Path):
     root = write_folders(tmp_path, train={"cat": 2}, test={"cat": 1})
-    write_photo(root / "test" / "dog" / "1.jpg", 31, 43, seed=5)
+    write_image(root / "test" / "dog" / "1.jpg", 31, 43, seed=5)
     with pytest.raises(DCALError, match=r"1 class folders in .*test are not in .*train: dog"):
         Folder(root)
     (root / "train" / "dog").mkdir()
     with pytest.raises(DCALError, match=r"1 class folders in .*train hold no image: dog"):
         Folder(root)
-    write_photo(root / "train" / "loose.png", 31, 43, seed=6)
+    write_image(root / "train" / "loose.png", 31, 43, seed=6)
     with pytest.raises(DCALError, match=r"1 images lie in .*train itself.*: loose\.png"):
         Folder(root)
     shutil.rmtree(root / "test")
@@ -239,10 +239,10 @@ def test_a_flat_folder_is_split_by_name(tmp_path: Path):
 
 def test_one_class_alone_is_told(tmp_path: Path):
     """Or training would end at once, with a loss of 0 and an accuracy of 100 %."""
-    root = write_folders(tmp_path, photos={"cat": 3, "dog": 3})
-    with pytest.raises(DCALError, match="has one class alone, photos: at least two are needed"):
+    root = write_folders(tmp_path, images={"cat": 3, "dog": 3})
+    with pytest.raises(DCALError, match="has one class alone, images: at least two are needed"):
         FlatFolder(root)
-    assert len(FlatFolder(root / "photos").classes) == 2
+    assert len(FlatFolder(root / "images").classes) == 2
 
 
 def test_flat_folders_that_cannot_be_split(tmp_path: Path):
@@ -259,9 +259,9 @@ def test_flat_folders_that_cannot_be_split(tmp_path: Path):
 # --- lists ----------------------------------------------------------------------------------------------------------
 
 
-def write_list(folder: Path, *lines: str, photos: int = 6) -> Path:
-    for index in range(photos):
-        write_photo(folder / "photos" / f"{index}.jpg", 31, 43, seed=index)
+def write_list(folder: Path, *lines: str, images: int = 6) -> Path:
+    for index in range(images):
+        write_image(folder / "images" / f"{index}.jpg", 31, 43, seed=index)
     path = folder / "set.csv"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
     return path
@@ -271,23 +271,23 @@ def test_a_list(tmp_path: Path):
     path = write_list(
         tmp_path,
         "split,path,width,label,height,left,top,who",
-        'train,photos/3.jpg,20,"Finch, gold",10,1.5,2,me',
-        "test,photos/1.jpg,,Dove,,,,you",
-        "train,photos/0.jpg,,Dove,,,,",
-        f"val,{tmp_path}/photos/2.jpg,,Emu,,,,",
+        'train,images/3.jpg,20,"Finch, gold",10,1.5,2,me',
+        "test,images/1.jpg,,Dove,,,,you",
+        "train,images/0.jpg,,Dove,,,,",
+        f"val,{tmp_path}/images/2.jpg,,Emu,,,,",
     )
     train, test = Listing(path, "train"), Listing(tmp_path, "test")
     assert train.classes == test.classes == ("Dove", "Finch, gold")
     assert [(record.path, record.label, record.box) for record in train.records] == [
-        (tmp_path / "photos" / "3.jpg", 1, (1.5, 2.0, 20.0, 10.0)),
-        (tmp_path / "photos" / "0.jpg", 0, None),
+        (tmp_path / "images" / "3.jpg", 1, (1.5, 2.0, 20.0, 10.0)),
+        (tmp_path / "images" / "0.jpg", 0, None),
     ]
     assert [record.path.name for record in test.records] == ["1.jpg"]
     assert str(test) == "list set.csv, test split: 2 classes, 1 images; 1 rows marked val are not used"
 
 
 def test_a_list_with_val_for_test(tmp_path: Path):
-    rows = ("photos/0.jpg,10,train", "photos/1.jpg,9,train", "photos/2.jpg,9,val")
+    rows = ("images/0.jpg,10,train", "images/1.jpg,9,train", "images/2.jpg,9,val")
     path = write_list(tmp_path, "path,label,split", *rows)
     assert Listing(path).classes == ("9", "10")
     assert [record.label for record in Listing(path, "test").records] == [0]
@@ -318,7 +318,7 @@ def test_labels_in_order():
 )
 def test_lists_that_are_wrong(tmp_path: Path, lines: list[str], message: str):
     with pytest.raises(DCALError, match=message):
-        Listing(write_list(tmp_path, *lines, photos=0))
+        Listing(write_list(tmp_path, *lines, images=0))
 
 
 def test_which_list(tmp_path: Path):

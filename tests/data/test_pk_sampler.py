@@ -14,27 +14,27 @@ from dcal.errors import DCALError
 LABELS = [4] * 9 + [0] * 2 + [7] * 5 + [1] * 4 + [3] * 11  # in this order: labels are no places
 
 
-def test_every_batch_has_p_identities_and_k_photos_of_each():
+def test_every_batch_has_p_identities_and_k_images_of_each():
     epoch = PKSampler(LABELS, identities=3, instances=4, seed=1).epoch(0)
     for batch in epoch.batches:
         owners = [LABELS[index] for index in batch]
         assert len(batch) == 12
-        assert [len(set(owners[at : at + 4])) for at in (0, 4, 8)] == [1, 1, 1]  # an identity's photos in a row
+        assert [len(set(owners[at : at + 4])) for at in (0, 4, 8)] == [1, 1, 1]  # an identity's images in a row
         assert len(set(owners)) == 3
 
 
-def test_photos_come_once_but_where_there_are_too_few():
+def test_images_come_once_but_where_there_are_too_few():
     sampler = PKSampler(LABELS, identities=2, instances=4, seed=1)
     for number in range(20):
         epoch = sampler.epoch(number)
         times = Counter(index for batch in epoch.batches for index in batch)
         for index, count in times.items():
-            assert count == (2 if LABELS[index] == 0 else 1)  # two photos in a group of four
+            assert count == (2 if LABELS[index] == 0 else 1)  # two images in a group of four
         assert epoch.left_out == len(LABELS) - len(times)
     assert sampler.repeating == 1
 
 
-def test_three_photos_in_a_group_of_five_take_turns():
+def test_three_images_in_a_group_of_five_take_turns():
     epoch = PKSampler([0, 0, 0], identities=1, instances=5).epoch(0)
     assert sorted(Counter(epoch.batches[0]).values()) == [1, 2, 2]
 
@@ -64,7 +64,7 @@ def test_seed_and_epoch_decide():
 
 
 def test_few_groups_are_over_where_identities_differ_in_size():
-    """Drawn with equal chances, the large identities would be left over: an eighth of these photos or more."""
+    """Drawn with equal chances, the large identities would be left over: an eighth of these images or more."""
     labels = [label for label in range(20) for _ in range(4 * (2 + 2 * label))]
     epoch = PKSampler(labels, identities=8, instances=4).epoch(0)
     assert epoch.left_out < 0.08 * len(labels)

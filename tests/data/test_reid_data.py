@@ -18,7 +18,7 @@ from dcal.data.reid.vehicles import Vehicle2Cam, VeRi776
 from dcal.errors import DCALError
 from dcal_explorer.cli.main import main
 from tests.fixtures.tiny_reid import write_duke, write_files, write_market, write_msmt, write_vehicles, write_veri
-from tests.fixtures.tiny_sets import write_photo
+from tests.fixtures.tiny_sets import write_image
 
 WRITERS = {
     "market1501": write_market,
@@ -73,7 +73,7 @@ def test_market(tmp_path: Path):
 def test_market_writes_each_identity_one_way(tmp_path: Path):
     """By place in order of name, junk would be no. 0, the distractors' number."""
     root = write_market(tmp_path)
-    write_photo(root / "bounding_box_test" / "3_c4s1_000401_01.jpg", 33, 17, seed=0)
+    write_image(root / "bounding_box_test" / "3_c4s1_000401_01.jpg", 33, 17, seed=0)
     with pytest.raises(DCALError, match=r"0003, 3 are one number: write each identity one way"):
         Market1501(root, "gallery")
 
@@ -85,7 +85,7 @@ def test_a_whole_market_must_have_its_counts(tmp_path: Path):
         official = whole_splits(train=(2, 4), query=(2, 2), gallery=(2, 6))
 
     assert all(Tiny(root, split).whole for split in Tiny.splits)
-    write_photo(root / "query" / "0005_c1s1_002099_00.jpg", 33, 17, seed=0)
+    write_image(root / "query" / "0005_c1s1_002099_00.jpg", 33, 17, seed=0)
     with pytest.raises(DCALError, match=r"has 2 identities, 3 images in its query split, .* 2 identities, 2 images"):
         Tiny(root, "query")
 
@@ -123,7 +123,7 @@ def test_msmt_with_broken_lists(tmp_path: Path):
     with pytest.raises(DCALError, match=r"MSMT17_V1 lacks list_val\.txt;"):
         MSMT17(tmp_path)
     listed.write_text("")
-    (root / "train").rename(root / "photos")
+    (root / "train").rename(root / "images")
     with pytest.raises(DCALError, match="neither a folder train nor mask_train_v2"):
         MSMT17(root)
 
@@ -152,7 +152,7 @@ def test_vehicle2cam(tmp_path: Path):
 
 def test_vehicle2cam_has_two_cameras(tmp_path: Path):
     root = write_vehicles(tmp_path)
-    write_photo(root / "images" / "test" / "car_0001_cam3.jpg", 33, 17, seed=0)
+    write_image(root / "images" / "test" / "car_0001_cam3.jpg", 33, 17, seed=0)
     with pytest.raises(DCALError, match="camera 3; the test half has cameras 1 and 2"):
         Vehicle2Cam(root, "query")
 
@@ -165,9 +165,9 @@ def test_a_wrong_root_is_one_clear_error(name: str, tmp_path: Path):
         REID_DATASETS[name](tmp_path, "test")
 
 
-def test_a_photo_with_a_strange_name_is_named(tmp_path: Path):
+def test_a_image_with_a_strange_name_is_named(tmp_path: Path):
     root = write_market(tmp_path)
-    write_photo(root / "query" / "holiday.jpg", 33, 17, seed=0)
+    write_image(root / "query" / "holiday.jpg", 33, 17, seed=0)
     with pytest.raises(DCALError, match=r"1 of the 3 images in .*query do not match the pattern .*: holiday\.jpg"):
         Market1501(root, "query")
 
@@ -178,10 +178,10 @@ def test_data_check(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["data", "check", name, str(root), "--workers", "0", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [split["split"] for split in found["splits"]] == ["train", "query", "gallery"]
-    photo = next(path for path in sorted(root.rglob("*.jpg")) if "train" in path.parts[-2] or "train" in path.parts[-3])
-    photo.write_bytes(photo.read_bytes()[:300])
+    image = next(path for path in sorted(root.rglob("*.jpg")) if "train" in path.parts[-2] or "train" in path.parts[-3])
+    image.write_bytes(image.read_bytes()[:300])
     assert main(["data", "check", name, str(root), "--workers", "0"]) == 1
-    assert f"unreadable: {photo.relative_to(root)}" in capsys.readouterr().out
+    assert f"unreadable: {image.relative_to(root)}" in capsys.readouterr().out
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def test_a_pattern_says_the_same_as_the_loader(
     found = PatternFolder(root, split, pattern=pattern)
     expected = kind(root, split)
     assert tuple(record for record in found.records if record.identity != -1) == expected.records
-    (root / "pattern.txt").write_text(f"{pattern}\n# how our photos are named\n")
+    (root / "pattern.txt").write_text(f"{pattern}\n# how our images are named\n")
     assert PatternFolder(root, split).records == found.records
 
 
@@ -267,27 +267,27 @@ COLUMNS = "path,identity,camera,split"
 
 
 def write_list(root: Path, *lines: str) -> Path:
-    write_files(root, {"photos": [str(number) for number in range(5)]})
+    write_files(root, {"images": [str(number) for number in range(5)]})
     (root / "set.csv").write_text("\n".join(lines) + "\n")
     return root
 
 
 def test_a_list(tmp_path: Path):
     lines = (
-        "photos/0.jpg,12,3,train,",
-        "photos/1.jpg,7,1,query,5",
-        "photos/1.jpg,7,1,gallery,5",
-        "photos/2.jpg,7,2,gallery,",
+        "images/0.jpg,12,3,train,",
+        "images/1.jpg,7,1,query,5",
+        "images/1.jpg,7,1,gallery,5",
+        "images/2.jpg,7,2,gallery,",
     )
     root = write_list(tmp_path, "path,identity,camera,split,track", *lines)
     query, gallery = ReIDCsv(root, "query"), ReIDCsv(root / "set.csv", "gallery")
-    assert query.records == (ReIDRecord(root / "photos" / "1.jpg", 7, 1, 5),)
+    assert query.records == (ReIDRecord(root / "images" / "1.jpg", 7, 1, 5),)
     assert [(record.identity, record.camera, record.track) for record in gallery.records] == [(7, 1, 5), (7, 2, None)]
     assert str(gallery) == "list set.csv, gallery split: 1 identities, 2 images, 2 cameras"
 
 
 def test_two_names_are_two_identities_and_two_cameras(tmp_path: Path):
-    lines = (f"photos/{place}.jpg,{name}" for place, name in enumerate(("01,1,gallery", "1,01,gallery", "7,2,gallery")))
+    lines = (f"images/{place}.jpg,{name}" for place, name in enumerate(("01,1,gallery", "1,01,gallery", "7,2,gallery")))
     gallery = ReIDCsv(write_list(tmp_path, COLUMNS, *lines), "gallery")
     named = [(gallery.names[record.identity], gallery.camera_names[record.camera]) for record in gallery.records]
     assert named == [("01", "1"), ("1", "01"), ("7", "2")]
@@ -296,10 +296,10 @@ def test_two_names_are_two_identities_and_two_cameras(tmp_path: Path):
 
 def test_what_a_list_should_know_of_itself(tmp_path: Path):
     lines = (
-        "photos/0.jpg,ann,a,train",
-        "photos/1.jpg,ann,b,query",
-        "photos/2.jpg,bob,a,query",
-        "photos/3.jpg,ann,a,gallery",
+        "images/0.jpg,ann,a,train",
+        "images/1.jpg,ann,b,query",
+        "images/2.jpg,bob,a,query",
+        "images/3.jpg,ann,a,gallery",
     )
     query = ReIDCsv(write_list(tmp_path, "path,identity,camera,split", *lines), "query")
     assert query.notes == [
@@ -311,11 +311,11 @@ def test_what_a_list_should_know_of_itself(tmp_path: Path):
 
 def test_dates_and_viewpoints(tmp_path: Path):
     lines = (
-        "photos/0.jpg,ann,a,query,2026-03-01,left",
-        "photos/1.jpg,ann,b,gallery,2026-03-02T08:30,rear",
-        "photos/2.jpg,bob,a,query,2026-03-04T00:30+02:00,",
-        "photos/3.jpg,bob,b,gallery,2026-03-03,left",
-        "photos/4.jpg,ann,c,gallery,,",
+        "images/0.jpg,ann,a,query,2026-03-01,left",
+        "images/1.jpg,ann,b,gallery,2026-03-02T08:30,rear",
+        "images/2.jpg,bob,a,query,2026-03-04T00:30+02:00,",
+        "images/3.jpg,bob,b,gallery,2026-03-03,left",
+        "images/4.jpg,ann,c,gallery,,",
     )
     columns = "path,identity,camera,split,date,viewpoint"
     query = ReIDCsv(write_list(tmp_path, columns, *lines), "query")
@@ -327,8 +327,8 @@ def test_dates_and_viewpoints(tmp_path: Path):
     assert [record.viewpoint for record in ReIDCsv(tmp_path, "gallery").records] == ["rear", "left", None]
     query = ReIDCsv(write_list(tmp_path, columns, *lines[:4]), "query")
     assert query.notes == ["1 of the 2 dated queries are older than all of their matches"]
-    with pytest.raises(DCALError, match=r"photos/0\.jpg: the date is written as .*got '1 March'"):
-        ReIDCsv(write_list(tmp_path, columns, "photos/0.jpg,ann,a,query,1 March,"), "query")
+    with pytest.raises(DCALError, match=r"images/0\.jpg: the date is written as .*got '1 March'"):
+        ReIDCsv(write_list(tmp_path, columns, "images/0.jpg,ann,a,query,1 March,"), "query")
 
 
 def test_a_pattern_with_a_date_and_a_viewpoint(tmp_path: Path):
@@ -342,16 +342,16 @@ def test_a_pattern_with_a_date_and_a_viewpoint(tmp_path: Path):
     ("lines", "message"),
     [
         (["path,label,split"], "lacks the columns identity, camera"),
-        ([COLUMNS, "photos/0.jpg,1,,train"], "line 2: camera is empty"),
+        ([COLUMNS, "images/0.jpg,1,,train"], "line 2: camera is empty"),
         (
-            [COLUMNS, "photos/0.jpg,1,1,test"],
+            [COLUMNS, "images/0.jpg,1,1,test"],
             "the split is train, query, gallery; got 'test'",
         ),
         (
-            [COLUMNS, *["photos/0.jpg,1,1,query"] * 2],
+            [COLUMNS, *["images/0.jpg,1,1,query"] * 2],
             "line 3: .* is listed already, in line 2",
         ),
-        ([COLUMNS, "photos/0.jpg,1,1,gallery"], "no image belongs to the train split"),
+        ([COLUMNS, "images/0.jpg,1,1,gallery"], "no image belongs to the train split"),
     ],
 )
 def test_lists_that_are_wrong(tmp_path: Path, lines: list[str], message: str):

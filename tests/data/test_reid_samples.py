@@ -14,7 +14,7 @@ from dcal.data.reid.base import ReIDRecord
 from dcal.data.samples import Augmentation, ReIDSamples
 from dcal.errors import DCALError
 from dcal.preprocess import Preprocess
-from tests.fixtures.tiny_sets import write_photo
+from tests.fixtures.tiny_sets import write_image
 
 WHOLE = Preprocess(size=(40, 24), crop_fraction=1.0, interpolation="bilinear")
 STILL = Augmentation(flip=0.0, pad=0, erase=0.0)
@@ -23,24 +23,24 @@ STILL = Augmentation(flip=0.0, pad=0, erase=0.0)
 @pytest.fixture
 def records(tmp_path: Path) -> list[ReIDRecord]:
     for index in range(5):
-        write_photo(tmp_path / f"{index}.jpg", 40, 24, seed=index)
+        write_image(tmp_path / f"{index}.jpg", 40, 24, seed=index)
     return [ReIDRecord(tmp_path / f"{index}.jpg", identity=1501 - index, camera=2) for index in range(5)]
 
 
 def drawn(records: list[ReIDRecord], augmentation: Augmentation, epochs: int) -> list[torch.Tensor]:
     """The first record's sample in each epoch."""
-    photos = ReIDSamples(records, WHOLE, augment=True, augmentation=augmentation)
+    images = ReIDSamples(records, WHOLE, augment=True, augmentation=augmentation)
     samples = []
     for epoch in range(epochs):
-        photos.set_epoch(epoch)
-        samples.append(photos[0][0])
+        images.set_epoch(epoch)
+        samples.append(images[0][0])
     return samples
 
 
-def test_a_test_sample_is_the_whole_photo(records: list[ReIDRecord]):
+def test_a_test_sample_is_the_whole_image(records: list[ReIDRecord]):
     image, label = ReIDSamples(records, WHOLE)[3]
     with Image.open(records[3].path) as file:
-        assert torch.equal(image, WHOLE.tensor(file.convert("RGB")))  # photo and input are of one size
+        assert torch.equal(image, WHOLE.tensor(file.convert("RGB")))  # image and input are of one size
     assert label == 1498
     assert ReIDSamples(records, WHOLE, labels=(4, 3, 2, 1, 0))[3][1] == 1
 
@@ -98,11 +98,11 @@ def test_erasing(records: list[ReIDRecord]):
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone(records: list[ReIDRecord]):
     def sample(seed: int, epoch: int, index: int, before: tuple[int, ...] = ()) -> torch.Tensor:
-        photos = ReIDSamples(records, WHOLE, augment=True, seed=seed)
-        photos.set_epoch(epoch)
+        images = ReIDSamples(records, WHOLE, augment=True, seed=seed)
+        images.set_epoch(epoch)
         for other in before:
-            photos[other]
-        return photos[index][0]
+            images[other]
+        return images[index][0]
 
     assert torch.equal(sample(1, 2, 3), sample(1, 2, 3, before=(4, 3, 0)))
     assert not torch.equal(sample(1, 2, 3), sample(0, 2, 3))
@@ -112,9 +112,9 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(records: list[ReIDRecord
 
 
 def test_workers_change_nothing(records: list[ReIDRecord]):
-    photos = ReIDSamples(records, WHOLE, augment=True, seed=4)
-    photos.set_epoch(7)
-    alone, helped = (torch.cat([x for x, _ in DataLoader(photos, 2, num_workers=n)]) for n in (0, 1))
+    images = ReIDSamples(records, WHOLE, augment=True, seed=4)
+    images.set_epoch(7)
+    alone, helped = (torch.cat([x for x, _ in DataLoader(images, 2, num_workers=n)]) for n in (0, 1))
     assert torch.equal(alone, helped)
     assert np.isfinite(alone.numpy()).all()
 

@@ -28,11 +28,11 @@ def test_nothing_wrong(root: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["data", "check", "cub", str(root), "--workers", "1"]) == 0
     said = capsys.readouterr().out
     assert "test split: 3 of the 200 classes, 9 images (a subset; the whole split has 5,794)" in said
-    assert "sizes: 53×41 to 59×47 pixels (width × height)" in said  # of the training photos
+    assert "sizes: 53×41 to 59×47 pixels (width × height)" in said  # of the training images
     assert said.count("no problems found") == 2
 
 
-def test_missing_and_damaged_photos_are_named(root: Path, capsys: pytest.CaptureFixture[str]):
+def test_missing_and_damaged_images_are_named(root: Path, capsys: pytest.CaptureFixture[str]):
     train, test = CUB(root, "train"), CUB(root, "test")
     gone, cut, text = train.records[4].path, test.records[2].path, test.records[7].path
     gone.unlink()
@@ -80,7 +80,7 @@ def test_a_wrong_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "unknown dataset 'dogs': choose one of 'cub', 'cars', 'aircraft', 'folder'" in capsys.readouterr().err
 
 
-def test_photos_in_both_splits_are_told(tmp_path: Path):
+def test_images_in_both_splits_are_told(tmp_path: Path):
     root = write_folders(tmp_path, train={"cat": 3, "dog": 2}, test={"cat": 1, "dog": 2})
     (root / "test" / "dog" / "same.jpg").write_bytes((root / "train" / "cat" / "1.jpg").read_bytes())
     report = check(Folder, root, workers=0)
@@ -91,7 +91,7 @@ def test_photos_in_both_splits_are_told(tmp_path: Path):
     assert "note: 1 images are byte for byte" in str(report)
 
 
-def test_every_photo_is_decoded_as_training_sees_it(tmp_path: Path):
+def test_every_image_is_decoded_as_training_sees_it(tmp_path: Path):
     report = check(Aircraft, write_aircraft(tmp_path), workers=0)
     assert report.splits[0].sizes == ((53, 71), (55, 73))  # without the banner
 

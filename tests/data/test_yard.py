@@ -24,8 +24,8 @@ def test_it_is_whole_and_small():
     assert TRAIN.found() == {"identities": 80, "images": 640, "cameras": 8}
     assert QUERY.found() == {"identities": 40, "images": 320, "cameras": 8} and not QUERY.notes
     assert {(r.identity, r.camera) for r in ALL} == {(i, c) for i in range(1, 121) for c in range(1, 9)}
-    pictures = [path for record in ALL for path in (record.path, record.mask)]
-    assert len(set(pictures)) == 1920 and sum(path.stat().st_size for path in pictures) < 25e6
+    images = [path for record in ALL for path in (record.path, record.mask)]
+    assert len(set(images)) == 1920 and sum(path.stat().st_size for path in images) < 25e6
 
 
 def test_it_is_what_the_generator_plans():
@@ -48,8 +48,8 @@ def test_twins_share_a_half_and_a_class_and_one_of_them_has_the_part():
 
 def test_masks_mark_what_the_table_counts():
     for record in ALL:
-        with Image.open(record.path) as picture:
-            assert (picture.height, picture.width) == SIZE
+        with Image.open(record.path) as image:
+            assert (image.height, image.width) == SIZE
         difference = record.difference()
         assert difference.shape == SIZE and int(difference.sum()) == record.visible, record
         assert record.parts().max() < len(PARTS) and 0.1 < (record.parts() > 0).mean() < 0.95, record
@@ -66,7 +66,7 @@ def test_every_pair_can_be_told_apart_by_two_cameras_at_least():
 
 
 def test_a_mask_that_is_none_is_refused(tmp_path):
-    (tmp_path / "mask.png").write_bytes(b"no picture")
+    (tmp_path / "mask.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"mask\.png"):
         dataclasses.replace(ALL[0], mask=tmp_path / "mask.png").difference()
     Image.fromarray(np.full((4, 4), 120, np.uint8)).save(tmp_path / "mask.png")

@@ -1,4 +1,4 @@
-"""Pictures of maps against loops over pixels: sizes are odd and distinct, so that a swapped axis cannot pass."""
+"""Images of maps against loops over pixels: sizes are odd and distinct, so that a swapped axis cannot pass."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def record(
     rows: int = ROWS,
     cols: int = COLS,
 ) -> dcal.Inspection:
-    """A record made by hand: a photo of noise, and nothing else of interest."""
+    """A record made by hand: an image of noise, and nothing else of interest."""
     numbers = np.random.default_rng(11)
 
     def some(*shape: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def record(
 
     n = rows * cols + 1
     return dcal.Inspection(
-        photo=numbers.integers(0, 256, (height, width, 3), dtype=np.uint8),
+        image=numbers.integers(0, 256, (height, width, 3), dtype=np.uint8),
         view=numbers.integers(0, 256, (rows * 2, cols * 2, 3), dtype=np.uint8),
         box=box,
         notes=(),
@@ -55,11 +55,11 @@ def record(
 
 
 def patch_of(seen: dcal.Inspection, x: int, y: int, height: int, width: int) -> tuple[int, int] | None:
-    """The patch under a pixel of a drawn picture, from its centre: the definition."""
+    """The patch under a pixel of a drawn image, from its centre: the definition."""
     left, top, right, bottom = seen.box
-    photo_x, photo_y = (x + 0.5) * seen.photo.shape[1] / width, (y + 0.5) * seen.photo.shape[0] / height
-    col = math.floor((photo_x - left) / (right - left) * seen.layout.cols)
-    row = math.floor((photo_y - top) / (bottom - top) * seen.layout.rows)
+    image_x, image_y = (x + 0.5) * seen.image.shape[1] / width, (y + 0.5) * seen.image.shape[0] / height
+    col = math.floor((image_x - left) / (right - left) * seen.layout.cols)
+    row = math.floor((image_y - top) / (bottom - top) * seen.layout.rows)
     return (row, col) if 0 <= row < seen.layout.rows and 0 <= col < seen.layout.cols else None
 
 
@@ -144,7 +144,7 @@ class TestPlacement:
             for x in range(0, width, max(1, width // 30)):
                 assert draw.patch_at(seen, x, y, (height, width, 3)) == patch_of(seen, x, y, height, width)
 
-    def test_outside_the_picture_there_is_no_patch(self) -> None:
+    def test_outside_the_image_there_is_no_patch(self) -> None:
         seen = record(box=(0.0, 0.0, float(WIDTH), float(HEIGHT)))
         assert draw.patch_at(seen, WIDTH - 1, HEIGHT - 1, (HEIGHT, WIDTH)) == (ROWS - 1, COLS - 1)
         for x, y in ((-1, 3), (3, -1), (WIDTH, 3), (3, HEIGHT)):
@@ -152,17 +152,17 @@ class TestPlacement:
 
     @settings(max_examples=30)
     @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 3000))
-    def test_drawn_pictures_keep_their_shape_within_bounds(self, height: int, width: int, max_side: int) -> None:
+    def test_drawn_images_keep_their_shape_within_bounds(self, height: int, width: int, max_side: int) -> None:
         seen = record(2, 3)
-        photo = np.broadcast_to(np.uint8(0), (height, width, 3))
-        object.__setattr__(seen, "photo", photo)
+        image = np.broadcast_to(np.uint8(0), (height, width, 3))
+        object.__setattr__(seen, "image", image)
         drawn = draw.drawn_size(seen, max_side)
         longer = max(height, width)
         assert max(drawn) == max(min(longer, max_side), min(512, max_side))
         for side, original in zip(drawn, (height, width), strict=True):
             assert abs(side - original * max(drawn) / longer) <= 0.5 or side == 1
 
-    def test_the_photos_own_size_can_be_kept(self) -> None:
+    def test_the_images_own_size_can_be_kept(self) -> None:
         assert draw.drawn_size(record(), None) == (HEIGHT, WIDTH)
         with pytest.raises(dcal.DCALError, match="max_side"):
             draw.drawn_size(record(), 0)
@@ -179,7 +179,7 @@ class TestOverlay:
         left, top, right, bottom = seen.box
         for y in range(HEIGHT):
             for x in range(WIDTH):
-                pixel = seen.photo[y, x].astype(float)
+                pixel = seen.image[y, x].astype(float)
                 place = patch_of(seen, x, y, HEIGHT, WIDTH)
                 if place is None:
                     expected[y, x] = np.rint(pixel * 0.3)
@@ -189,7 +189,7 @@ class TestOverlay:
                     grey = pixel @ [0.299, 0.587, 0.114]
                     ground = opacity * grey + (1 - opacity) * pixel
                     expected[y, x] = opacity * coloured(value, 0.1, 0.8, "magma") + (1 - opacity) * ground
-        # roundings of the photo's grey, of their mix, and for smooth values of which of two colours is nearer
+        # roundings of the image's grey, of their mix, and for smooth values of which of two colours is nearer
         np.testing.assert_allclose(found, expected, atol=3 if smooth else 1.6)
 
     def test_a_full_overlay_has_exactly_the_patches_colours(self) -> None:
@@ -212,17 +212,17 @@ class TestOverlay:
 
     def test_the_record_is_left_alone(self) -> None:
         seen = record()
-        before = seen.photo.copy()
+        before = seen.image.copy()
         draw.figure(seen, np.eye(3, 5), marked=(1, 2), max_side=None)
         draw.selection(seen, np.eye(3, 5) > 0, max_side=None)
-        np.testing.assert_array_equal(seen.photo, before)
+        np.testing.assert_array_equal(seen.image, before)
 
     @pytest.mark.parametrize("shape", [(16, 160), (160, 16), (17, 17)])
     def test_extreme_shapes_and_boxes_without_a_pixel(self, shape: tuple[int, int]) -> None:
         height, width = shape
         for box in ((0.0, 0.0, float(width), float(height)), (8.1, 8.1, 8.2, 8.2)):
-            picture = draw.figure(record(height, width, box), np.eye(3, 5), smooth=True, max_side=64)
-            assert picture.shape[1] == draw.drawn_size(record(height, width, box), 64)[1]
+            image = draw.figure(record(height, width, box), np.eye(3, 5), smooth=True, max_side=64)
+            assert image.shape[1] == draw.drawn_size(record(height, width, box), 64)[1]
 
     def test_opacity_is_a_fraction(self) -> None:
         with pytest.raises(dcal.DCALError, match=r"\[0, 1\], got 60"):
@@ -230,7 +230,7 @@ class TestOverlay:
 
 
 class TestSelection:
-    def test_selected_patches_are_as_bright_as_the_photo_others_dimmer_the_unseen_dimmest(self) -> None:
+    def test_selected_patches_are_as_bright_as_the_image_others_dimmer_the_unseen_dimmest(self) -> None:
         seen = record(530, 710, LARGE_BOX)  # large, so that outlines are thin
         mask = np.zeros((ROWS, COLS), dtype=bool)
         mask[1, 3] = mask[0, 0] = True
@@ -245,7 +245,7 @@ class TestSelection:
                 place = patch_of(seen, x, y, 530, 710)
                 chosen = None if place is None else bool(mask[place])
                 brightness = {True: 1.0, False: 0.45, None: 0.3}[chosen]
-                assert np.abs(found[y, x] - seen.photo[y, x] * brightness).max() <= 0.51
+                assert np.abs(found[y, x] - seen.image[y, x] * brightness).max() <= 0.51
                 counted[chosen] += 1
         assert min(counted.values()) > 300
 
@@ -291,7 +291,7 @@ class TestSheets:
                 found.setdefault(layer, set()).add(tuple(strip[y, x].tolist()))
         colours = draw.colour(np.arange(8.0)[None])[0]
         for layer in range(8):
-            ground = {(24, 24, 27)}  # a gap belongs to the picture before it
+            ground = {(24, 24, 27)}  # a gap belongs to the image before it
             assert tuple(colours[layer].tolist()) in found[layer]
             dark = {c for c in found[layer] - ground if max(c) > 60}
             assert not dark & {tuple(c.tolist()) for i, c in enumerate(colours) if i != layer and max(c) > 60}
@@ -311,13 +311,13 @@ class TestSheets:
         below = figure[len(overlay) :]
         np.testing.assert_array_equal(below, draw.bar(512, float(map.min()), float(map.max())))
 
-    def test_pictures_below_each_other_are_equally_wide(self) -> None:
+    def test_images_below_each_other_are_equally_wide(self) -> None:
         upper, lower = np.zeros((10, 40, 3), dtype=np.uint8), np.full((30, 80, 3), 9, dtype=np.uint8)
         assert draw.under(upper, lower).shape == (10 + 15, 40, 3)
 
     def test_png_is_lossless(self) -> None:
-        picture = record().photo
-        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(draw.png(picture)))), picture)
+        image = record().image
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(draw.png(image)))), image)
 
 
 class TestLegend:
@@ -340,9 +340,9 @@ class TestLegend:
         assert draw.percent(fraction) == text
 
     def test_a_label_covers_the_upper_left_corner_only(self) -> None:
-        picture = np.full((120, 200, 3), 200, dtype=np.uint8)
-        labelled = draw.label(picture, "layer 3", 20)
-        changed = (labelled != picture).any(axis=2)
+        image = np.full((120, 200, 3), 200, dtype=np.uint8)
+        labelled = draw.label(image, "layer 3", 20)
+        changed = (labelled != image).any(axis=2)
         assert changed[:15, :40].any()
         assert not changed[60:].any()
         assert not changed[:, 120:].any()

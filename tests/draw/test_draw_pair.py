@@ -1,4 +1,4 @@
-"""Pictures of a match: both sides, the lines between patches, and regions known beforehand."""
+"""Images of a match: both sides, the lines between patches, and regions known beforehand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.draw.test_draw import record
 
 ROWS, COLS = 3, 5
 SIDE = 256
-SIZES = {"query": (53, 71), "match": (97, 41)}  # heights and widths of the photos
+SIZES = {"query": (53, 71), "match": (97, 41)}  # heights and widths of the images
 ACCENT, SIGNAL = (255, 196, 0), (255, 64, 200)
 
 
@@ -39,7 +39,7 @@ def drawn(height: int, width: int) -> tuple[int, int]:
 
 
 def corner(which: str) -> tuple[int, int]:
-    """(top, left) of one picture on the sheet: in the middle of its height, the match after a gap of 16 pixels."""
+    """(top, left) of one image on the sheet: in the middle of its height, the match after a gap of 16 pixels."""
     heights = {name: drawn(*size)[0] for name, size in SIZES.items()}
     left = 0 if which == "query" else drawn(*SIZES["query"])[1] + 16
     return (max(heights.values()) - heights[which]) // 2, left
@@ -129,7 +129,7 @@ def test_one_patch_is_outlined_and_joined_to_what_it_found(match):
         assert near(sheet, *centre("match", other), ACCENT, 0) == (other in best)
     bar = draw.bar(sheet.shape[1], float(found.min()), float(found.max()), write=draw.decimal)
     np.testing.assert_array_equal(sheet[-len(bar) :], bar)
-    untouched = draw.photo(match.query, SIDE)
+    untouched = draw.image(match.query, SIDE)
     top, left = corner("query")
     plain = sheet[top : top + untouched.shape[0], left : left + untouched.shape[1]]
     assert (plain[-20:, :60] == untouched[-20:, :60]).all()
@@ -142,11 +142,11 @@ def test_a_click_finds_its_side_and_patch(match):
             assert draw.patch_on_pair(match, x, y, SIDE) == (which, patch)
     height, width = drawn(*SIZES["query"])
     assert draw.patch_on_pair(match, width + 8, height // 2, SIDE) is None  # the gap
-    assert draw.patch_on_pair(match, 3, 1, SIDE) is None  # above the lower picture
+    assert draw.patch_on_pair(match, 3, 1, SIDE) is None  # above the lower image
     assert draw.patch_on_pair(match, 3, SIDE + 5, SIDE) is None  # the bar
 
 
-def test_a_region_of_the_photo_is_surrounded_and_stays_visible(match):
+def test_a_region_of_the_image_is_surrounded_and_stays_visible(match):
     region = np.zeros(SIZES["query"], dtype=bool)
     region[20:23, 30:33] = True
     before, sheet = (
@@ -168,12 +168,12 @@ def test_a_region_of_the_photo_is_surrounded_and_stays_visible(match):
 
 
 @pytest.mark.parametrize(("height", "width"), [(130, 65), (61, 149), (700, 300)])
-def test_a_tile_has_its_side_whatever_the_photos_size(height, width):
-    photo = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    tile = draw.tile(photo, 240)
+def test_a_tile_has_its_side_whatever_the_images_size(height, width):
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    tile = draw.tile(image, 240)
     assert max(tile.shape[:2]) == 240
     assert abs(tile.shape[0] / tile.shape[1] - height / width) < 0.02 * height / width
-    assert abs(tile.mean() - photo.mean()) < 3
+    assert abs(tile.mean() - image.mean()) < 3
     kept = Image.open(io.BytesIO(draw.webp(tile)))
     assert (kept.format, kept.size) == ("WEBP", tile.shape[1::-1])
 

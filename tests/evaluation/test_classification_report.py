@@ -69,9 +69,9 @@ def test_class_by_class_and_confusions(found: Evaluation):
     for own, pair in zip(given["confused"], confused_pairs(matrix), strict=True):
         label, answer = NAMES.index(own["class"]), NAMES.index(own["answered"])
         both = sum(int(y == label and a == answer) for y, a in zip(found.labels, answers, strict=True))
-        assert label != answer and pair[:3] == (label, answer, both) and own["photos"] == both
+        assert label != answer and pair[:3] == (label, answer, both) and own["images"] == both
         assert own["share"] == pytest.approx(both / (found.labels == label).sum())
-    counts = [own["photos"] for own in given["confused"]]
+    counts = [own["images"] for own in given["confused"]]
     assert counts == sorted(counts, reverse=True) and len(counts) == 10
 
 
@@ -81,7 +81,7 @@ def test_confusions_by_hand():
     np.testing.assert_allclose(class_accuracies(matrix), [5 / 7, np.nan, 0.25])
 
 
-def test_a_class_without_photos_has_no_accuracy():
+def test_a_class_without_images_has_no_accuracy():
     labels, sa = np.array([0, 2, 2]), np.eye(3)[[0, 2, 1]]
     given = figures(Evaluation(labels, sa, sa, None), ("a", "b", "c"))
     assert given["per_class"][1] == {"class": "b", "n": 0, "accuracy": None}
@@ -109,7 +109,7 @@ def test_calibration_by_hand():
     assert calibration_error(edge, np.array([0, 1]), bins=2) == pytest.approx((0.61 - 0.4) / 2)
 
 
-def test_the_order_of_photos_and_who_gathered_them_do_not_matter(found: Evaluation):
+def test_the_order_of_images_and_who_gathered_them_do_not_matter(found: Evaluation):
     order = np.random.default_rng(1).permutation(N)
     parts = [getattr(found, name)[order] for name in ("labels", "fused", "sa", "glca")]
     other = figures(Evaluation(*parts), NAMES)

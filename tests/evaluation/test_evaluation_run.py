@@ -86,7 +86,7 @@ def test_the_answers_to_each_image_are_kept(root: Path, checkpoint: Path):
 
 
 def test_the_analysis_has_a_file_of_its_own(root: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]):
-    words = ["--photos", "4", "--photos-erased", "2", "--photos-randomised", "1", "--steps", "2", "--workers", "0"]
+    words = ["--images", "4", "--images-erased", "2", "--images-randomised", "1", "--steps", "2", "--workers", "0"]
     line = ["eval", "--checkpoint", str(checkpoint), "--data-root", str(root), "--analysis", *words, "--fill", "blur"]
     assert main([*line, "--json"]) == 0
     printed = capsys.readouterr()
@@ -95,18 +95,18 @@ def test_the_analysis_has_a_file_of_its_own(root: Path, checkpoint: Path, capsys
     kept = json.loads((checkpoint / "analysis.json").read_text())
     assert kept["fingerprint"] == record["fingerprint"] and kept["maps"] == record["analysis"]["maps"]
     assert kept["study"] == {
-        "photos": 4,
-        "photos_erased": 2,
-        "photos_randomised": 1,
+        "images": 4,
+        "images_erased": 2,
+        "images_randomised": 1,
         "pairs": 20,
         "pairs_occluded": 5,
         "steps": 2,
         "fill": "blur",
         "seed": 0,
     }
-    assert kept["photos"] == {"pointing": 4, "energy": 4, "parts": 4, "deletion": 2, "insertion": 2}
+    assert kept["images"] == {"pointing": 4, "energy": 4, "parts": 4, "deletion": 2, "insertion": 2}
     assert kept["command"].endswith(
-        "--analysis --photos 4 --photos-erased 2 --photos-randomised 1 --steps 2 --fill blur"
+        "--analysis --images 4 --images-erased 2 --images-randomised 1 --steps 2 --fill blur"
     )
     before = (checkpoint / "analysis.json").read_bytes()
     assert main([*line[:5], "--workers", "0"]) == 0  # a quick one later leaves it alone
@@ -114,7 +114,7 @@ def test_the_analysis_has_a_file_of_its_own(root: Path, checkpoint: Path, capsys
 
 
 def test_tables_show_the_records_figures(root: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]):
-    words = ["--analysis", "--photos-erased", "2", "--photos-randomised", "1", "--steps", "2", "--workers", "0"]
+    words = ["--analysis", "--images-erased", "2", "--images-randomised", "1", "--steps", "2", "--workers", "0"]
     assert main(["eval", "--checkpoint", str(checkpoint), "--data-root", str(root), *words]) == 0
     shown = capsys.readouterr().out
     maps = json.loads((checkpoint / "analysis.json").read_text())["maps"]

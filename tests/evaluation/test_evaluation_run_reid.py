@@ -54,8 +54,8 @@ def config(root: Path | None, checkpoint: Path, **changes: Any) -> EvalConfig:
 def test_the_record_and_its_file(root: Path, checkpoint: Path):
     record, said = measure(config(root, checkpoint, rerank=True))
     records, model = Yard(root, "query").records, load_checkpoint(checkpoint)
-    photos = ReIDSamples(records, model.config.preprocess)
-    found = embed(model, [torch.stack([photos[index][0] for index in range(len(photos))])])
+    images = ReIDSamples(records, model.config.preprocess)
+    found = embed(model, [torch.stack([images[index][0] for index in range(len(images))])])
     names, cameras = ([getattr(r, name) for r in records] for name in ("identity", "camera"))
     for prefix, values in (("", found.joined), ("sa_", found.sa), ("glca_", found.glca)):
         quality = evaluate_features(values, values, names, names, cameras, cameras)
@@ -73,7 +73,7 @@ def test_the_record_and_its_file(root: Path, checkpoint: Path):
     means = {own["identity"]: own["mAP"] for own in record["hardest"]}
     assert means.keys() == {"25", "26", "59", "60"} and list(means.values()) == sorted(means.values())
     assert means["59"] == pytest.approx(whole.ap[np.array(names) == 59].mean(), abs=1e-6)
-    alone = []  # each query among the pictures of the other cameras
+    alone = []  # each query among the images of the other cameras
     for row, camera in enumerate(cameras):
         other = [index for index, own in enumerate(cameras) if own != camera]
         who = [[column[index] for index in other] for column in (names, cameras)]
@@ -84,7 +84,7 @@ def test_the_record_and_its_file(root: Path, checkpoint: Path):
     assert (
         across["mAP"] > record["mAP"] and across["queries"] == 12 and across["intervals"].keys() > {"mAP", "sa_rank1"}
     )
-    distances = by_the_paper(found.joined.astype(np.float64), range(12), range(12), Reranking())  # each photo once
+    distances = by_the_paper(found.joined.astype(np.float64), range(12), range(12), Reranking())  # each image once
     again = evaluate(distances, names, names, cameras, cameras)
     assert record["reranked"]["mAP"] == pytest.approx(again.mAP, abs=1e-6)
     assert record["fingerprint"] == file_hash(checkpoint / "model.safetensors") and "a subset" in record["dataset"]
@@ -186,7 +186,7 @@ def test_one_query_with_a_match_has_no_interval(checkpoint: Path, tmp_path: Path
     assert record["intervals"] == {} and f" {record['mAP']:.2%}" in capsys.readouterr().out
 
 
-def test_photos_of_one_camera(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_images_of_one_camera(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     table = write_coloured(tmp_path)
     head, *rows = (line.split(",") for line in table.read_text().splitlines())
     for row in rows:
@@ -203,7 +203,7 @@ def test_photos_of_one_camera(checkpoint: Path, tmp_path: Path, capsys: pytest.C
     assert "of one camera: train and evaluate with --one-camera" in capsys.readouterr().out
 
 
-def test_with_one_camera_a_photo_is_not_its_own_match():
+def test_with_one_camera_a_image_is_not_its_own_match():
     records = tuple(ReIDRecord(Path(str(i)), n, 1) for i, n in enumerate([1, 1, 2, 2, 3]))
     values = torch.nn.functional.normalize(torch.randn(5, 4, generator=torch.Generator().manual_seed(0)), dim=1).numpy()
     found = QueryGallery(records, records, one_camera=True).judge(Embeddings(values, None)).qualities["sa"]

@@ -33,18 +33,18 @@ def model() -> dcal.DCAL:
 
 
 @pytest.fixture(scope="module")
-def photo() -> Image.Image:
+def image() -> Image.Image:
     return Image.fromarray(np.random.default_rng(3).integers(0, 255, (133, 97, 3), dtype=np.uint8))
 
 
 @pytest.fixture(scope="module")
-def seen(model, photo) -> dcal.Inspection:
-    return dcal.inspect(model, photo)
+def seen(model, image) -> dcal.Inspection:
+    return dcal.inspect(model, image)
 
 
 @pytest.fixture(scope="module")
 def maps(model, seen) -> torch.Tensor:
-    """(l, h, n, n) attention of the picture that the model saw, explicitly and in float64."""
+    """(l, h, n, n) attention of the image that the model saw, explicitly and in float64."""
     pixels = model.config.preprocess.tensor(Image.fromarray(seen.view))
     return attention_maps(model.backbone, pixels[None])[:, 0]
 
@@ -53,7 +53,7 @@ def test_shapes(seen):
     assert (seen.num_layers, seen.num_heads) == (12, 3)
     assert seen.layout == dcal.model.backbone.TokenLayout(prefix=2, rows=ROWS, cols=COLS)
     assert seen.rollout.shape == (12, ROWS, COLS)
-    assert seen.photo.shape == (133, 97, 3)
+    assert seen.image.shape == (133, 97, 3)
     assert seen.view.shape == (*SIZE, 3)
     assert seen.selected.shape == (4,)  # round(0.3 · 15)
     assert seen.glca_attention.shape == (3, 5, 17)
@@ -134,8 +134,8 @@ def test_the_glca_map_and_its_way_down_to_the_input(model, seen, maps):
     np.testing.assert_allclose(seen.glca_input_map, (row.double() @ product)[0, 2:].reshape(ROWS, COLS), atol=5e-6)
 
 
-def test_reselecting_equals_inspecting_with_that_ratio(model, photo, seen):
-    again, fresh = dcal.reselect(model, seen, 0.8), dcal.inspect(model, photo, top_ratio=0.8)
+def test_reselecting_equals_inspecting_with_that_ratio(model, image, seen):
+    again, fresh = dcal.reselect(model, seen, 0.8), dcal.inspect(model, image, top_ratio=0.8)
     assert again.selected.tolist() == fresh.selected.tolist()
     assert len(again.selected) == 12
     assert again.top_ratio == fresh.top_ratio == 0.8
@@ -144,12 +144,12 @@ def test_reselecting_equals_inspecting_with_that_ratio(model, photo, seen):
     assert np.abs(again.glca_probabilities - seen.glca_probabilities).max() > 1e-6
 
 
-def test_reselecting_with_other_weights_or_without_glca_is_refused(model, seen, photo):
+def test_reselecting_with_other_weights_or_without_glca_is_refused(model, seen, image):
     other = dcal.create_model("deit_tiny_distilled_patch16_224", 11, img_size=SIZE).eval()
     with pytest.raises(dcal.DCALError, match="another checkpoint"):
         dcal.reselect(other, seen, 0.5)
     plain = dcal.create_model("deit_tiny_patch16_224", 11, img_size=SIZE, ablation="sa_only").eval()
-    without = dcal.inspect(plain, photo)
+    without = dcal.inspect(plain, image)
     assert without.glca_map is without.glca_local_map is without.selected_mask is without.glca_probabilities is None
     assert np.array_equal(without.probabilities, without.sa_probabilities)
     with pytest.raises(dcal.DCALError, match=r"sa_only.*no GLCA"):
@@ -158,7 +158,7 @@ def test_reselecting_with_other_weights_or_without_glca_is_refused(model, seen, 
         without.top(3, "glca")
 
 
-def test_the_photo_is_mapped_back_exactly(seen):
+def test_the_image_is_mapped_back_exactly(seen):
     left, top, right, bottom = seen.box
     assert (left, top, right, bottom) == pytest.approx((97 / 16, 133 / 16, 97 * 15 / 16, 133 * 15 / 16))
     crop = dcal.Preprocess(size=SIZE, fit="crop", crop_fraction=1.0)
@@ -168,16 +168,16 @@ def test_the_photo_is_mapped_back_exactly(seen):
     assert top == pytest.approx(133 - bottom)
 
 
-def test_a_patch_shows_its_own_rectangle_of_the_photo(model):
-    """A photo that is black but for one rectangle: the model's view is white in the patch that the box maps it to."""
+def test_a_patch_shows_its_own_rectangle_of_the_image(model):
+    """An image that is black but for one rectangle: the model's view is white in the patch that the box maps it to."""
     pre = dataclasses.replace(model.config.preprocess, interpolation="bilinear")
-    photo = np.zeros((300, 700, 3), np.uint8)
+    image = np.zeros((300, 700, 3), np.uint8)
     left, top, right, bottom = pre.box(300, 700)
     row, col = 1, 3
     ys = [round(top + (bottom - top) * (row + i) / ROWS) for i in (0, 1)]
     xs = [round(left + (right - left) * (col + i) / COLS) for i in (0, 1)]
-    photo[ys[0] : ys[1], xs[0] : xs[1]] = 255
-    view = np.asarray(pre.render(Image.fromarray(photo)))[..., 0] / 255
+    image[ys[0] : ys[1], xs[0] : xs[1]] = 255
+    view = np.asarray(pre.render(Image.fromarray(image)))[..., 0] / 255
     means = view.reshape(ROWS, PATCH, COLS, PATCH).mean(axis=(1, 3))
     assert means[row, col] > 0.95
     means[row, col] = 0
@@ -191,15 +191,15 @@ def test_top_names_and_order(seen):
     assert sum(p for _, p in top) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_training_model_and_unknown_targets_are_refused(model, photo):
+def test_a_training_model_and_unknown_targets_are_refused(model, image):
     with pytest.raises(dcal.DCALError, match=r"eval\(\)"):
-        dcal.inspect(dcal.create_model("deit_tiny_patch16_224", 3, img_size=SIZE), photo)
+        dcal.inspect(dcal.create_model("deit_tiny_patch16_224", 3, img_size=SIZE), image)
     with pytest.raises(dcal.DCALError, match="no class 'wren'"):
-        dcal.inspect(model, photo, target="wren")
+        dcal.inspect(model, image, target="wren")
     with pytest.raises(dcal.DCALError, match="no class 11: the model has 11"):
-        dcal.inspect(model, photo, target=11)
+        dcal.inspect(model, image, target=11)
     with pytest.raises(dcal.DCALError, match=r"\(0, 1\], got 0"):
-        dcal.inspect(model, photo, top_ratio=0.0)
+        dcal.inspect(model, image, top_ratio=0.0)
 
 
 def test_a_panorama_is_shown_with_a_word_of_warning(model):
@@ -208,8 +208,8 @@ def test_a_panorama_is_shown_with_a_word_of_warning(model):
     assert "squashed" in wide.notes[0] and "1000×60" in wide.notes[0]
 
 
-def test_round_trip_through_npz(tmp_path, model, photo):
-    seen = dcal.inspect(model, photo, target="bird 4")
+def test_round_trip_through_npz(tmp_path, model, image):
+    seen = dcal.inspect(model, image, target="bird 4")
     found = dcal.Inspection.from_npz(seen.to_npz(tmp_path / "seen.npz"))
     for item in dataclasses.fields(seen):
         first, second = getattr(seen, item.name), getattr(found, item.name)

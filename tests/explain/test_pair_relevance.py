@@ -11,14 +11,14 @@ from torch import Tensor
 import dcal
 from dcal.explain.pair_relevance import PairRelevance, branch_gradients, pair_relevance, readout_weights, trace_branches
 from tests.fixtures.explicit import ExplicitBranches
-from tests.fixtures.small import COLS, DEPTH, HEADS, PATCH, ROWS, WIDTH, pictures, small_model
+from tests.fixtures.small import COLS, DEPTH, HEADS, PATCH, ROWS, WIDTH, random_images, small_model
 
 PATCHES = ROWS * COLS
 CASES = [("plain", "mean"), ("plain", "class"), ("registers", "mean"), ("qk_norm", "mean"), ("average", "mean")]
 
 
 def images(count: int = 3) -> list[Tensor]:
-    return list(pictures(count).split(1))
+    return list(random_images(count).split(1))
 
 
 def score(branches: list[ExplicitBranches], branch: str) -> Tensor:
@@ -102,7 +102,7 @@ def test_exchanged_images_have_exchanged_maps():
 
 def test_a_batch_gives_what_its_pairs_give_one_by_one():
     model = small_model(task="reid")
-    sides = pictures(12).chunk(3)
+    sides = random_images(12).chunk(3)
     for given in (sides, sides[:2]):
         batch = pair_relevance(model, *given)
         singles = [pair_relevance(model, *(side[index : index + 1] for side in given)) for index in range(4)]

@@ -81,7 +81,7 @@ def test_arrays_that_do_not_fit_each_other(name, inspection, tmp_path):
         ({}, {"selected": lambda i: i.selected + 6}, "selected must be distinct patches from 0 to 5"),
         ({}, {"selected": lambda i: i.selected[[0, 0, 0]]}, "selected must be distinct patches"),
         ({}, {"glca_input_map": lambda i: None}, r"of GLCA's fields \['glca_input_map'\] are absent"),
-        ({}, {"photo": lambda i: i.photo}, "not a record"),
+        ({}, {"image": lambda i: i.image}, "not a record"),
         ({"target": 5}, {}, "target must be a class from 0 to 4, got 5"),
         ({"target": True}, {}, "target must be a whole number"),
         ({"top_ratio": 1.5}, {}, r"\(0, 1\], got 1\.5"),

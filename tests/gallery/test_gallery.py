@@ -102,7 +102,7 @@ def copies(count: int, of: int = 30) -> tuple[list[Item], np.ndarray]:
 @pytest.mark.parametrize("queries", [1, 5])  # the two ways of the embedded engine
 def test_equals_go_by_index_however_many_there_are(queries: int):
     items, rows = copies(600)
-    gallery, near = EmbeddedGallery(items, rows, ORIGIN, "photos"), random_rows(1, seed=4) + 0.1
+    gallery, near = EmbeddedGallery(items, rows, ORIGIN, "images"), random_rows(1, seed=4) + 0.1
     hits = gallery.search(np.repeat(near, queries, axis=0), 11)
     assert hits.indices.tolist() == [[index for index in range(600) if index % 5][:11]] * queries
     assert len(np.unique(hits.similarities)) == 1
@@ -112,8 +112,8 @@ def test_a_permutation_of_the_gallery_changes_nothing_but_indices():
     rows = np.concatenate([random_rows(N - 9), random_rows(9)])  # the last nine are the first nine again
     order = np.random.default_rng(2).permutation(N)
     items = random_items()
-    gallery = EmbeddedGallery(items, rows, ORIGIN, "photos")
-    moved = EmbeddedGallery([items[index] for index in order], rows[order], ORIGIN, "photos")
+    gallery = EmbeddedGallery(items, rows, ORIGIN, "images")
+    moved = EmbeddedGallery([items[index] for index in order], rows[order], ORIGIN, "images")
     queries = random_rows(Q, seed=9)
     a, b = gallery.search(queries, N), moved.search(queries, N)
     assert np.array_equal(a.similarities, b.similarities)
@@ -137,7 +137,7 @@ def test_a_gallery_says_what_it_is(tmp_path: Path):
     assert len(gallery) == N and gallery.width == D and gallery.fingerprint == ORIGIN.fingerprint
     assert gallery.cameras == tuple(f"c{k}" for k in range(CAMERAS))
     assert gallery.identities == tuple(map(str, range(IDENTITIES)))
-    assert gallery.image_path(4) == gallery.image_path(gallery.items[4]) == Path("photos/1/004.jpg")
+    assert gallery.image_path(4) == gallery.image_path(gallery.items[4]) == Path("images/1/004.jpg")
     assert gallery.index_of("1/004.jpg") == 4 and gallery.index_of("004.jpg") is None
     np.testing.assert_allclose(np.linalg.norm(gallery.rows(np.arange(N)), axis=1), 1, atol=1e-6)
 
@@ -163,13 +163,13 @@ def test_what_cannot_be_asked_is_said():
     with pytest.raises(DCALError, match="needs identity and camera, or neither"):
         Exclusion(identity="3")
     with pytest.raises(DCALError, match="a gallery has images"):
-        EmbeddedGallery([], random_rows(0), ORIGIN, "photos")
+        EmbeddedGallery([], random_rows(0), ORIGIN, "images")
     with pytest.raises(DCALError, match="relative to the gallery's image folder"):
-        Item("../photo.jpg")
+        Item("../image.jpg")
     with pytest.raises(DCALError, match="is not UTF-8: rename the file"):
-        Item("photo\udcff.jpg")
+        Item("image\udcff.jpg")
     with pytest.raises(DCALError, match="None, not empty"):
-        Item("photo.jpg", camera="")
+        Item("image.jpg", camera="")
 
 
 def test_a_model_of_other_weights_is_refused():

@@ -1,4 +1,4 @@
-"""Building a gallery: every photo's own embedding, resumed after a real kill, unreadable files listed."""
+"""Building a gallery: every image's own embedding, resumed after a real kill, unreadable files listed."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.fixtures.tiny_gallery import PATTERN, tiny_model, write_sightings
 from tests.fixtures.tiny_reid import write_market, write_vehicles
 
 ROOT = Path(__file__).resolve().parents[2]
-BROKEN = {"empty.png": b"", "half0/0009_c9.png": b"\x89PNG\r\n\x1a\nnothing", "notes.txt": b"no picture"}
+BROKEN = {"empty.png": b"", "half0/0009_c9.png": b"\x89PNG\r\n\x1a\nnothing", "notes.txt": b"no image"}
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine photos and three files that are none; a hidden one is passed over."""
-    folder = write_sightings(tmp_path_factory.mktemp("data") / "photos")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine images and three files that are none; a hidden one is passed over."""
+    folder = write_sightings(tmp_path_factory.mktemp("data") / "images")
     for name, content in {**BROKEN, ".hidden.png": b""}.items():
         (folder / name).write_bytes(content)
     return folder
@@ -42,14 +42,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_checkpoint(tiny_model(), tmp_path_factory.mktemp("models") / "tiny", dtype=torch.float32)
 
 
-def test_a_gallery_holds_each_photo_s_own_embedding(photos: Path, tmp_path: Path):
+def test_a_gallery_holds_each_image_s_own_embedding(images: Path, tmp_path: Path):
     model, told = tiny_model(), []
     on_progress = lambda what, done, total, note="": told.append((done, total))  # noqa: E731
     built = build_folder(
-        model, folder_images(photos), tmp_path / "gallery", "tiny", batch_size=5, workers=0, on_progress=on_progress
+        model, folder_images(images), tmp_path / "gallery", "tiny", batch_size=5, workers=0, on_progress=on_progress
     )
     gallery = open_gallery(tmp_path / "gallery")
-    names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
+    names = sorted(path.relative_to(images).as_posix() for path in images.rglob("*.png"))
     assert [item.path for item in gallery.items] == [name for name in names if name[0] != "." and name not in BROKEN]
     assert built.count == len(gallery) == 9 and told == [(0, 12), (5, 12), (10, 12), (12, 12)]
     for index in range(len(gallery)):
@@ -60,8 +60,8 @@ def test_a_gallery_holds_each_photo_s_own_embedding(photos: Path, tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gallery"]
 
 
-def test_unreadable_files_are_listed_with_the_reason(photos: Path, tmp_path: Path):
-    built = build_folder(tiny_model(), folder_images(photos), tmp_path / "gallery", "tiny", workers=2)
+def test_unreadable_files_are_listed_with_the_reason(images: Path, tmp_path: Path):
+    built = build_folder(tiny_model(), folder_images(images), tmp_path / "gallery", "tiny", workers=2)
     with (tmp_path / "gallery" / "failed.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["path"]: row["why"] for row in rows} == built.failed and built.failed.keys() == BROKEN.keys()
@@ -98,10 +98,10 @@ build_folder(tiny_model(), folder_images(sys.argv[1]), sys.argv[2], "tiny", batc
 """
 
 
-def test_a_killed_build_goes_on_and_gives_the_same_bytes(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_killed_build_goes_on_and_gives_the_same_bytes(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "killed").mkdir()
     place = tmp_path / "killed" / "gallery"
-    command = [sys.executable, "-c", KILLED, str(photos), str(place)]
+    command = [sys.executable, "-c", KILLED, str(images), str(place)]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -9
     left = tmp_path / "killed" / ".gallery-building"
     assert sorted(path.name for path in left.iterdir()) == [
@@ -111,19 +111,19 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(photos: Path, tmp_path:
         open_gallery(place)
     monkeypatch.setattr(embedding_module, "BATCHES", 1)
     with pytest.raises(DCALError, match=r"cannot go on.*weights was .*remove that folder"):
-        build_folder(tiny_model(seed=4), folder_images(photos), place, "tiny", batch_size=2, workers=0)
+        build_folder(tiny_model(seed=4), folder_images(images), place, "tiny", batch_size=2, workers=0)
     with pytest.raises(DCALError, match=r"cannot go on.*batch_size was 2, is 3"):
-        build_folder(tiny_model(), folder_images(photos), place, "tiny", batch_size=3, workers=0)
+        build_folder(tiny_model(), folder_images(images), place, "tiny", batch_size=3, workers=0)
     fewer = folder_images(write_sightings(tmp_path / "fewer", 3))
     with pytest.raises(DCALError, match=r"cannot go on.*images was .*count was 12, is 3"):
         build_folder(tiny_model(), fewer, place, "tiny", batch_size=2, workers=0)
 
     told: list[int] = []
     on_progress = lambda what, done, total, note="": told.append(done)  # noqa: E731
-    build_folder(tiny_model(), folder_images(photos), place, "tiny", batch_size=2, workers=0, on_progress=on_progress)
+    build_folder(tiny_model(), folder_images(images), place, "tiny", batch_size=2, workers=0, on_progress=on_progress)
     assert told == [4, 6, 8, 10, 12]  # what was done before is not done again
     (tmp_path / "whole").mkdir()
-    build_folder(tiny_model(), folder_images(photos), tmp_path / "whole" / "gallery", "tiny", batch_size=2, workers=0)
+    build_folder(tiny_model(), folder_images(images), tmp_path / "whole" / "gallery", "tiny", batch_size=2, workers=0)
     for name in ("items.csv", "embeddings.safetensors", "failed.csv"):
         assert (place / name).read_bytes() == (tmp_path / "whole" / "gallery" / name).read_bytes()
     assert not left.exists()
@@ -144,7 +144,7 @@ def test_damaged_and_hostile_files_do_not_end_a_build(tmp_path: Path):
     assert all("damaged or cut off" in built.failed[name] for name in ("pages.tif", "walk.gif"))
 
 
-def test_an_edited_photo_is_another_photo(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_edited_image_is_another_image(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A resumed build must not mix embeddings of what a file was with those of what it is."""
     own = write_sightings(tmp_path / "own", 3)
 
@@ -159,21 +159,21 @@ def test_an_edited_photo_is_another_photo(photos: Path, tmp_path: Path, monkeypa
         build_folder(tiny_model(), folder_images(own), tmp_path / "gallery", "tiny", workers=0)
 
 
-def test_what_would_be_lost_is_not_replaced(photos: Path, tmp_path: Path):
+def test_what_would_be_lost_is_not_replaced(images: Path, tmp_path: Path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("…")
     with pytest.raises(DCALError, match=r"is no gallery.*would remove what it holds .thesis\.tex"):
-        build_folder(tiny_model(), folder_images(photos), tmp_path / "mine", "tiny")
+        build_folder(tiny_model(), folder_images(images), tmp_path / "mine", "tiny")
     for names in (["embeddings.safetensors", "thesis.tex"], ["embeddings.safetensors", "items.csv", "thesis.tex"]):
         for name in names:
             (tmp_path / "mine" / name).write_text("…")
         with pytest.raises(DCALError, match=r"would remove what it holds .thesis\.tex\)"):
-            build_folder(tiny_model(), folder_images(photos), tmp_path / "mine", "tiny")
+            build_folder(tiny_model(), folder_images(images), tmp_path / "mine", "tiny")
         assert {path.name for path in (tmp_path / "mine").iterdir()} == set(names)
     with pytest.raises(DCALError, match="is a file"):
-        build_folder(tiny_model(), folder_images(photos), tmp_path / "mine" / "thesis.tex", "tiny")
+        build_folder(tiny_model(), folder_images(images), tmp_path / "mine" / "thesis.tex", "tiny")
     with pytest.raises(DCALError, match="batch_size must be at least 1"):
-        build_folder(tiny_model(), folder_images(photos), tmp_path / "new", "tiny", batch_size=0)
+        build_folder(tiny_model(), folder_images(images), tmp_path / "new", "tiny", batch_size=0)
 
 
 def test_what_came_during_a_build_is_not_replaced(tmp_path: Path):
@@ -190,9 +190,9 @@ def test_what_came_during_a_build_is_not_replaced(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gallery", "note.txt", "own"]
 
 
-def test_who_is_on_an_image(photos: Path, tmp_path: Path):
+def test_who_is_on_an_image(images: Path, tmp_path: Path):
     with pytest.raises(DCALError, match=r"1 of the 11 images .* do not match the pattern"):
-        folder_images(photos, PATTERN)
+        folder_images(images, PATTERN)
     clean = write_sightings(tmp_path / "clean", 4)
     assert folder_images(clean, PATTERN).items == (
         *(Item("half0/0000_c0.png", "0000", "0"), Item("half0/0002_c0.png", "0002", "0")),
@@ -235,7 +235,7 @@ def test_a_list_beside_another_is_the_one_that_is_read(tmp_path: Path, name: str
 
 
 def test_build_and_search_from_a_shell(
-    photos: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     own, place = write_sightings(tmp_path / "own"), tmp_path / "gallery"
     model = ["--checkpoint", str(checkpoint)]
@@ -259,7 +259,7 @@ def test_build_and_search_from_a_shell(
     last = capsys.readouterr().out.splitlines()
     assert last[-1].startswith("2 matches among 9 images: AP ") and last[1].endswith("half0/0002_c0.png  junk")
 
-    failing = ["index", "build", str(photos), *model, "--out", str(tmp_path / "other"), "--workers", "0"]
+    failing = ["index", "build", str(images), *model, "--out", str(tmp_path / "other"), "--workers", "0"]
     assert main(failing) == 0
     printed = capsys.readouterr().out
     assert "9 images in" in printed and f"3 files could not be read; {tmp_path / 'other' / 'failed.csv'}" in printed

@@ -37,10 +37,10 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
 
 def fill(collection: Collection, items: list[Item] | None = None) -> None:
     items, rows = items or random_items(), random_gallery().rows(np.arange(N))
-    collection.begin(ORIGIN, Path("/photos"), N)
+    collection.begin(ORIGIN, Path("/images"), N)
     collection.add(0, items[:20], rows[:20])
     collection.add(20, items[20:], rows[20:])
-    collection.finish(ORIGIN, Path("/photos"), N)
+    collection.finish(ORIGIN, Path("/images"), N)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def gallery(database: Collection) -> Iterator[MilvusGallery]:
 def test_it_is_the_same_gallery(gallery: MilvusGallery):
     own = random_gallery()
     assert gallery.items == own.items and len(gallery) == N and gallery.origin == own.origin
-    assert gallery.cameras == own.cameras and gallery.image_path(3) == Path("/photos") / own.items[3].path
+    assert gallery.cameras == own.cameras and gallery.image_path(3) == Path("/images") / own.items[3].path
     order = np.array([41, 3, 17])
     assert np.array_equal(gallery.rows(order), own.rows(order))
 
@@ -113,14 +113,14 @@ def test_what_is_no_gallery_is_said(database: Collection, tmp_path: Path):
     with pytest.raises(DCALError, match="has no gallery 'cars'; its collections: dcal"):
         open_gallery(database.url, collection="cars")
     unfinished = Collection(database.url, "unfinished")
-    unfinished.begin(ORIGIN, Path("/photos"), N)
+    unfinished.begin(ORIGIN, Path("/images"), N)
     unfinished.add(0, random_items()[:5], random_rows(5))
     with pytest.raises(DCALError, match=r"'unfinished' at .* is not complete: its build was interrupted"):
         open_gallery(database.url, collection="unfinished")
-    unfinished.finish(ORIGIN, Path("/photos"), N)
+    unfinished.finish(ORIGIN, Path("/images"), N)
     with pytest.raises(DCALError, match=f"has 5 of its {N} images"):
         _ = open_gallery(database.url, collection="unfinished").items
     with pytest.raises(DCALError, match="'dcal_about' that is no gallery: choose another --collection"):
-        Collection(database.url, "dcal_about").begin(ORIGIN, Path("/photos"), N)
+        Collection(database.url, "dcal_about").begin(ORIGIN, Path("/images"), N)
     with pytest.raises(DCALError, match=f"Milvus at {tmp_path}/nowhere/x.db"):
         open_gallery(tmp_path / "nowhere" / "x.db")

@@ -25,7 +25,7 @@ from tests.fixtures.tiny_gallery import (
     random_rows,
     tiny_model,
 )
-from tests.fixtures.tiny_sets import write_photo
+from tests.fixtures.tiny_sets import write_image
 from tests.retrieval.test_retrieval import average_precision
 
 
@@ -50,7 +50,7 @@ QUERY = np.array([1, 0], dtype=np.float32)
 
 def by_hand() -> EmbeddedGallery:
     rows = line(1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
-    return EmbeddedGallery(ITEMS, rows, Origin("ab" * 32, "tiny", {"sa": 2}), "photos")
+    return EmbeddedGallery(ITEMS, rows, Origin("ab" * 32, "tiny", {"sa": 2}), "images")
 
 
 def seen(ranking: Ranking) -> list[tuple[str, int | None, str | None]]:
@@ -132,13 +132,13 @@ def test_a_ranking_says_the_same_as_a_search_and_as_json():
     assert [hit.index for hit in clean.hits] == labelled[:11]
 
 
-def test_a_picture_a_record_and_an_embedding_ask_alike(tmp_path: Path):
+def test_a_image_a_record_and_an_embedding_ask_alike(tmp_path: Path):
     model = tiny_model()
-    write_photo(tmp_path / "query.png", 57, 43, seed=5)
+    write_image(tmp_path / "query.png", 57, 43, seed=5)
     record = dcal.inspect(model, tmp_path / "query.png")
     rows = np.random.default_rng(0).standard_normal((9, len(record.embedding))).astype(np.float32)
     rows[4] = record.embedding + 0.01 * rows[4]
-    gallery = EmbeddedGallery([Item(f"{i}.jpg") for i in range(9)], rows, origin_of(model, "tiny"), "photos")
+    gallery = EmbeddedGallery([Item(f"{i}.jpg") for i in range(9)], rows, origin_of(model, "tiny"), "images")
     answers = [rank(gallery, query, model, k=3) for query in (tmp_path / "query.png", record, record.embedding)]
     for found in answers:
         assert [hit.index for hit in found.hits] == [hit.index for hit in answers[0].hits]
@@ -187,7 +187,7 @@ def test_hits_have_the_probability_of_their_camera_s_curve():
 def test_only_the_ten_most_similar_have_a_probability():
     """Of the images of other cameras, and of all for those of the query's own."""
     items = tuple(Item(f"{i}.jpg", str(i), "1" if i % 2 else "2") for i in range(40))
-    gallery = EmbeddedGallery(items, line(*np.linspace(0.9, 0.5, 40)), Origin("ab" * 32, "tiny", {"sa": 2}), "photos")
+    gallery = EmbeddedGallery(items, line(*np.linspace(0.9, 0.5, 40)), Origin("ab" * 32, "tiny", {"sa": 2}), "images")
     gallery.calibration = calibrated(0.5).calibration
     ranking = rank(gallery, QUERY, k=40, known=QueryInfo(camera="1"))
     given = [hit.index for hit in ranking.hits if hit.probability is not None]
@@ -209,7 +209,7 @@ def test_the_calibration_lies_around_the_gallery(tmp_path: Path):
     gallery, own = by_hand(), calibrated(0.5).calibration
     assert own is not None
     (tmp_path / "checkpoint" / "gallery").mkdir(parents=True)
-    stored = Stored(ITEMS, gallery.embeddings, gallery.origin, Path("photos"))
+    stored = Stored(ITEMS, gallery.embeddings, gallery.origin, Path("images"))
     write_folder(tmp_path / "checkpoint" / "gallery", stored)
     assert open_gallery(tmp_path / "checkpoint" / "gallery").calibration is None
     write_calibration(tmp_path / "checkpoint", own)

@@ -19,13 +19,13 @@ ODD = ["a,b.jpg", 'say "hi".jpg', "line\nbreak.jpg", "東京/é.jpg", " space .j
 
 
 def write(folder: Path, dtype: str = "float32") -> Path:
-    """The random gallery in `folder`/gallery, its images in `folder`/photos."""
+    """The random gallery in `folder`/gallery, its images in `folder`/images."""
     place = folder / "gallery"
     place.mkdir(parents=True)
     items = random_items()
     items[: len(ODD)] = [Item(path, "x,y", "c 1") for path in ODD]
     rows = random_gallery().rows(np.arange(N))
-    write_folder(place, Stored(tuple(items), rows, ORIGIN, relative(folder / "photos", place)), dtype)
+    write_folder(place, Stored(tuple(items), rows, ORIGIN, relative(folder / "images", place)), dtype)
     return place
 
 
@@ -33,7 +33,7 @@ def test_what_is_written_comes_back(tmp_path: Path):
     gallery = open_gallery(write(tmp_path))
     assert [item.path for item in gallery.items[: len(ODD)]] == ODD and gallery.items[2].identity == "x,y"
     assert gallery.items[5:] == tuple(random_items()[5:]) and gallery.items[-1].camera is None
-    assert gallery.origin == ORIGIN and gallery.image_path(3).resolve() == tmp_path / "photos" / "東京" / "é.jpg"
+    assert gallery.origin == ORIGIN and gallery.image_path(3).resolve() == tmp_path / "images" / "東京" / "é.jpg"
     assert np.array_equal(gallery.rows(np.arange(N)), random_gallery().rows(np.arange(N)))
     written = (tmp_path / "gallery" / "embeddings.safetensors").read_bytes()
     assert written == (write(tmp_path / "again") / "embeddings.safetensors").read_bytes()
@@ -60,7 +60,7 @@ def test_both_folders_can_move_together_and_images_alone(tmp_path: Path):
     write(tmp_path / "before")
     (tmp_path / "before").rename(tmp_path / "after")
     gallery = open_gallery(tmp_path / "after" / "gallery")
-    assert gallery.images.resolve() == tmp_path / "after" / "photos"
+    assert gallery.images.resolve() == tmp_path / "after" / "images"
     assert open_gallery(tmp_path / "after" / "gallery", images="elsewhere").image_path(0) == Path("elsewhere/a,b.jpg")
 
 
@@ -77,7 +77,7 @@ def test_names_may_be_edited_and_the_order_may_not(tmp_path: Path):
     listed.write_text(head.replace("camera", "cam") + "".join(rows), encoding="utf-8")
     with pytest.raises(DCALError, match="lacks the columns camera"):
         open_gallery(tmp_path / "gallery")
-    listed.write_text(head + rows[0] + "photo.jpg,someone\n", encoding="utf-8")
+    listed.write_text(head + rows[0] + "image.jpg,someone\n", encoding="utf-8")
     with pytest.raises(DCALError, match=r"items\.csv, row 2 has more or fewer cells than columns"):
         open_gallery(tmp_path / "gallery")
     listed.write_bytes(b"path,identity,camera\n\xff,,\n")

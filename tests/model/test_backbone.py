@@ -14,7 +14,7 @@ from torch import Tensor
 import dcal
 from dcal.model.backbone import TokenLayout, create_backbone, layout_of, preprocess_of
 from tests.fixtures.oracles import randomise
-from tests.fixtures.small import pictures
+from tests.fixtures.small import random_images
 
 SMALL = "test_vit"  # timm's own for tests: 6 layers, 2 heads, width 64, patch 16
 SIZE = (32, 48)
@@ -90,7 +90,7 @@ def test_a_file_without_classifier_serves_any_number_of_classes(trained, tmp_pat
 
 
 @pytest.mark.parametrize("size", [SIZE, (112, 48)])
-def test_position_embeddings_are_resized_to_the_picture(size, trained, weights):
+def test_position_embeddings_are_resized_to_the_image(size, trained, weights):
     model = create_backbone(SMALL, 7, size, weights)
     grid = (size[0] // 16, size[1] // 16)
     assert model.patch_embed.grid_size == grid
@@ -101,7 +101,7 @@ def test_position_embeddings_are_resized_to_the_picture(size, trained, weights):
 
 def test_weights_work_as_in_timm(trained, weights):
     model = dcal.create_model(SMALL, 1000, img_size=80, pretrained=weights).eval()
-    images = pictures(2, (80, 80)).float()
+    images = random_images(2, (80, 80)).float()
     torch.testing.assert_close(model(images).sa_logits, trained.eval()(images))
 
 

@@ -179,7 +179,7 @@ def test_only_a_checkpoint_is_ever_replaced(model, saved):
 
 
 def test_the_card_is_valid_for_the_hub(model, tmp_path):
-    metrics = {"top-1": 0.81266, "photos": 1389, "per branch": {"sa": 0.8}, "data | split": "official | test"}
+    metrics = {"top-1": 0.81266, "images": 1389, "per branch": {"sa": 0.8}, "data | split": "official | test"}
     text = (
         dcal.save(model, tmp_path / "cub50-full", metrics, card={"Command": "dcal train"}) / "README.md"
     ).read_text()
@@ -189,7 +189,7 @@ def test_the_card_is_valid_for_the_hub(model, tmp_path):
     assert "attention-rollout" in card.data.tags
     for line in (
         "| top-1 | 0.8127 |",
-        "| photos | 1389 |",
+        "| images | 1389 |",
         '| per branch | {"sa": 0.8} |',
         "## Command\n\ndcal train\n",
     ):

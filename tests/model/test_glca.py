@@ -10,7 +10,7 @@ import torch
 import dcal
 from dcal.model.glca import read_out, select_patches, selected_count
 from tests.fixtures.oracles import attention_map, block_output, head_means, heads, rollouts
-from tests.fixtures.small import CLASSES, VARIANTS, WIDTH, pictures, small_model
+from tests.fixtures.small import CLASSES, VARIANTS, WIDTH, random_images, small_model
 
 NEAR = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 
@@ -21,7 +21,7 @@ def model(request) -> dcal.DCAL:
 
 
 def tokens_of(model: dcal.DCAL, count: int = 2) -> torch.Tensor:
-    return model.backbone.blocks(model.embed(pictures(count)))
+    return model.backbone.blocks(model.embed(random_images(count)))
 
 
 def final_norm(model: dcal.DCAL) -> torch.nn.Module:
@@ -98,7 +98,7 @@ def test_a_ratio_outside_0_to_1_is_an_error_with_its_number(ratio):
     with pytest.raises(dcal.DCALError, match=rf"\(0, 1\], got {ratio}"):
         selected_count(196, ratio)
     with pytest.raises(dcal.DCALError, match=rf"\(0, 1\], got {ratio}"):
-        small_model()(pictures(1), top_ratio=ratio)
+        small_model()(random_images(1), top_ratio=ratio)
     with pytest.raises(dcal.DCALError, match=rf"\(0, 1\], got {ratio}"):
         dcal.create_model("test_vit", 5, img_size=32, top_ratio=ratio)
 
@@ -112,8 +112,8 @@ def test_selected_are_the_highest_scores_best_first():
 def test_a_model_selects_the_top_patches_of_its_rollout_never_another_token(variant):
     model = small_model(variant).requires_grad_(False)
     prefix = model.layout.prefix
-    out = model(pictures(3), top_ratio=0.5)
-    for b, x in enumerate(model.embed(pictures(3))):
+    out = model(random_images(3), top_ratio=0.5)
+    for b, x in enumerate(model.embed(random_images(3))):
         row = rollouts(head_means(model.backbone, x))[-1][0]
         patches = row[prefix:]
         assert out.selected[b].tolist() == sorted(range(6), key=lambda p: -patches[p])[:3]
@@ -123,8 +123,8 @@ def test_a_model_selects_the_top_patches_of_its_rollout_never_another_token(vari
 
 def test_ratio_given_overrules_the_configured_one():
     model = small_model(top_ratio=0.34).requires_grad_(False)
-    assert model(pictures(2)).selected.shape == (2, 2)
-    assert model(pictures(2), top_ratio=0.84).selected.shape == (2, 5)
+    assert model(random_images(2)).selected.shape == (2, 2)
+    assert model(random_images(2), top_ratio=0.84).selected.shape == (2, 5)
 
 
 # -- the trap --
@@ -171,7 +171,7 @@ def test_random_queries_are_a_control():
 @pytest.mark.parametrize("readout", ["mean", "class"])
 def test_the_trap_in_the_whole_model(readout):
     model = small_model("plain", readout=readout).requires_grad_(False)
-    little, much = model(pictures(2), top_ratio=0.01), model(pictures(2), top_ratio=1.0)
+    little, much = model(random_images(2), top_ratio=0.01), model(random_images(2), top_ratio=1.0)
     difference = (little.glca_logits - much.glca_logits).abs().max()
     assert difference > 1e-2 if readout == "mean" else difference < 1e-12
     NEAR(little.sa_logits, much.sa_logits)

@@ -7,20 +7,20 @@ import torch
 
 import dcal
 from dcal import DCALLoss, Output, random_matching
-from tests.fixtures.small import CLASSES, pictures, small_model
+from tests.fixtures.small import CLASSES, random_images, small_model
 
 TARGETS = torch.tensor([3, 0, 4])
 
 
 def an_output(**absent: None) -> Output:
-    """Logits of three branches for three pictures and five classes."""
+    """Logits of three branches for three images and five classes."""
     logits = 2 * torch.randn(3, 3, 5, generator=torch.Generator().manual_seed(1))
     parts = {f"{name}_logits": value for name, value in zip(("sa", "glca", "pwca"), logits, strict=True)}
     return Output(**{**parts, "sa_feature": torch.ones(3, 2), **absent})
 
 
 def cross_entropy(logits: torch.Tensor, smoothing: float = 0.0) -> float:
-    """-Σ_c y_c log softmax(logits)_c, y the target smoothed over all classes; the mean over pictures, in loops."""
+    """-Σ_c y_c log softmax(logits)_c, y the target smoothed over all classes; the mean over random_images, in loops."""
     total = 0.0
     for row, target in zip(logits.double().tolist(), TARGETS.tolist(), strict=True):
         log_sum = math.log(sum(math.exp(logit) for logit in row))
@@ -80,7 +80,7 @@ def test_one_branch_is_plain_cross_entropy(branch):
 
 def test_parts_carry_no_graph():
     model = small_model()
-    total, parts = DCALLoss(model.config.branches)(model(pictures(3), torch.tensor([1, 2, 0])), TARGETS)
+    total, parts = DCALLoss(model.config.branches)(model(random_images(3), torch.tensor([1, 2, 0])), TARGETS)
     assert total.requires_grad
     assert not any(part.requires_grad for part in parts.values())
 
@@ -102,9 +102,9 @@ def test_unknown_branches_are_told_the_known_ones(branches):
 def test_every_parameter_gets_a_gradient(variant, task, ablation):
     if variant == "fresh":  # as training meets it: no value randomised by the tests
         model = dcal.create_model("test_vit", CLASSES, img_size=(32, 48), ablation=ablation, task=task).train()
-        images = pictures(4).float()
+        images = random_images(4).float()
     else:
-        model, images = small_model(variant, ablation=ablation, task=task).train(), pictures(4)
+        model, images = small_model(variant, ablation=ablation, task=task).train(), random_images(4)
     loss = DCALLoss(model.config.branches)
     total, _ = loss(model(images, random_matching(4)), torch.tensor([3, 0, 4, 1]))
     total.backward()

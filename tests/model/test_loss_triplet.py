@@ -39,13 +39,13 @@ def test_identities_far_apart_cost_nothing_and_identities_in_one_place_log_two()
     assert triplet_loss(torch.zeros(7, 3), IDENTITIES).item() == pytest.approx(math.log(2))
 
 
-def test_equal_photos_have_a_gradient_that_is_a_number():
+def test_equal_images_have_a_gradient_that_is_a_number():
     features = torch.zeros(7, 3, requires_grad=True)  # the root of 0 has an infinite slope
     triplet_loss(features, IDENTITIES).backward()
     assert torch.isfinite(features.grad).all()
 
 
-def test_a_photo_alone_of_its_identity_is_only_pushed():
+def test_a_image_alone_of_its_identity_is_only_pushed():
     features = torch.tensor([[0.0, 0.0], [3.0, 4.0], [30.0, 40.0]])
     expected = sum(math.log1p(math.exp(-d)) for d in (5.0, 5.0, 45.0)) / 3
     assert triplet_loss(features, torch.tensor([1, 2, 3])).item() == pytest.approx(expected)

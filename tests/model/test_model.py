@@ -10,7 +10,7 @@ from timm.models import VisionTransformer
 
 import dcal
 from tests.fixtures.oracles import randomise
-from tests.fixtures.small import CLASSES, SIZE, VARIANTS, pictures, small_model
+from tests.fixtures.small import CLASSES, SIZE, VARIANTS, random_images, small_model
 
 NEAR = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 
@@ -41,28 +41,28 @@ def full_size(name: str, size: tuple[int, int], **options) -> dcal.DCAL:
     ],
 )
 def test_sa_is_timm(name, size):
-    model, images = full_size(name, size, ablation="sa_only"), pictures(3, size)
+    model, images = full_size(name, size, ablation="sa_only"), random_images(3, size)
     assert isinstance(model.backbone, VisionTransformer)
     assert type(model.backbone).__module__.startswith("timm.models.")
     wanted = model.backbone(images)
     out = model(images)
     NEAR(out.sa_logits, wanted)
     NEAR(out.sa_feature, model.backbone.forward_head(model.backbone.forward_features(images), pre_logits=True))
-    assert wanted.std(dim=0).min() > 1e-3, "pictures that all look the same would prove nothing"
+    assert wanted.std(dim=0).min() > 1e-3, "images that all look the same would prove nothing"
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("gradients", [True, False])
 def test_sa_is_timm_on_every_path(gradients, variant):
-    model, images = small_model(variant), pictures(3)
+    model, images = small_model(variant), random_images(3)
     with torch.set_grad_enabled(gradients):
         NEAR(model(images).sa_logits, model.backbone(images))
 
 
 def test_training_s_gradients_are_timm_s():
     model, other = small_model("registers", ablation="sa_only").train(), small_model("registers", ablation="sa_only")
-    model(pictures(3)).sa_logits.square().sum().backward()
-    other.backbone(pictures(3)).square().sum().backward()
+    model(random_images(3)).sa_logits.square().sum().backward()
+    other.backbone(random_images(3)).square().sum().backward()
     wanted = dict(other.named_parameters())
     for name, parameter in model.named_parameters():
         NEAR(parameter.grad, wanted[name].grad, msg=name)
@@ -76,7 +76,7 @@ def test_training_s_gradients_are_timm_s():
 def test_branches_are_those_of_the_ablation(task, ablation):
     model, partner = small_model(ablation=ablation, task=task), torch.tensor([2, 0, 1])
     for distractor in (None, partner):
-        out = model(pictures(3), distractor=distractor)
+        out = model(random_images(3), distractor=distractor)
         there = {"sa": True, "glca": "glca" in ablation or ablation == "full"}
         there["pwca"] = distractor is not None and ("pwca" in ablation or ablation == "full")
         for branch, present in there.items():
@@ -88,12 +88,12 @@ def test_branches_are_those_of_the_ablation(task, ablation):
 
 def test_output_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        small_model()(pictures(2)).sa_logits = None
+        small_model()(random_images(2)).sa_logits = None
 
 
 @pytest.mark.parametrize("ablation", dcal.ABLATIONS)
 def test_probabilities_are_the_mean_of_the_branches_distributions(ablation):
-    out = small_model(ablation=ablation)(pictures(3), distractor=torch.tensor([2, 0, 1]))
+    out = small_model(ablation=ablation)(random_images(3), distractor=torch.tensor([2, 0, 1]))
     probabilities = out.probabilities.detach()
     NEAR(probabilities.sum(dim=1), torch.ones(3, dtype=torch.float64))
     used = [logits.tolist() for logits in (out.sa_logits, out.glca_logits) if logits is not None]  # never PWCA's
@@ -104,24 +104,24 @@ def test_probabilities_are_the_mean_of_the_branches_distributions(ablation):
 
 
 def test_fused_is_not_the_softmax_of_summed_logits():
-    out = small_model()(pictures(3))
+    out = small_model()(random_images(3))
     assert (out.probabilities - (out.sa_logits + out.glca_logits).softmax(dim=1)).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("task", ["fgvc", "reid"])
 def test_both_halves_of_the_embedding_have_norm_1(task):
-    out = small_model(task=task)(pictures(3), distractor=torch.tensor([2, 0, 1]))
+    out = small_model(task=task)(random_images(3), distractor=torch.tensor([2, 0, 1]))
     sa, glca = out.embedding.split(24, dim=1)
     for half, feature in ((sa, out.sa_feature), (glca, out.glca_feature)):
         NEAR(half.norm(dim=1), torch.ones(3, dtype=torch.float64))
         NEAR(half * feature.norm(dim=1, keepdim=True), feature)
-    alone = small_model(task=task, ablation="sa_only")(pictures(3))
+    alone = small_model(task=task, ablation="sa_only")(random_images(3))
     NEAR(alone.embedding, sa, msg="the backbone is the same")
 
 
 def test_reid_classifies_behind_a_batch_norm_neck():
     model = small_model(task="reid")
-    out = model(pictures(3))
+    out = model(random_images(3))
     neck, linear = model.sa_classifier
     scale = neck.weight / (neck.running_var + neck.eps).sqrt()
     NEAR(out.sa_logits, ((out.sa_feature - neck.running_mean) * scale + neck.bias) @ linear.weight.T)
@@ -129,8 +129,8 @@ def test_reid_classifies_behind_a_batch_norm_neck():
     assert isinstance(model.backbone.head, torch.nn.Identity), "a head that nothing reads would never learn"
 
 
-def test_a_picture_s_answer_does_not_depend_on_the_batch():
-    model, images = small_model("registers"), pictures(4)
+def test_a_image_s_answer_does_not_depend_on_the_batch():
+    model, images = small_model("registers"), random_images(4)
     together, alone = model(images), model(images[2:3])
     NEAR(together.glca_logits[2:3], alone.glca_logits)
     assert together.selected[2].tolist() == alone.selected[0].tolist()
@@ -138,7 +138,7 @@ def test_a_picture_s_answer_does_not_depend_on_the_batch():
 
 @pytest.mark.parametrize("variant", ["plain", "qk_norm"])
 def test_mixed_precision_gives_nearly_the_same(variant):
-    model, images, partner = small_model(variant).float(), pictures(4).float(), torch.tensor([1, 0, 3, 2])
+    model, images, partner = small_model(variant).float(), random_images(4).float(), torch.tensor([1, 0, 3, 2])
     exact = model(images, partner)
     for gradients in (True, False):
         with torch.set_grad_enabled(gradients), torch.autocast("cpu", torch.bfloat16):
@@ -208,6 +208,6 @@ def test_one_number_is_a_square():
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 32, 32), (2, 3, 48, 32)])
-def test_pictures_of_another_size(shape):
+def test_images_of_another_size(shape):
     with pytest.raises(dcal.DCALError, match=rf"3, 32, 48.*got \({', '.join(map(str, shape))}\)"):
         small_model()(torch.zeros(shape, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""Who distracts whom, and what PWCA makes of it: one softmax over both pictures' tokens."""
+"""Who distracts whom, and what PWCA makes of it: one softmax over both images' tokens."""
 
 from collections import Counter
 from functools import partial
@@ -13,7 +13,7 @@ from dcal.model import backbone as walk
 from dcal.model import pwca
 from dcal.model.pwca import check_distractor, is_matching, pair_order
 from tests.fixtures.oracles import block_output
-from tests.fixtures.small import VARIANTS, pictures, small_model
+from tests.fixtures.small import VARIANTS, random_images, small_model
 
 NEAR = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 
@@ -39,7 +39,7 @@ def test_a_generator_decides_alone(batch, seed):
 
 
 @given(st.integers(1, 33), st.integers(0, 2**31))
-def test_partners_stand_side_by_side_each_picture_once(pairs, seed):
+def test_partners_stand_side_by_side_each_image_once(pairs, seed):
     partner = drawn(2 * pairs, seed)
     order = pair_order(partner)
     assert order.sort().values.equal(torch.arange(2 * pairs))
@@ -78,7 +78,7 @@ def naive_pairs(model: dcal.DCAL, x: torch.Tensor, partner: list[int]) -> torch.
 @pytest.mark.parametrize("partner", [[1, 0], [2, 3, 0, 1], [1, 2, 0], [4, 2, 1, 0, 3], [0, 0, 0]], ids=str)
 def test_pairs_are_the_formula(partner, monkeypatch):
     model = small_model("registers").requires_grad_(False)
-    x = model.embed(pictures(len(partner)))
+    x = model.embed(random_images(len(partner)))
     wanted = naive_pairs(model, x, partner)
     NEAR(pwca.encode_pairs(model.backbone, x, torch.tensor(partner)), wanted)
     monkeypatch.setattr(pwca, "is_matching", lambda partner: False)  # joined keys, even where pairs would do
@@ -86,14 +86,14 @@ def test_pairs_are_the_formula(partner, monkeypatch):
 
 
 def test_paired_and_joined_are_one(model, monkeypatch):
-    x, partner = model.embed(pictures(6)), torch.tensor([3, 4, 5, 0, 1, 2])
+    x, partner = model.embed(random_images(6)), torch.tensor([3, 4, 5, 0, 1, 2])
     paired = pwca.encode_pairs(model.backbone, x, partner)
     monkeypatch.setattr(pwca, "is_matching", lambda partner: False)
     NEAR(pwca.encode_pairs(model.backbone, x, partner), paired)
 
 
 def test_an_image_as_its_own_distractor_is_self_attention(model):
-    images = pictures(3)
+    images = random_images(3)
     out = model(images, distractor=torch.arange(3))
     NEAR(out.pwca_logits, out.sa_logits)
     NEAR(out.pwca_feature, out.sa_feature)
@@ -103,7 +103,7 @@ def test_an_image_as_its_own_distractor_is_self_attention(model):
 def test_so_are_the_gradients(variant):
     """Of all that the branches share, down to the patch embedding."""
     model = small_model(variant, ablation="sa_pwca")
-    out = model(pictures(3), distractor=torch.arange(3))
+    out = model(random_images(3), distractor=torch.arange(3))
     names, shared = zip(*model.named_parameters(), strict=True)
     wanted, got = (
         torch.autograd.grad(y.square().sum(), shared, retain_graph=True) for y in (out.sa_logits, out.pwca_logits)
@@ -114,28 +114,28 @@ def test_so_are_the_gradients(variant):
 
 
 def test_another_distractor_does_distract(model):
-    out = model(pictures(4), distractor=torch.tensor([1, 0, 3, 2]))
+    out = model(random_images(4), distractor=torch.tensor([1, 0, 3, 2]))
     assert ((out.pwca_logits - out.sa_logits).abs().amax(dim=1) > 1e-2).all()
-    other = model(pictures(4), distractor=torch.tensor([2, 3, 0, 1]))
+    other = model(random_images(4), distractor=torch.tensor([2, 3, 0, 1]))
     assert ((out.pwca_logits - other.pwca_logits).abs().amax(dim=1) > 1e-3).all()
 
 
 @pytest.mark.parametrize("partner", [[1, 0, 3, 2], [1, 2, 3, 0]], ids=["pairs", "ring"])
 def test_order_of_the_distractor_s_tokens_does_not_matter(model, partner):
-    x = model.embed(pictures(4))
+    x = model.embed(random_images(4))
     shuffled = x.clone()
     shuffled[1] = x[1, torch.randperm(x.shape[1])]
     got = pwca.encode_pairs(model.backbone, shuffled, torch.tensor(partner))
     wanted = pwca.encode_pairs(model.backbone, x, torch.tensor(partner))
     assert partner[0] == 1
     NEAR(got[0], wanted[0])
-    assert (got[1] - wanted[1]).abs().max() > 1e-2, "the shuffled picture's own tokens are elsewhere now"
+    assert (got[1] - wanted[1]).abs().max() > 1e-2, "the shuffled image's own tokens are elsewhere now"
 
 
 @pytest.mark.parametrize("partner", [[1, 0], [1, 2, 0]], ids=str)
 def test_distractors_of_another_stream_are_the_formula(partner):
     model = small_model("registers").requires_grad_(False)
-    x = own = other = model.embed(pictures(len(partner)))
+    x = own = other = model.embed(random_images(len(partner)))
     stream: list = []
     walk.encode(model.backbone, x, stream=stream)
     for block in model.backbone.blocks:
@@ -147,14 +147,14 @@ def test_distractors_of_another_stream_are_the_formula(partner):
 
 def test_the_stream_is_the_configuration_s_and_an_image_s_own_sa_stream_does_not_distract_it():
     own, sa = small_model(), small_model(distractor_stream="sa")
-    images, partner = pictures(4), torch.tensor([1, 0, 3, 2])
+    images, partner = random_images(4), torch.tensor([1, 0, 3, 2])
     assert (own(images, distractor=partner).pwca_logits - sa(images, distractor=partner).pwca_logits).abs().max() > 1e-3
     out = sa(images, distractor=torch.arange(4))
     NEAR(out.pwca_logits, out.sa_logits)
 
 
 def test_only_the_distractor_distracts(model):
-    images, partner = pictures(4), torch.tensor([1, 0, 3, 2])
+    images, partner = random_images(4), torch.tensor([1, 0, 3, 2])
     reference = model(images, distractor=partner).pwca_logits
     images[3] = -images[3]
     changed = (model(images, distractor=partner).pwca_logits - reference).abs().amax(dim=1)
@@ -163,7 +163,7 @@ def test_only_the_distractor_distracts(model):
 
 
 def test_a_distractor_costs_the_other_branches_nothing(model):
-    alone, distracted = model(pictures(4)), model(pictures(4), distractor=torch.tensor([1, 0, 3, 2]))
+    alone, distracted = model(random_images(4)), model(random_images(4), distractor=torch.tensor([1, 0, 3, 2]))
     assert alone.pwca_logits is None
     NEAR(distracted.sa_logits, alone.sa_logits)
     NEAR(distracted.glca_logits, alone.glca_logits)
@@ -179,4 +179,4 @@ def test_wrong_distractors_are_errors_with_numbers(distractor, came):
 
 def test_a_model_checks_its_distractors():
     with pytest.raises(dcal.DCALError, match="0 to 7"):
-        small_model()(pictures(3), distractor=torch.tensor([1, 0, 7]))
+        small_model()(random_images(3), distractor=torch.tensor([1, 0, 7]))

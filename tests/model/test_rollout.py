@@ -15,7 +15,7 @@ from dcal.model import backbone as walk
 from dcal.model.attention import WHOLE_BELOW
 from dcal.model.rollout import HeadMean, Layer, QueriesKeys, carry_down, class_rollout, layer_rollouts, normalise_rows
 from tests.fixtures.oracles import head_means, rollouts
-from tests.fixtures.small import DEPTH, VARIANTS, pictures, small_model
+from tests.fixtures.small import DEPTH, VARIANTS, random_images, small_model
 
 NEAR = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-12)
 
@@ -27,12 +27,12 @@ def model(request) -> dcal.DCAL:
 
 @pytest.fixture(scope="module")
 def tokens(model) -> torch.Tensor:
-    return model.embed(pictures(2)).detach()
+    return model.embed(random_images(2)).detach()
 
 
 @pytest.fixture(scope="module")
 def products(model, tokens) -> torch.Tensor:
-    """(b, l, n, n): Ŝ_1, …, Ŝ_L of both pictures, by naive loops."""
+    """(b, l, n, n): Ŝ_1, …, Ŝ_L of both random_images, by naive loops."""
     return torch.from_numpy(np.array([rollouts(head_means(model.backbone, x)) for x in tokens]))
 
 
@@ -72,32 +72,32 @@ def test_keeping_the_rollout_does_not_change_the_tokens(model, tokens):
 
 
 def test_a_model_gives_the_rollout_of_every_layer(model, products):
-    rows = model.rollouts(pictures(2))
+    rows = model.rollouts(random_images(2))
     NEAR(rows, products[:, :, 0])
     assert not rows.requires_grad
 
 
 def test_scores_are_the_last_rollout_s_patches_with_and_without_gradients(model, products):
     wanted = products[:, -1, 0, model.layout.prefix :]
-    trained = model(pictures(2))
+    trained = model(random_images(2))
     NEAR(trained.scores, wanted)
     assert not trained.scores.requires_grad
     with torch.inference_mode():
-        NEAR(model(pictures(2)).scores.clone(), wanted)
+        NEAR(model(random_images(2)).scores.clone(), wanted)
 
 
 def test_single_precision_stays_within_4e_6():
     model = small_model("registers")
-    exact = model.rollouts(pictures(2))
-    assert (model.float().rollouts(pictures(2).float()) - exact).abs().max() < 4e-6
+    exact = model.rollouts(random_images(2))
+    assert (model.float().rollouts(random_images(2).float()) - exact).abs().max() < 4e-6
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_record_is_every_block_s_queries_and_keys_as_copies(variant):
     model, record = small_model(variant), []
     with torch.no_grad():
-        walk.encode(model.backbone, model.embed(pictures(2)), record=record)
-        maps = [head_means(model.backbone, x) for x in model.embed(pictures(2))]
+        walk.encode(model.backbone, model.embed(random_images(2)), record=record)
+        maps = [head_means(model.backbone, x) for x in model.embed(random_images(2))]
     for i, kept in enumerate(record):
         assert kept.queries.is_contiguous()
         assert kept.queries.untyped_storage().nbytes() == kept.queries.numel() * 8, "a view would keep V alive as well"
@@ -161,7 +161,7 @@ def test_fusing_and_discarding(rows, discard, fusion, monkeypatch):
 def test_rollout_of_fused_layers_is_the_product_of_fused_matrices():
     model, record = small_model("registers"), []
     with torch.no_grad():
-        x = model.embed(pictures(1))
+        x = model.embed(random_images(1))
         walk.encode(model.backbone, x, record=record)
         got = layer_rollouts([layer.fused("min", 0.2) for layer in record])
         maps = [naive_fused(whole(layer)[0], "min", 0.2) for layer in record]

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def config(tmp_path: Path) -> Callable[..., TrainConfig]:
-    """A run of two epochs of three steps; fifteen photos to test, so that two processes have not equally many."""
+    """A run of two epochs of three steps; fifteen images to test, so that two processes have not equally many."""
     write_cub(tmp_path, train=6, test=5)
     return lambda name="run", **changes: tiny_run(
         tmp_path, tmp_path / name, **{"epochs": 2, "batch_size": 6, "drop_path": 0.2, **changes}
@@ -92,7 +92,7 @@ sys.exit(dcal_explorer.cli.main.main(["train", *sys.argv[1:]]))
 """
 
 
-def test_a_process_that_fails_ends_all_and_names_its_photos(config: Callable[..., TrainConfig], tmp_path: Path):
+def test_a_process_that_fails_ends_all_and_names_its_images(config: Callable[..., TrainConfig], tmp_path: Path):
     run = config(save_every=1)
     (tmp_path / "failing.py").write_text(FAILING)
     done = torchrun(str(tmp_path / "failing.py"), *words(run, "drop_path", "save_every"))
@@ -104,7 +104,7 @@ def test_a_process_that_fails_ends_all_and_names_its_photos(config: Callable[...
     assert state_in(run.out)["step"] == 1 and not (run.out / "checkpoint").exists()
 
 
-def test_evaluations_are_put_together_in_the_order_of_the_photos():
+def test_evaluations_are_put_together_in_the_order_of_the_images():
     generator = np.random.default_rng(3)
     labels, fused, sa = generator.integers(0, 4, 7), generator.random((7, 4)), generator.random((7, 4))
     whole = Evaluation(labels, fused, sa, None)

@@ -83,7 +83,7 @@ def test_the_papers_recipe_for_re_identification(preset: type[ReIDConfig]):
     assert run.preset == run.dataset
 
 
-def test_a_vehicle_of_two_photos_is_not_shown_twice():
+def test_a_vehicle_of_two_images_is_not_shown_twice():
     run = Vehicle2CamConfig()
     assert run.size == Vehicle2Cam.image_size == (256, 256)
     assert (run.instances, run.batch_size, run.epochs) == (2, 64, 120)

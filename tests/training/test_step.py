@@ -12,7 +12,7 @@ import torch
 import dcal
 from dcal.model.loss import DCALLoss
 from dcal.training.step import forward_backward
-from tests.fixtures.small import CLASSES, pictures, small_model
+from tests.fixtures.small import CLASSES, random_images, small_model
 
 NEAR = partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
 TARGETS = torch.tensor([3, 0, 4, 1, 1])
@@ -30,7 +30,7 @@ def a_loss(model: dcal.DCAL) -> DCALLoss:
 
 def both_ways(model: dcal.DCAL, batch: int, partner: list[int] | None, scale: float = 1.0) -> Any:
     """(model, loss, what came back) of the plain step and of ours, on copies, from the same state of the generator."""
-    images, targets = pictures(batch), torch.arange(batch) % CLASSES
+    images, targets = random_images(batch), torch.arange(batch) % CLASSES
     distractor = None if partner is None else torch.tensor(partner)
     plain, plain_loss = copy.deepcopy(model), a_loss(model)
     torch.manual_seed(11)
@@ -94,7 +94,7 @@ def test_stochastic_depth_draws_the_same():
     model = small_model(drop_path_rate=0.5).train()
     plain, ours = both_ways(model, 6, PAIRS)
     with torch.no_grad():
-        still = model.eval()(pictures(6), torch.tensor(PAIRS))
+        still = model.eval()(random_images(6), torch.tensor(PAIRS))
     assert (plain[2][0].sa_logits - still.sa_logits).abs().max() > 1e-3, "nothing was dropped"
     wanted = dict(plain[0].named_parameters())
     for name, parameter in ours[0].named_parameters():
@@ -115,7 +115,7 @@ def test_gradients_add_up_over_batches():
     """Two halves at scale ½ give what the mean of their losses gives."""
     model = small_model(ablation="sa_pwca").train()
     loss = a_loss(model)
-    images, targets, distractor = pictures(4), torch.tensor([3, 0, 4, 1]), torch.tensor([1, 0])
+    images, targets, distractor = random_images(4), torch.tensor([3, 0, 4, 1]), torch.tensor([1, 0])
     wanted = copy.deepcopy(model)
     totals = [loss(wanted(images[part], distractor), targets[part])[0] for part in (slice(0, 2), slice(2, 4))]
     (sum(totals) / 2).backward()
@@ -136,7 +136,7 @@ def test_a_frozen_embedding_gets_no_gradient():
 def test_half_precision_is_autocast_s(ablation):
     """Same roundings as a plain forward under autocast; backward is outside, as PyTorch wants it."""
     model = small_model(ablation=ablation).float().train()
-    images, targets, distractor = pictures(6).float(), torch.arange(6) % CLASSES, torch.tensor(PAIRS)
+    images, targets, distractor = random_images(6).float(), torch.arange(6) % CLASSES, torch.tensor(PAIRS)
     loss, other = DCALLoss(model.config.branches), copy.deepcopy(model)
     with torch.autocast("cpu", torch.bfloat16):
         total, _ = loss(other(images, distractor), targets)
@@ -165,7 +165,7 @@ def test_a_loss_that_is_not_finite_stops_before_its_backward(spoiled, named, rea
         with torch.no_grad():
             model.glca_classifier.weight[0, 0] = torch.inf
     with pytest.raises(dcal.DCALError, match=rf"not finite: .*{named[-1]} nan") as caught:
-        forward_backward(model, loss, pictures(6), torch.arange(6) % CLASSES, torch.tensor(PAIRS))
+        forward_backward(model, loss, random_images(6), torch.arange(6) % CLASSES, torch.tensor(PAIRS))
     assert list(caught.value.losses) == named
     reaching = [name for name, parameter in model.named_parameters() if parameter.grad is not None]
     assert bool(reaching) == reached
@@ -175,11 +175,11 @@ def test_a_loss_that_is_not_finite_stops_before_its_backward(spoiled, named, rea
 def test_pwca_needs_a_distractor():
     model = small_model()
     with pytest.raises(dcal.DCALError, match="needs a distractor"):
-        forward_backward(model, DCALLoss(("sa", "glca", "pwca")), pictures(2), torch.tensor([0, 1]))
+        forward_backward(model, DCALLoss(("sa", "glca", "pwca")), random_images(2), torch.tensor([0, 1]))
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_a_loss_that_the_model_lacks():
     model = small_model(ablation="sa_only")
     with pytest.raises(ValueError, match="no glca logits"):
-        forward_backward(model, DCALLoss(("sa", "glca")), pictures(2), torch.tensor([0, 1]))
+        forward_backward(model, DCALLoss(("sa", "glca")), random_images(2), torch.tensor([0, 1]))

@@ -37,7 +37,7 @@ from tests.fixtures.tiny_run import assert_same, log_of, state_in, tiny_run
 
 @pytest.fixture
 def config(tmp_path: Path) -> Callable[..., TrainConfig]:
-    """A run of three epochs of four steps on a tiny backbone and generated photos."""
+    """A run of three epochs of four steps on a tiny backbone and generated images."""
     write_cub(tmp_path, train=6, test=3)
     return lambda **changes: tiny_run(tmp_path, tmp_path / "run", **changes)
 
@@ -182,7 +182,7 @@ def test_a_run_leaves_a_checkpoint_a_log_and_metrics(config: Callable[..., Train
     assert steps[-1]["accuracies"]["sa"] == 1.0
     depth = len(create_model("test_vit", 3, img_size=32).backbone.blocks)
     assert all(len(line["distractor_shares"]) == depth for line in steps)
-    assert all(0.2 < share < 0.8 for line in steps for share in line["distractor_shares"])  # two pictures, alike so far
+    assert all(0.2 < share < 0.8 for line in steps for share in line["distractor_shares"])  # two images, alike so far
     assert [(line["epoch"], line["step"], line["split"]) for line in tests] == [(1, 8, "test"), (3, 16, "test")]
     assert steps[-1]["losses"]["sa"] < steps[0]["losses"]["sa"]
     assert metrics["top1"] == 1.0  # a colour a class
@@ -196,7 +196,7 @@ def test_a_run_leaves_a_checkpoint_a_log_and_metrics(config: Callable[..., Train
     assert {name: metrics[name] for name in again.summary()} == again.summary()  # the figures are the checkpoint's own
 
 
-def test_with_held_out_photos_the_best_epoch_is_exported(
+def test_with_held_out_images_the_best_epoch_is_exported(
     config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ):
     run = config(val_fraction=0.34, ablation="sa_only")
@@ -211,7 +211,7 @@ def test_with_held_out_photos_the_best_epoch_is_exported(
     lines = log_of(run.out)
     accuracies = [line["top1"] for line in lines if line.get("split") == "val"]
     assert len(accuracies) == 3 and {line["n"] for line in lines if line.get("split") == "val"} == {6}
-    assert metrics["chosen_by"] == "held-out training images" and metrics["train_photos"] == 12
+    assert metrics["chosen_by"] == "held-out training images" and metrics["train_images"] == 12
     assert metrics["epoch"] == accuracies.index(max(accuracies)) + 1
     best = torch.load(run.out / "best.pt", weights_only=True)
     exported = load_checkpoint(run.out / "checkpoint").state_dict()
@@ -291,12 +291,12 @@ def test_the_moving_average_is_what_it_says_and_is_exported(
 # --- early errors -------------------------------------------------------------------------------------------------
 
 
-def test_a_loss_that_is_not_finite_names_the_photos(config: Callable[..., TrainConfig]):
-    with pytest.raises(DCALError, match=r"not finite: sa .*, at epoch 0, step [12]; images: photo_\d.jpg, "):
+def test_a_loss_that_is_not_finite_names_the_images(config: Callable[..., TrainConfig]):
+    with pytest.raises(DCALError, match=r"not finite: sa .*, at epoch 0, step [12]; images: image_\d.jpg, "):
         train(config(learning_rate=1e30, warmup_epochs=0.0, weight_decay=1e30))
 
 
-def test_a_gradient_that_is_not_finite_names_all_photos_of_its_step(
+def test_a_gradient_that_is_not_finite_names_all_images_of_its_step(
     config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ):
     def spoil(model: DCAL, *arguments: Any, **options: Any) -> Step:
@@ -312,7 +312,7 @@ def test_a_gradient_that_is_not_finite_names_all_photos_of_its_step(
     assert str(told.value).count(".jpg") == 4
 
 
-def test_fewer_photos_than_a_batch(config: Callable[..., TrainConfig]):
+def test_fewer_images_than_a_batch(config: Callable[..., TrainConfig]):
     run = config(batch_size=19)
     with pytest.raises(DCALError, match="18 training images do not fill one batch of 19"):
         train(run)

@@ -64,7 +64,7 @@ def config(tmp_path: Path) -> Callable[..., ReIDConfig]:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("ablation", ABLATIONS)
-def test_it_fits_eight_pictures_of_four_identities(config: Callable[..., ReIDConfig], ablation: str, optimizer: str):
+def test_it_fits_eight_images_of_four_identities(config: Callable[..., ReIDConfig], ablation: str, optimizer: str):
     run = config(optimizer=optimizer, learning_rate={"adamw": 1e-3, "sgd": 0.05}[optimizer], epochs=3)
     model = create_model("test_vit", 4, ablation=ablation, task="reid", img_size=32, top_ratio=0.3)
     loss = DCALLoss(branches(ablation), triplet=1.0)
@@ -116,9 +116,9 @@ def test_a_run_leaves_a_checkpoint_whose_figures_are_its_own(config: Callable[..
     assert (model.config.task, model.config.img_size, model.config.num_classes) == ("reid", (32, 48), 7)
     sides = [REID_DATASETS["reid-csv"](run.root, split).records for split in ("query", "gallery")]
     both = []
-    for records in sides:  # each photo by itself, the embedding of the model's own output
-        photos = ReIDSamples(records, model.config.preprocess)
-        both.append(torch.cat([model(photos[index][0][None]).embedding for index in range(len(photos))]).detach())
+    for records in sides:  # each image by itself, the embedding of the model's own output
+        images = ReIDSamples(records, model.config.preprocess)
+        both.append(torch.cat([model(images[index][0][None]).embedding for index in range(len(images))]).detach())
     query, gallery = ([[getattr(r, name) for r in side] for name in ("identity", "camera")] for side in sides)
     again = evaluate_features(both[0], both[1], query[0], gallery[0], query[1], gallery[1]).summary()
     assert {name: metrics[name] for name in again} == pytest.approx(again)
@@ -165,10 +165,10 @@ def test_held_out_identities_choose_the_epoch(config: Callable[..., ReIDConfig])
     metrics = train(run)
     figures = [line["mAP"] for line in log_of(run.out) if line.get("split") == "val"]
     assert len(figures) == 3 and metrics["epoch"] == figures.index(max(figures)) + 1
-    assert metrics["train_photos"] == len(kept) and (run.out / "best.pt").is_file()
+    assert metrics["train_images"] == len(kept) and (run.out / "best.pt").is_file()
 
 
-def test_a_photo_on_both_sides_is_embedded_once(config: Callable[..., ReIDConfig]):
+def test_a_image_on_both_sides_is_embedded_once(config: Callable[..., ReIDConfig]):
     records = REID_DATASETS["reid-csv"](config().root, "gallery").records
     sides = QueryGallery(records[:4], records)
     assert sides.images == records
@@ -219,10 +219,10 @@ def test_two_processes_do_what_one_does_that_accumulates(config: Callable[..., R
     assert math.isfinite(found["sa_mAP"])
 
 
-def test_photos_of_one_camera_are_refused_before_training_and_can_be_admitted(config: Callable[..., ReIDConfig]):
+def test_images_of_one_camera_are_refused_before_training_and_can_be_admitted(config: Callable[..., ReIDConfig]):
     table = config().data_root
     assert table is not None
-    table = table / "photos.csv"
+    table = table / "images.csv"
     head, *rows = (line.split(",") for line in table.read_text().splitlines())
     table.write_text("\n".join(",".join(row) for row in [head, *([a, b, "1", d] for a, b, _, d in rows)]) + "\n")
     with pytest.raises(DCALError, match=r"has a match by another camera\. If all images are of one camera, use --one"):

@@ -32,7 +32,7 @@ def evaluation_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield accuracy_table(record)
     worst = sorted((own for own in record["per_class"] if own["n"]), key=lambda own: own["accuracy"])[:5]
     yield "hardest classes: " + ", ".join(f"{own['class']} {own['accuracy']:.0%} of {own['n']}" for own in worst)
-    pairs = (f"{own['class']} taken for {own['answered']} ({own['photos']} images)" for own in record["confused"][:5])
+    pairs = (f"{own['class']} taken for {own['answered']} ({own['images']} images)" for own in record["confused"][:5])
     yield "most confused: " + ("; ".join(pairs) or "none")
     if "analysis" in record:
         yield from analysis_tables(record["analysis"])
@@ -131,7 +131,7 @@ def evidence_tables(evidence: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def twin_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
     """How often twins are distinguished, and how dense every map is on the part in which they differ."""
-    yield f"\n{analysis['pairs']} pairs of twins; {analysis['pictures']} images show the part in which they differ"
+    yield f"\n{analysis['pairs']} pairs of twins; {analysis['images']} images show the part in which they differ"
     table = plain_table("nearer to itself than to its twin (guessing: 0.5)", "share")
     for name, own in analysis["told_apart"].items():
         table.add_row(WAYS[name], cell(own, "", True))
@@ -146,9 +146,9 @@ def twin_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def analysis_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Every map under every measure, and the sanity check."""
-    measures, study = list(analysis["photos"]), analysis["study"]
+    measures, study = list(analysis["images"]), analysis["study"]
     yield "\nmeasures of the maps: means over images with 95 % intervals; * better than both controls"
-    table = plain_table("map", *(f"{HEADINGS[name]} ({analysis['photos'][name]})" for name in measures))
+    table = plain_table("map", *(f"{HEADINGS[name]} ({analysis['images'][name]})" for name in measures))
     for name, own in analysis["maps"].items():
         table.add_row(own["title"], *(cell(own[measure], measure, name in CONTROLS) for measure in measures))
     table.add_row("chance", *(f"{analysis['chance'][m]:.3f}" if m in analysis["chance"] else "" for m in measures))
@@ -157,7 +157,7 @@ def analysis_tables(analysis: Mapping[str, Any]) -> Iterator[RenderableType]:
         f"(number of images); deletion and insertion in {study['steps']} steps, {study['fill']} as fill; "
         f"images drawn with seed {study['seed']}"
     )
-    yield f"\nrank correlation with the map before the weights were randomised, {analysis['sanity']['photos']} images"
+    yield f"\nrank correlation with the map before the weights were randomised, {analysis['sanity']['images']} images"
     stages = analysis["sanity"]["stages"]
     maps = list(next(iter(stages.values())))
     table = plain_table("randomised down to", *maps)

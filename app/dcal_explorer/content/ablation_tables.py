@@ -59,7 +59,7 @@ def cost_row(checkpoint: str, config: ModelConfig, metrics: Mapping[str, Any]) -
         "checkpoint": checkpoint,
         "backbone": config.backbone,
         "epochs": str(metrics.get("epoch", NOT_MEASURED)),
-        "training images": f"{metrics['train_photos']:,}" if "train_photos" in metrics else NOT_MEASURED,
+        "training images": f"{metrics['train_images']:,}" if "train_images" in metrics else NOT_MEASURED,
         "training time": f"{minutes / 60:.0f} min" if isinstance(minutes, int | float) else NOT_MEASURED,
         "hardware": str(metrics.get("hardware", NOT_MEASURED)),
     }

@@ -61,7 +61,7 @@ def summary(seen: Inspection, checkpoint: str, metrics: SideFile) -> str:
     if metrics.note:
         lines.append(metrics.note)
     left, top, right, bottom = seen.box
-    if (right - left) * (bottom - top) < 0.999 * seen.photo.shape[0] * seen.photo.shape[1]:
+    if (right - left) * (bottom - top) < 0.999 * seen.image.shape[0] * seen.image.shape[1]:
         lines.append("The dimmed margin is outside the model's input.")
     return "\n\n".join(lines)
 

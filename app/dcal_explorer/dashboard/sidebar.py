@@ -55,7 +55,7 @@ def cached_record(checkpoint: str, version: str, image: bytes) -> dcal.Inspectio
     """The record of an image file's bytes, by checkpoint name and files. Raises DCALError for a bad image."""
     pixels, notes = decoded(image)
     seen = dcal.inspect(library().model(checkpoint), pixels)
-    return dataclasses.replace(seen, photo=pixels, notes=notes + seen.notes)
+    return dataclasses.replace(seen, image=pixels, notes=notes + seen.notes)
 
 
 def record_of(checkpoint: str, image: bytes) -> dcal.Inspection:

@@ -59,7 +59,7 @@ def payload(
         "group": image_key(seen) if group is None else group,
         "title": title,
         "photo": photo(seen, lossless),
-        "extent": [seen.photo.shape[1], seen.photo.shape[0]],
+        "extent": [seen.image.shape[1], seen.image.shape[0]],
         "box": [float(edge) for edge in seen.box],
         "rows": seen.layout.rows,
         "cols": seen.layout.cols,
@@ -95,7 +95,7 @@ def layer_bytes(seen: Inspection) -> int:
 
 def image_key(seen: Inspection) -> str:
     """The same for records of the same pixels."""
-    return hashlib.sha256(seen.photo.tobytes()).hexdigest()[:16]
+    return hashlib.sha256(seen.image.tobytes()).hexdigest()[:16]
 
 
 def prefix_names(prefix: int, backbone: str) -> list[str]:
@@ -108,10 +108,10 @@ def prefix_names(prefix: int, backbone: str) -> list[str]:
 
 def photo(seen: Inspection, lossless: bool) -> dict[str, Any]:
     """The image as a data address, its longer side at most `MAX_SIDE` pixels: never enlarged, the browser does that."""
-    height, width = seen.photo.shape[:2]
+    height, width = seen.image.shape[:2]
     scale = min(1.0, MAX_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    picture = seen.photo if scale == 1 else cv2.resize(seen.photo, size, interpolation=cv2.INTER_AREA)
+    picture = seen.image if scale == 1 else cv2.resize(seen.image, size, interpolation=cv2.INTER_AREA)
     kind, data = ("png", draw.png(picture)) if lossless else ("webp", draw.webp(picture, QUALITY))
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     return {"src": source, "width": size[0], "height": size[1]}

@@ -31,7 +31,7 @@ def sharp(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
 def drawn(seen: dcal.Inspection, shape: tuple[int, ...], map: np.ndarray, **look) -> np.ndarray:
     """dcal.draw's overlay at exactly the canvas's size: the image is of one colour, so its own size does not matter."""
     height, width = shape[:2]
-    scale = width / seen.photo.shape[1], height / seen.photo.shape[0]
+    scale = width / seen.image.shape[1], height / seen.image.shape[0]
     left, top, right, bottom = seen.box
     resized = record(
         size=(height, width),
@@ -93,7 +93,7 @@ def test_smooth(page: Page, shape: str) -> None:
 
 def test_an_image_of_noise_lies_under_the_map_as_dcal_draw_lays_it(page: Page) -> None:
     """At the image's own size, so that no resampling differs."""
-    seen = record((400, 536), (51.5, 20.0, 500.0, 371.0), (3, 5), photo=None)
+    seen = record((400, 536), (51.5, 20.0, 500.0, 371.0), (3, 5), image=None)
     show(page, seen)
     page.evaluate(
         "() => { const { style } = view.panes.map.stage; style.flex = 'none'; style.width = '536px'; view.fit() }"
@@ -142,7 +142,7 @@ def test_the_selection_is_bright_and_outlined(page: Page) -> None:
     expected = draw.selection(
         record(
             found.shape[:2],
-            tuple(edge * found.shape[1 - i % 2] / seen.photo.shape[1 - i % 2] for i, edge in enumerate(seen.box)),
+            tuple(edge * found.shape[1 - i % 2] / seen.image.shape[1 - i % 2] for i, edge in enumerate(seen.box)),
         ),
         seen.selected_mask,
         max_side=None,

@@ -209,7 +209,7 @@ def test_two_views_of_one_image_outline_one_patch(page: Page) -> None:
 def test_views_of_other_images_or_grids_are_left_alone(page: Page) -> None:
     seen = record()
     show(page, seen)
-    for other in (record(photo=(1, 2, 3)), record(grid=(4, 5))):
+    for other in (record(image=(1, 2, 3)), record(grid=(4, 5))):
         page.evaluate(
             """async payload => {
                 const host = document.body.appendChild(document.createElement("div"));

@@ -108,7 +108,7 @@ def test_large_images_are_made_smaller_and_small_ones_are_left() -> None:
 
 def test_records_of_one_image_are_one_group() -> None:
     assert payload(record(seed=1))["group"] == payload(record(seed=2))["group"]
-    assert payload(record())["group"] != payload(record(photo=(1, 2, 3)))["group"]
+    assert payload(record())["group"] != payload(record(image=(1, 2, 3)))["group"]
 
 
 def test_scales_can_be_given_for_comparison() -> None:

@@ -88,5 +88,5 @@ def picture(seen: dcal.Inspection, map: np.ndarray, scale: Scale, style: Look) -
 
 def absent(seen: dcal.Inspection, sentence: str) -> None:
     """A box of the image's shape with the reason why there is no map."""
-    height, width = seen.photo.shape[:2]
+    height, width = seen.image.shape[:2]
     st.html(f'<div class="absent" style="--shape: {width} / {height}"><p>{sentence}</p></div>')

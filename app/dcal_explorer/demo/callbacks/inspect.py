@@ -255,7 +255,7 @@ class InspectCallbacks:
         def images(side: int) -> list[RGB]:
             return [draw.figure(seen, map, max_side=side, **look) for map in maps]
 
-        entry.shown = Drawing("class-evidence", lambda side: draw.beside(images(side // 2)), (*maps, seen.photo))
+        entry.shown = Drawing("class-evidence", lambda side: draw.beside(images(side // 2)), (*maps, seen.image))
         relevance, gradient = images(COMPARED_SIDE)
         sentences = zip(captions.evidence(seen, seen.target), ("relevance", "gradient_rollout"), strict=True)
         about, about_rollout = (f"{caption} {entry.scores.sentence(key)}" for caption, key in sentences)

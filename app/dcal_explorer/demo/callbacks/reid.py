@@ -98,7 +98,7 @@ class ReIDCallbacks:
         session = self.records.get(record)
         if (path := session.known.path) is None:
             assert session.seen is not None  # an upload was inspected
-            return self._new_query(session.path or session.seen.photo, checkpoint)
+            return self._new_query(session.path or session.seen.image, checkpoint)
         old, new = self.galleries.open(session.checkpoint), self.galleries.open(checkpoint)
         if new.own(old, path) is None:
             return self._new_query(old.file_path(path), checkpoint)
@@ -194,7 +194,7 @@ class ReIDCallbacks:
         """The query as the page shows it, enlarged if it is small."""
         session = self.records.get(record)
         if session.seen is not None:
-            return draw.tile(session.seen.photo, draw.PAIR_SIDE)
+            return draw.tile(session.seen.image, draw.PAIR_SIDE)
         gallery = self.galleries.open(session.checkpoint)
         image = dcal.read_image(gallery.file_path(str(session.known.path))).image
         return draw.tile(np.asarray(image), draw.PAIR_SIDE)
