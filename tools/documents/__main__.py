@@ -28,16 +28,18 @@ TABLES: dict[str, Callable[[], str]] = {
     "evidence of a similarity": lambda: reid.evidence("similarity"),
     "evidence of a margin": lambda: reid.evidence("margin"),
     "dependence": reid.dependence,
+    "evidence, methods": reid.methods,
+    "links": reid.links,
     "similarities": reid.similarities,
     "twins": lambda: reid.twins("density", 1.0, 2),
     "twins, shares": lambda: reid.twins("share", 100.0, 2),
 }
-TABLE = re.compile(r"(<!-- table: (?P<name>[^>]+?) -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
+TABLE = re.compile(r"(<!-- table: (?P<name>[^>]+?) -->\n)(?:\|[^\n]*\n)*(<!-- end of table -->)")
 
 
 def renewed(text: str) -> str:
     """The document with every table made anew. Raises KeyError for the name of none."""
-    return TABLE.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], text)
+    return TABLE.sub(lambda found: found[1] + TABLES[found["name"]]() + "\n" + found[3], text)
 
 
 def main() -> int:

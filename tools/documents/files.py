@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
+ROOT = Path(__file__).resolve().parents[2]
+CHECKPOINTS = ROOT / "checkpoints"
 ABLATIONS = ("sa_only", "sa_glca", "sa_pwca", "full")
 NONE = "–"
 
@@ -15,6 +16,14 @@ NONE = "–"
 def read(checkpoint: str, name: str) -> dict[str, Any]:
     """`evaluation`, `analysis` or `metrics` of a bundled checkpoint."""
     found: dict[str, Any] = json.loads((CHECKPOINTS / checkpoint / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def read_result(folder: str, name: str) -> dict[str, Any]:
+    """A file of docs/results, of what is not bundled."""
+    found: dict[str, Any] = json.loads(
+        (ROOT / "docs" / "results" / folder / f"{name}.json").read_text(encoding="utf-8")
+    )
     return found
 
 

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.documents.files import ABLATIONS, NONE, interval, minutes, number, percent, read, share
+from tools.documents.files import ABLATIONS, NONE, interval, minutes, number, percent, read, read_result, share
 from tools.study.tables import markdown
 
 BRANCHES = {"sa": "SA", "glca": "GLCA", "fused": "SA + GLCA"}
 ORDERS = {"rollout": "rollout", "centre": "centre prior", "random": "random", "occlusion": "occlusion"}
-# The ImageNet weights without any training on vehicles: measured once by the commands in docs/reid.md, not bundled.
-UNTRAINED = "ImageNet weights, untrained"
-UNTRAINED_SUMMARY = ("7.7 % (7.0–8.4)", "0.0 %", "58.8 %", "43.3 %", "0.55 (0.51–0.58)", NONE)
-UNTRAINED_RANKINGS = ("7.7 (7.0–8.4)", "20.3", "18.3 (17.1–19.6)", "28.4 (23.8–33.1)", "6.3")
-UNTRAINED_TWINS = {
-    "density": ("0.55 (0.51–0.58)", "0.98 (0.93–1.04)", NONE, NONE, NONE, NONE),
-    "share": ("0.90 (0.59–1.27)", NONE, NONE, NONE, NONE),
-}
+UNTRAINED = "ImageNet weights, untrained"  # not bundled: docs/results/untrained keeps what `dcal eval` gave
 TWINS = {
     "rollout": "rollout (SA map)",
     "glca": "GLCA map",
@@ -30,7 +23,13 @@ def summary() -> str:
     """README's table: both data sets' rankings, twins, cost."""
     header = ("checkpoint", "yard mAP", "rank-1", "vehicle2cam mAP", "rank-1", "twins told apart", "training")
     rows = [(f"[`reid-{name}`](checkpoints/reid-{name})", *_summary_row(f"reid-{name}")) for name in ABLATIONS]
-    return markdown(header, [*rows, (UNTRAINED, *UNTRAINED_SUMMARY)])
+    found, other = read_result("untrained", "evaluation"), read_result("untrained", "vehicle2cam")
+    apart = interval(read_result("untrained", "analysis")["told_apart"]["joined"], 2)
+    plain = (
+        share(found, "mAP", " %"),
+        *(f"{percent(figure)} %" for figure in (found["rank1"], other["mAP"], other["rank1"])),
+    )
+    return markdown(header, [*rows, (UNTRAINED, *plain, apart, NONE)])
 
 
 def _summary_row(checkpoint: str) -> tuple[str, ...]:
@@ -52,21 +51,15 @@ def _told_apart(checkpoint: str) -> str:
 def rankings() -> str:
     """The yard's test queries under the standard protocol, across cameras, and re-ranked."""
     header = ("checkpoint", "mAP", "rank-5", "mAP, other cameras", "rank-1, other cameras", "mAP re-ranked")
-    rows = [(UNTRAINED, *UNTRAINED_RANKINGS)]
-    for name in ABLATIONS:
-        found = read(f"reid-{name}", "evaluation")
-        across = found["across_cameras"]
-        rows.append(
-            (
-                f"`reid-{name}`",
-                share(found, "mAP"),
-                percent(found["rank5"]),
-                share(across, "mAP"),
-                share(across, "rank1"),
-                percent(found["reranked"]["mAP"]),
-            )
-        )
+    rows = [(UNTRAINED, *_rankings_row(read_result("untrained", "evaluation")))]
+    rows += [(f"`reid-{name}`", *_rankings_row(read(f"reid-{name}", "evaluation"))) for name in ABLATIONS]
     return markdown(header, rows)
+
+
+def _rankings_row(found: dict[str, Any]) -> tuple[str, ...]:
+    across = found["across_cameras"]
+    own = (share(found, "mAP"), percent(found["rank5"]), share(across, "mAP"), share(across, "rank1"))
+    return (*own, percent(found["reranked"]["mAP"]))
 
 
 def evidence(target: str) -> str:
@@ -89,8 +82,8 @@ def _evidence_row(by_order: dict[str, Any]) -> tuple[str, ...]:
     return (f"**{_with_error(own)}**", *others, number(own["mean"] / centre["mean"], 2))
 
 
-def _with_error(found: dict[str, float]) -> str:
-    return f"{number(found['mean'], 3)} ± {found['se']:.3f}"
+def _with_error(found: dict[str, float], digits: int = 3) -> str:
+    return f"{number(found['mean'], digits)} ± {found['se']:.{digits}f}"
 
 
 def dependence() -> str:
@@ -133,12 +126,31 @@ def twins(measure: str, scale: float, digits: int) -> str:
     """How dense maps and evidence lie on the part in which twins differ (`density`), or their `share` on it in %."""
     told = measure == "density"
     header = ("checkpoint" if told else "share, %", *(("told apart",) if told else ()), *TWINS.values())
-    rows = [(UNTRAINED, *UNTRAINED_TWINS[measure])]
-    for name in ABLATIONS:
-        found = read(f"reid-{name}", "analysis")[measure]
-        cells = (interval(found.get(key), digits, scale) for key in TWINS)
-        rows.append((f"`reid-{name}`", *((_told_apart(f"reid-{name}"),) if told else ()), *cells))
+    files = {UNTRAINED: read_result("untrained", "analysis")}
+    files |= {f"`reid-{name}`": read(f"reid-{name}", "analysis") for name in ABLATIONS}
+    rows = []
+    for name, found in files.items():
+        apart = (interval(found["told_apart"]["joined"], 2),) if told else ()
+        rows.append((name, *apart, *(interval(found[measure].get(key), digits, scale) for key in TWINS)))
     if told:
         centre = interval(read("reid-sa_only", "analysis")["density"]["centre"], digits)
         rows.append(("control: centre prior", "", centre, *[""] * 4))
     return markdown(header, rows)
+
+
+def methods() -> str:
+    """Every method of evidence that was tried, on pairs of their own (tools/evidence)."""
+    found = read_result("evidence", "reid-sa_only")["methods"]
+    rows = [
+        (name, *(_with_error(own[part], 3) for part in ("similarity", "margin", "dependence")))
+        for name, own in found.items()
+    ]
+    return markdown(("evidence", "similarity", "margin", "dependence"), rows)
+
+
+def links() -> str:
+    """Every way of linking patches that was tried (tools/evidence)."""
+    files = {name: read_result("evidence", name)["links"] for name in ("reid-sa_only", "reid-full")}
+    ways = next(iter(files.values()))
+    rows = [(way, *(_with_error(own[way], 2) for own in files.values())) for way in ways]
+    return markdown(("links", *(f"`{name}`" for name in files)), rows)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from dcal.analysis.pairs import Triple
+from dcal.data.reid.base import ReIDRecord
 from dcal.data.reid.yard import YardRecord
 from dcal.data.yard_table import PARTS
 from dcal.explain.inspect import inspect
@@ -55,8 +56,9 @@ def without_relevance(evidence: Evidence) -> Evidence:
     return replace(evidence, query_map=even, match_map=even)
 
 
-def part_of_patches(record: YardRecord, seen: Inspection) -> Int[np.ndarray, " p"]:
+def part_of_patches(record: ReIDRecord, seen: Inspection) -> Int[np.ndarray, " p"]:
     """The part that most of a patch's pixels show, an index of PARTS; 0 is the background."""
+    assert isinstance(record, YardRecord)  # other data has no masks
     parts, (left, top, right, bottom) = record.parts(), (round(edge) for edge in seen.box)
     rows, cols = seen.layout.rows, seen.layout.cols
     cells = parts[top:bottom, left:right].reshape(rows, (bottom - top) // rows, cols, (right - left) // cols)
