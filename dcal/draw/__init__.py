@@ -5,7 +5,8 @@ from dcal.draw.layout import MAX_SIDE, drawn_size, patch_at, patch_centre, patch
 from dcal.draw.legend import bar, decimal, label, percent, under
 from dcal.draw.montage import beside, columns_for, figure, grid, png, strip, tile, tile_at, webp
 from dcal.draw.overlay import base_image, mark, overlay, selection, surround
-from dcal.draw.pair import LINKS, PAIR_SIDE, PARTNERS, pair, partners, patch_on_pair
+from dcal.draw.pair import LINKS, PAIR_SIDE, PARTNERS, evidence_scale, pair, partners, patch_on_pair
+from dcal.draw.ranked_list import Entry, ranked_list
 from dcal.draw.regions import annotated, region_colour, regions
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "MAX_SIDE",
     "PAIR_SIDE",
     "PARTNERS",
+    "Entry",
     "annotated",
     "bar",
     "base_image",
@@ -24,6 +26,7 @@ __all__ = [
     "decimal",
     "difference",
     "drawn_size",
+    "evidence_scale",
     "figure",
     "grid",
     "is_flat",
@@ -39,6 +42,7 @@ __all__ = [
     "percent",
     "place_of",
     "png",
+    "ranked_list",
     "region_colour",
     "regions",
     "selection",

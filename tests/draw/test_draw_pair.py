@@ -90,6 +90,24 @@ def test_signed_evidence_has_diverging_colours_even_about_zero(match):
     np.testing.assert_array_equal(sheet[height:], bar)
 
 
+def test_the_other_image_of_a_margin_stands_on_the_right_with_its_own_map(match):
+    other = record(61, 47, (0.0, 0.0, 47.0, 61.0))
+    own = (np.random.default_rng(8).random((ROWS, COLS)) * 3 - 2).astype(np.float32)
+    margin = dcal.Match(match.query, match.match, {"sa": evidence_of(3, -0.3, against=0.4, other_map=own)}, other)
+    evidence = margin.evidence()
+    most = float(max(abs(map).max() for map in (evidence.query_map, evidence.match_map, own)))
+    assert most == abs(own).max()  # so that the scale is seen to be of all three
+    sheet = draw.pair(margin, evidence, links=0, side=SIDE, opacity=1, colormap="viridis")
+    alone = draw.overlay(other, own, 1, draw.DIVERGING, -most, most, max_side=SIDE)
+    left = corner("match")[1] + drawn(*SIZES["match"])[1] + 16
+    assert sheet.shape[1] == left + alone.shape[1]
+    np.testing.assert_array_equal(sheet[30:SIDE, left:], alone[30:])
+    assert draw.patch_on_pair(margin, left + 3, SIDE - 3, SIDE) == ("rather than", (ROWS - 1) * COLS)
+    assert draw.patch_on_pair(match, left + 3, SIDE - 3, SIDE) is None
+    found = draw.partners(margin, evidence, 4, side=SIDE)
+    np.testing.assert_array_equal(found[30:SIDE, left:], draw.base_image(other, SIDE)[30:])
+
+
 def test_lines_join_the_strongest_pairs_of_patches_and_no_others(match):
     evidence = match.evidence()
     plain, joined = (draw.pair(match, evidence, links=count, side=SIDE, opacity=0) for count in (0, 3))
@@ -129,7 +147,7 @@ def test_one_patch_is_outlined_and_joined_to_what_it_found(match):
         assert near(sheet, *centre("match", other), ACCENT, 0) == (other in best)
     bar = draw.bar(sheet.shape[1], float(found.min()), float(found.max()), write=draw.decimal)
     np.testing.assert_array_equal(sheet[-len(bar) :], bar)
-    untouched = draw.image(match.query, SIDE)
+    untouched = draw.base_image(match.query, SIDE)
     top, left = corner("query")
     plain = sheet[top : top + untouched.shape[0], left : left + untouched.shape[1]]
     assert (plain[-20:, :60] == untouched[-20:, :60]).all()
