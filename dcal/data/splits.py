@@ -1,4 +1,4 @@
-"""Validation splits: part of the training images set aside, drawn by a seed."""
+"""Validation splits: part of the training images set aside, drawn by a seed or by their dates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from dcal.data.records import Record
 from dcal.data.reid.base import ReIDRecord
+from dcal.errors import DCALError
 
 
 def hold_out(records: tuple[Record, ...], fraction: float, seed: int) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
@@ -34,4 +35,27 @@ def hold_out_identities(
     return (
         tuple(record for record in records if record.identity not in held),
         tuple(record for record in records if record.identity in held),
+    )
+
+
+def hold_out_later(
+    records: tuple[ReIDRecord, ...], fraction: float
+) -> tuple[tuple[ReIDRecord, ...], tuple[ReIDRecord, ...]]:
+    """(earlier, later): the later images, at least `fraction` of all, and all of one moment on the same side.
+
+    What is found on a day is found more easily among images of the same day: a model that will be asked about later
+    images is to be judged by later ones. Raises DCALError if an image has no date, and if one side would be empty.
+    """
+    dates = [record.date for record in records]
+    if undated := sum(date is None for date in dates):
+        raise DCALError(f"{undated:,} of the {len(records):,} images have no date: they cannot be split by time")
+    known = sorted(date for date in dates if date is not None)
+    place = len(known) - max(1, round(fraction * len(known)))
+    if place < 1 or known[place] == known[0]:
+        raise DCALError(
+            f"{fraction:.0%} of {len(records):,} images cannot be held out by time: too few are earlier than the rest"
+        )
+    return (
+        tuple(record for record, date in zip(records, dates, strict=True) if date is not None and date < known[place]),
+        tuple(record for record, date in zip(records, dates, strict=True) if date is not None and date >= known[place]),
     )

@@ -91,6 +91,11 @@ class Gallery(ABC):
         """Those that are there, in order: numbers by size, names by the alphabet."""
         return self.labels.cameras.names
 
+    @property
+    def viewpoints(self) -> tuple[str, ...]:
+        """Those that are there, in order; none where the images have none."""
+        return self.labels.viewpoints.names
+
     @cached_property
     def labels(self) -> Labels:
         return Labels(self.items)

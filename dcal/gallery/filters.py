@@ -68,6 +68,7 @@ class Labels:
         self.items = items
         self.identities = Column.of("identities", [item.identity for item in items])
         self.cameras = Column.of("cameras", [item.camera for item in items])
+        self.viewpoints = Column.of("viewpoints", [item.viewpoint for item in items])
 
     @cached_property
     def places(self) -> dict[str, int]:

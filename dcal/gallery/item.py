@@ -13,12 +13,15 @@ from dcal.errors import DCALError
 class Item:
     """An image: its path below the gallery's image folder, with forward slashes, its identity and its camera.
 
-    None where unknown. Names are text, also where they are numbers.
+    None where unknown, and so the date (ISO 8601) and the viewpoint ("left", "rear", …). Names are text, also where
+    they are numbers.
     """
 
     path: str
     identity: str | None = None
     camera: str | None = None
+    date: str | None = None
+    viewpoint: str | None = None
 
     def __post_init__(self) -> None:
         pure = PurePosixPath(self.path)
@@ -28,8 +31,8 @@ class Item:
             self.path.encode()
         except UnicodeEncodeError as error:
             raise DCALError(f"the name of {self.path!r} is not UTF-8: rename the file") from error
-        if "" in (self.identity, self.camera):
-            raise DCALError(f"{self.path}: an unknown identity or camera is None, not empty")
+        if "" in (self.identity, self.camera, self.date, self.viewpoint):
+            raise DCALError(f"{self.path}: an unknown identity, camera, date or viewpoint is None, not empty")
 
 
 @dataclass(frozen=True)

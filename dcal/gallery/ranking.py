@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32
 
 from dcal.errors import DCALError
-from dcal.explain.inspection import Inspection
-from dcal.gallery.base import Gallery
-from dcal.gallery.exact import unit_rows
-from dcal.gallery.filters import Exclusion
-from dcal.gallery.item import Item
-from dcal.gallery.verdicts import QueryInfo, Verdict, Verdicts
-from dcal.image import Source, read_image
+from dcal.gallery.base import Choice, Gallery
+from dcal.gallery.exact import Candidates, cosines
+from dcal.gallery.hits import Hit, listed, one_per_identity, probabilities
+from dcal.gallery.query import Single, probably_new, together
+from dcal.gallery.verdicts import QueryInfo, Verdicts
 from dcal.model.dcal import DCAL
-from dcal.model.embeddings import embed
-from dcal.retrieval import STANDARD, Protocol, Quality
-from dcal.retrieval.calibration import TOP
+from dcal.retrieval import STANDARD, Protocol, Quality, Reranking, rerank
 
 NOTHING_KNOWN = QueryInfo()
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One image that was found.
-
-    `verdict`, None unless the query's identity is known: "match", "wrong", or "junk", which is neither (the same
-    identity from the query's own camera, junk by the data set's mark, an image of unknown identity). `rank`
-    counts from 1 as the protocol does: junk has none. `probability` is that of the same identity, by the gallery's
-    calibration; None without one, and beyond the ten most similar images that it was fitted for.
-    """
-
-    index: int  # into the gallery's items
-    item: Item
-    similarity: float  # cosine, in [-1, 1]
-    rank: int | None
-    verdict: Verdict | None = None
-    probability: float | None = None
+MOST_RERANKED = 20_000  # images: re-ranking compares each with each, which takes half a minute for so many
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +39,7 @@ class Ranking:
     quality: Quality | None
     embedding: Float32[np.ndarray, " d"]  # the query's
     probably_new: bool | None = None  # the query's identity is probably not in the gallery; None: cannot be told
+    reranked: bool = False  # whether the order is that of re-ranking; similarities are cosines in any case
 
     @property
     def ap(self) -> float | None:
@@ -72,116 +52,116 @@ class Ranking:
         return None if self.quality is None else int(self.quality.first[0])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: {query, candidates, matches, ap, first, probably_new, hits}; hits have their items' keys too."""
-        names = ("rank", "similarity", "probability", "verdict", "index")
+        """JSON-ready: {query, candidates, matches, ap, first, probably_new, reranked, hits}; hits have their items'
+        keys too."""
+        names = ("rank", "similarity", "probability", "verdict", "index", "images")
         hits = [{name: getattr(hit, name) for name in names} | vars(hit.item) for hit in self.hits]
         judged = {"candidates": self.candidates, "matches": self.matches, "ap": self.ap, "first": self.first}
-        judged |= {"probably_new": self.probably_new}
+        judged |= {"probably_new": self.probably_new, "reranked": self.reranked}
         return {"query": vars(self.known), **judged, "hits": hits}
 
 
 def rank(
     gallery: Gallery,
-    query: Source | Inspection | Float32[np.ndarray, " d"] | Item,
+    query: Single | Sequence[Single],
     model: DCAL | None = None,
     *,
     k: int = 10,
     known: QueryInfo = NOTHING_KNOWN,
     cameras: Collection[str | None] | None = None,
     identities: Collection[str | None] | None = None,
+    viewpoints: Collection[str | None] | None = None,
     leave_out_junk: bool = False,
+    per_identity: bool = False,
+    reranking: Reranking | None = None,
     protocol: Protocol = STANDARD,
 ) -> Ranking:
     """The k images of a gallery nearest to a query, and what that ranking is worth.
 
     The query is an image (then `model` embeds it), a record of `dcal.inspect`, an embedding (d,), or an item of the
-    gallery, whose identity and camera are known and which is itself excluded. `known` holds what is known of any other.
-    Junk is among the hits, marked, unless `leave_out_junk`; it is out of `quality` in any case. `cameras` and
-    `identities` restrict both to images of these, and of unknown ones if None is among them. Raises DCALError where the
-    model or the record is of other weights than the gallery, and what `Gallery.search` raises.
+    gallery, whose identity and camera are known and which is itself excluded; or a list of these, whose mean embedding
+    is the query. `known` holds what is known of any other. Junk is among the hits, marked, unless `leave_out_junk`; it
+    is out of `quality` in any case. `cameras`, `identities` and `viewpoints` restrict both to images of these, and of
+    unknown ones if None is among them. `per_identity` keeps the best image of each identity among the hits. With
+    `reranking`, the admitted images are put in the order of `dcal.retrieval.rerank`. Raises DCALError where the model
+    or the record is of other weights than the gallery, for more than `MOST_RERANKED` images to re-rank, and what
+    `Gallery.search` raises.
     """
     if k < 1:
         raise DCALError(f"k must be at least 1, got {k}")
-    embedding, known = resolve(gallery, query, model, known)
+    queries: Sequence[Any] = query if isinstance(query, list | tuple) else [query]
+    embedding, known, own = together(gallery, queries, model, known)
     choice = gallery.choose(cameras, identities)
-    admitted = np.ones(len(gallery), dtype=bool) if choice.mask is None else choice.mask.copy()
-    if known.path is not None and (own := gallery.index_of(known.path)) is not None:
-        admitted[own] = False
+    admitted = admit(gallery, choice, viewpoints, own)
     verdicts = None if known.identity is None else Verdicts.of(gallery, admitted, known, protocol)
     shown = admitted if verdicts is None or not leave_out_junk else admitted & (verdicts.names != "junk")
-    least = np.inf if verdicts is None else verdicts.least_match(gallery, embedding)
-    found = gallery.down_to(embedding, least, k + choice.size - int(shown.sum()), choice)
-    places = np.flatnonzero(shown[found.indices])[:k]
-    hits = listed(gallery, found.indices[places], found.similarities[places], verdicts, known.camera)
-    matches, worth = (None, None) if verdicts is None else (verdicts.matches, verdicts.quality(found))
-    new = probably_new(gallery, embedding, known, cameras, identities)
-    return Ranking(known, hits, int(admitted.sum()), matches, worth, embedding, new)
-
-
-def probably_new(
-    gallery: Gallery,
-    embedding: Float32[np.ndarray, " d"],
-    known: QueryInfo,
-    cameras: Collection[str | None] | None,
-    identities: Collection[str | None] | None,
-) -> bool | None:
-    """`Ranking.probably_new`: the most similar image decides, the query's own camera and the query itself left out."""
-    if gallery.calibration is None:
-        return None
-    if known.camera is not None:
-        among = (*gallery.cameras, None) if cameras is None else cameras
-        cameras = [camera for camera in among if camera != known.camera]
-    best = gallery.search(embedding[None], 1, cameras=cameras, identities=identities, exclude=[Exclusion(known.path)])
-    if best.indices[0, 0] < 0:  # nothing is left to compare with
-        return None
-    return bool(best.similarities[0, 0] < gallery.calibration.new_below)
-
-
-def resolve(
-    gallery: Gallery,
-    query: Source | Inspection | Float32[np.ndarray, " d"] | Item,
-    model: DCAL | None,
-    known: QueryInfo,
-) -> tuple[Float32[np.ndarray, " d"], QueryInfo]:
-    """A query's embedding, of length 1, and what is known of it."""
-    if isinstance(query, Item):
-        index = gallery.index_of(query.path)
-        if index is None:
-            raise DCALError(f"the gallery has no image {query.path}: give the file itself")
-        own = gallery.items[index]
-        return gallery.rows(np.array([index]))[0], QueryInfo(own.identity, own.camera, own.path)
-    if isinstance(query, Inspection):
-        gallery.check_model(query.fingerprint)
-        vector = query.embedding
-    elif isinstance(query, np.ndarray) and query.ndim == 1:
-        vector = query
-    elif model is None:
-        raise DCALError("an image needs the model that embeds it")
+    if reranking is None:
+        least = np.inf if verdicts is None else verdicts.least_match(gallery, embedding)
+        found = gallery.down_to(embedding, least, choice.size if per_identity else k + hidden(choice, shown), choice)
     else:
-        gallery.check_model(model)
-        preprocess = model.config.preprocess
-        vector = embed(model, [preprocess.tensor(preprocess.render(read_image(query).image))[None]]).joined[0]
-    return unit_rows("query embeddings", vector[None], gallery.width)[0], known
+        found = reranked(gallery, embedding, admitted, reranking)
+    kept = only(found, shown)
+    probable = probabilities(gallery, *by_similarity(kept), known.camera)
+    hits = listed(gallery, kept if per_identity else first(kept, k), verdicts, probable)
+    matches, worth = (None, None) if verdicts is None else (verdicts.matches, verdicts.quality(found))
+    new = probably_new(gallery, embedding, own, known.camera, cameras, identities)
+    return Ranking(
+        known,
+        one_per_identity(hits)[:k] if per_identity else hits,
+        int(admitted.sum()),
+        matches,
+        worth,
+        embedding,
+        new,
+        reranking is not None,
+    )
 
 
-def listed(
-    gallery: Gallery,
-    indices: Int64[np.ndarray, " m"],
-    similarities: Float32[np.ndarray, " m"],
-    verdicts: Verdicts | None,
-    camera: str | None = None,
-) -> tuple[Hit, ...]:
-    """Images in order as hits. Ranks count what is no junk; `camera` is the query's, None where unknown."""
-    names = [None if verdicts is None else verdicts.names[index] for index in indices]
-    hits, rank, shown = [], 0, {True: 0, False: 0}  # images of other cameras, and all, so far
-    for index, similarity, verdict in zip(indices, similarities, names, strict=True):
-        rank += verdict != "junk"
-        item, own = gallery.items[index], None if verdict == "junk" else rank
-        other = None not in (camera, item.camera) and item.camera != camera
-        shown[False] += 1
-        shown[True] += other
-        probability = None
-        if gallery.calibration is not None and shown[other] <= TOP:
-            probability = gallery.calibration.probability(float(similarity), other)
-        hits.append(Hit(int(index), item, float(similarity), own, verdict, probability))
-    return tuple(hits)
+def admit(
+    gallery: Gallery, choice: Choice, viewpoints: Collection[str | None] | None, own: Collection[str]
+) -> Bool[np.ndarray, " n"]:
+    """Which images may be found: those of the choice and of the viewpoints, but for the query's own."""
+    admitted = np.ones(len(gallery), dtype=bool) if choice.mask is None else choice.mask.copy()
+    if viewpoints is not None:
+        admitted &= gallery.labels.viewpoints.are(viewpoints)
+    for path in own:
+        if (index := gallery.index_of(path)) is not None:
+            admitted[index] = False
+    return admitted
+
+
+def reranked(
+    gallery: Gallery, embedding: Float32[np.ndarray, " d"], admitted: Bool[np.ndarray, " n"], settings: Reranking
+) -> Candidates:
+    """The admitted images in the order of re-ranked distances, equals by index; similarities are their cosines."""
+    indices = np.flatnonzero(admitted)
+    if len(indices) > MOST_RERANKED:
+        raise DCALError(
+            f"re-ranking compares every image with every other, of {MOST_RERANKED:,} at most; the filters admit "
+            f"{len(indices):,}: choose fewer cameras, or rank without it"
+        )
+    if not len(indices):
+        return Candidates(indices, np.empty(0, dtype=np.float32), -np.inf)
+    rows = gallery.rows(indices)
+    order = np.lexsort((indices, rerank(embedding[None], rows, settings)[0]))
+    return Candidates(indices[order], cosines(rows[order], embedding), -np.inf)
+
+
+def hidden(choice: Choice, shown: Bool[np.ndarray, " n"]) -> int:
+    """How many images a search may find that are not to be shown."""
+    return choice.size - int(shown.sum())
+
+
+def only(found: Candidates, shown: Bool[np.ndarray, " n"]) -> Candidates:
+    kept = shown[found.indices]
+    return found._replace(indices=found.indices[kept], similarities=found.similarities[kept])
+
+
+def first(found: Candidates, k: int) -> Candidates:
+    return found._replace(indices=found.indices[:k], similarities=found.similarities[:k])
+
+
+def by_similarity(found: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """(indices, similarities), the most similar first, whatever order they came in."""
+    order = np.lexsort((found.indices, -found.similarities))
+    return found.indices[order], found.similarities[order]

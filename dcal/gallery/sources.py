@@ -14,6 +14,8 @@ from dcal.data.reid.folder import matched
 from dcal.errors import DCALError, check_choice
 from dcal.gallery.item import Item
 
+LABELS = ("identity", "camera", "date", "viewpoint")
+
 
 @dataclass(frozen=True)
 class Images:
@@ -27,8 +29,8 @@ def folder_images(root: str | Path, pattern: str | None = None) -> Images:
     """Every file below a folder whose name, and its folders', does not begin with a dot, in order of path.
 
     `pattern` is a regular expression that is matched from the start of each path below `root`, with groups `identity`
-    and `camera`, or one of them; then only files that end like an image are taken (.jpg, .png, .webp, …), and all of
-    them must match.
+    and `camera`, or one of them, and maybe `date` and `viewpoint`; then only files that end like an image are taken
+    (.jpg, .png, .webp, …), and all of them must match.
     """
     folder = Path(root)
     if not folder.is_dir():
@@ -37,7 +39,7 @@ def folder_images(root: str | Path, pattern: str | None = None) -> Images:
         items = [Item(path.relative_to(folder).as_posix()) for path in files(folder)]
     else:
         items = [
-            Item(path.relative_to(folder).as_posix(), group(match, "identity"), group(match, "camera"))
+            Item(path.relative_to(folder).as_posix(), *(group(match, name) for name in LABELS))
             for path, match in matched(folder, compiled(pattern))
         ]
     if not items:
@@ -77,5 +79,7 @@ def images_of(data: ReID) -> Images:
         path = Path(os.path.relpath(record.path, data.root))
         if ".." in path.parts:
             raise DCALError(f"{record.path} is not below {data.root}, from which the gallery's paths start")
-        items.append(Item(path.as_posix(), data.names[record.identity], data.camera_names[record.camera]))
+        date = None if record.date is None else record.date.isoformat()
+        names = data.names[record.identity], data.camera_names[record.camera]
+        items.append(Item(path.as_posix(), *names, date, record.viewpoint or None))
     return Images(Path(data.root), tuple(items))

@@ -20,9 +20,11 @@ from safetensors.numpy import save_file
 
 from dcal.errors import DCALError, check_choice
 from dcal.gallery.item import Item, Origin
+from dcal.model.checkpoint import files_version
 
 ITEMS, EMBEDDINGS, FAILED = "items.csv", "embeddings.safetensors", "failed.csv"
 COLUMNS = ("path", "identity", "camera")
+OPTIONAL = ("date", "viewpoint")  # columns that are there if any image has one
 FORMAT = 1
 DTYPES = {"float32": np.float32, "float16": np.float16}  # half loses some 1e-4 of a cosine, and half the bytes
 
@@ -43,7 +45,8 @@ def write_folder(folder: Path, stored: Stored, dtype: str = "float32") -> None:
 
     Equal arguments give equal bytes. The caller puts the folder in its place when it is whole.
     """
-    write_rows(folder / ITEMS, COLUMNS, ((item.path, item.identity or "", item.camera or "") for item in stored.items))
+    columns = (*COLUMNS, *(name for name in OPTIONAL if any(getattr(item, name) for item in stored.items)))
+    write_rows(folder / ITEMS, columns, ([getattr(item, name) or "" for name in columns] for item in stored.items))
     origin = stored.origin
     about = {"format": FORMAT, "fingerprint": origin.fingerprint, "checkpoint": origin.checkpoint}
     about |= {"images": stored.images.as_posix(), "layout": dict(origin.layout)}
@@ -89,17 +92,27 @@ def read_folder(folder: Path) -> Stored:
     return Stored(items, embeddings, origin, images)
 
 
-def folder_version(folder: Path) -> str:
-    """Changes whenever one of a gallery's files is written or replaced, so that an opened one is known to be old.
+def gallery_version(folder: Path) -> str:
+    """Changes whenever one of a gallery's files is written or replaced (`files_version`)."""
+    return files_version(folder, (ITEMS, EMBEDDINGS))
 
-    A file that is edited in place changes its own time and size, and not the folder's.
-    """
-    found = []
-    for name in (ITEMS, EMBEDDINGS):
-        path = folder / name
-        own = path.stat() if path.is_file() else None
-        found.append("none" if own is None else f"{own.st_ino}-{own.st_size}-{own.st_mtime_ns}")
-    return f"{folder}@{','.join(found)}"
+
+def read_origin(folder: Path) -> Origin:
+    """Which weights made a gallery's embeddings; these are not read. Raises DCALError for what is no gallery."""
+    path = folder / EMBEDDINGS
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {})["gallery"])
+        return Origin(about["fingerprint"], about["checkpoint"], dict(about["layout"]))
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, OSError) as error:
+        raise DCALError(f"{path} is not a gallery's: {error!r}") from error
+
+
+def galleries_in(place: Path) -> list[Path]:
+    """The gallery that a folder is, or those directly below it, in order of their names."""
+    if (place / EMBEDDINGS).is_file():
+        return [place]
+    return sorted(path.parent for path in place.glob(f"*/{EMBEDDINGS}"))
 
 
 def hash_of(paths: Iterable[str]) -> str:
@@ -115,7 +128,8 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 def read_items(path: Path) -> tuple[Item, ...]:
-    """The items of a CSV file with the columns path, identity, camera; empty cells are unknown."""
+    """The items of a CSV file with the columns path, identity, camera, maybe date and viewpoint; empty cells are
+    unknown."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -126,7 +140,8 @@ def read_items(path: Path) -> tuple[Item, ...]:
         raise DCALError(f"cannot read {path} as a CSV file in UTF-8: {error}") from error
     if short := [number for number, row in enumerate(rows, 1) if None in row or None in row.values()]:
         raise DCALError(f"{path}, row {short[0]} has more or fewer cells than columns")
-    return tuple(Item(row["path"], row["identity"] or None, row["camera"] or None) for row in rows)
+    names = ("identity", "camera", *OPTIONAL)
+    return tuple(Item(row["path"], **{name: row.get(name) or None for name in names}) for row in rows)
 
 
 def relative(images: Path, folder: Path) -> Path:

@@ -10,11 +10,12 @@ from jaxtyping import Float, Float32, Int64
 
 from dcal.errors import DCALError
 from dcal.gallery.base import Gallery
-from dcal.retrieval import STANDARD, Protocol, Quality, evaluate_features
+from dcal.retrieval import STANDARD, Protocol, Quality, Reranking, evaluate_features
+from dcal.retrieval.evaluate import evaluate_rows
 
 MOST = 2000  # queries; of a larger gallery so many, evenly spaced
 BLOCK = 256  # queries whose similarities are counted at a time
-BINS = 100  # of the histogram, over [-1, 1]
+BINS = 100  # of the histogram, from the least similarity to the greatest
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +52,64 @@ def survey(gallery: Gallery, across: bool = False, protocol: Protocol = STANDARD
     queries = known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).round().astype(int))]
     values = gallery.rows(np.arange(len(gallery)))
     found = qualities(values, identities, cameras, queries, across, protocol)
-    edges = np.linspace(-1, 1, BINS + 1)
+    edges = np.linspace(*similarity_range(values, identities, cameras, queries, across), BINS + 1)
     true, false = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
     for similarities, same, ranked in pairs(values, identities, cameras, queries, across):
         true += np.histogram(similarities[same & ranked], edges)[0]
         false += np.histogram(similarities[~same & ranked], edges)[0]
     return Survey(queries, found, edges, true, false)
+
+
+def similarity_range(
+    values: Float32[np.ndarray, "n d"],
+    identities: Int64[np.ndarray, " n"],
+    cameras: Int64[np.ndarray, " n"],
+    queries: Int64[np.ndarray, " q"],
+    across: bool,
+) -> tuple[float, float]:
+    """(least, greatest) similarity of all pairs that are ranked: some models' all lie within a few hundredths."""
+    low, high = 1.0, -1.0
+    for similarities, _, ranked in pairs(values, identities, cameras, queries, across):
+        own = similarities[ranked]
+        low, high = min(low, float(own.min(initial=1))), max(high, float(own.max(initial=-1)))
+    return (low, high) if high > low else (-1.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What the camera rule and re-ranking change: {(are images of the query's camera left out, is it re-ranked): the
+    quality, by query}."""
+
+    qualities: dict[tuple[bool, bool], Quality]
+
+    def changed(self, across: bool) -> tuple[int, int]:
+        """(queries whose average precision re-ranking raises, queries whose it lowers)."""
+        before, after = (self.qualities[across, reranked].ap for reranked in (False, True))
+        return int((after > before).sum()), int((after < before).sum())
+
+
+def comparison(gallery: Gallery, settings: Reranking, protocol: Protocol = STANDARD, most: int = MOST) -> Comparison:
+    """The gallery's images as queries by both camera rules, in the order of similarity and re-ranked.
+
+    Raises DCALError for a gallery without known identities or of more than `most` images (re-ranking compares all), and
+    where no query has a match of another camera.
+    """
+    if len(gallery) > most:
+        raise DCALError(
+            f"re-ranking is compared for galleries of {most:,} images at most, this one has {len(gallery):,}"
+        )
+    identities, cameras = numbered(gallery)
+    queries, values = np.flatnonzero(identities >= 0), gallery.rows(np.arange(len(gallery)))
+    if not len(queries):
+        raise DCALError("no image of this gallery has a known identity: there is nothing to evaluate")
+    sides = values, identities, cameras, queries
+    return Comparison(
+        {
+            (across, reranked): qualities(*sides, across, protocol, settings if reranked else None)
+            for across in (True, False)
+            for reranked in (False, True)
+        }
+    )
 
 
 def numbered(gallery: Gallery) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
@@ -77,11 +130,12 @@ def qualities(
     queries: Int64[np.ndarray, " q"],
     across: bool,
     protocol: Protocol,
+    reranking: Reranking | None = None,
 ) -> Quality:
-    """The rankings' quality, in the order of `queries`."""
+    """The rankings' quality, in the order of `queries`; with `reranking`, of re-ranked ones."""
     if not across:
-        sides = identities[queries], identities, cameras[queries], cameras
-        return evaluate_features(values[queries], values, *sides, protocol)
+        everything = np.arange(len(values))
+        return evaluate_rows(values, queries, everything, identities, cameras, protocol, rerank=reranking)
     parts, order = [], []
     for camera in np.unique(cameras[queries]):
         asked, others = queries[cameras[queries] == camera], np.flatnonzero(cameras != camera)
@@ -89,7 +143,9 @@ def qualities(
         if np.isin(identities[asked], identities[others]).any():
             parts.append(
                 evaluate_features(
-                    values[asked], values[others], identities[asked], identities[others], protocol=protocol
+                    *(values[asked], values[others], identities[asked], identities[others]),
+                    protocol=protocol,
+                    rerank=reranking,
                 )
             )
         else:

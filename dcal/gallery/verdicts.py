@@ -23,6 +23,7 @@ class QueryInfo:
     identity: str | None = None
     camera: str | None = None
     path: str | None = None
+    viewpoint: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,6 @@ class Verdicts:
         """The quality of a ranking that reaches down to the last match; None where there is none."""
         if not self.matches:
             return None
-        distances = np.full(len(self.names), 2, dtype=np.float32)  # images beyond the candidates come last
-        distances[found.indices] = -found.similarities
+        distances = np.full(len(self.names), len(self.names), dtype=np.int64)  # beyond the candidates: last
+        distances[found.indices] = np.arange(len(found.indices))  # their order is exact, equals by index
         return evaluate(distances[None, self.judged], **self.arguments)

@@ -69,6 +69,23 @@ def save_checkpoint(
     return Path(directory)
 
 
+def files_version(folder: Path, names: Iterable[str]) -> str:
+    """Changes whenever one of these files of a folder is written or replaced, so that what was read of them is known
+    to be old.
+
+    A file that is edited in place changes its own time and size, and not the folder's.
+    """
+    found = []
+    for name in names:
+        try:
+            own = (folder / name).stat()
+        except OSError:
+            found.append("none")
+        else:
+            found.append(f"{own.st_ino}-{own.st_size}-{own.st_mtime_ns}")
+    return f"{folder}@{','.join(found)}"
+
+
 def _check_replaceable(place: Path) -> None:
     if place.is_dir():
         names = {path.name for path in place.iterdir()}

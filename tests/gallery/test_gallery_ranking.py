@@ -14,7 +14,7 @@ from dcal.errors import DCALError
 from dcal.gallery import EmbeddedGallery, Exclusion, Item, Origin, QueryInfo, Ranking, open_gallery, rank
 from dcal.gallery.embed import origin_of
 from dcal.gallery.storage import Stored, write_folder
-from dcal.retrieval import Protocol
+from dcal.retrieval import STANDARD, Protocol, Reranking, rerank
 from dcal.retrieval.calibration import Calibration, Curve, write_calibration
 from tests.fixtures.tiny_gallery import (
     IDENTITIES,
@@ -123,7 +123,9 @@ def test_a_ranking_says_the_same_as_a_search_and_as_json():
     kept = [index for index in hits.indices[0].tolist() if gallery.items[index].identity is not None][:12]
     assert [hit.index for hit in found.hits] == kept
     told = json.loads(json.dumps(found.to_dict()))
-    assert told["query"] == {"identity": "3", "camera": "c1", "path": None} and told["ap"] == found.ap
+    assert (
+        told["query"] == {"identity": "3", "camera": "c1", "path": None, "viewpoint": None} and told["ap"] == found.ap
+    )
     first = found.hits[0]
     assert told["hits"][0]["path"] == first.item.path and told["hits"][0]["similarity"] == first.similarity
     protocol = gallery.search(query, 12, exclude=[Exclusion(None, "3", "c1")])
@@ -221,3 +223,72 @@ def test_the_calibration_lies_around_the_gallery(tmp_path: Path):
     write_calibration(tmp_path / "checkpoint", replace(own, fingerprint="cd" * 32))
     with pytest.raises(DCALError, match=r"calibration\.json was fitted with the weights cdcd"):
         open_gallery(tmp_path / "checkpoint" / "gallery")
+
+
+def test_several_images_are_one_query():
+    gallery = by_hand()
+    pair = rank(gallery, [ITEMS[0], ITEMS[3]], k=8)
+    mean = (line(1)[0] + line(0.8)[0]) / 2
+    shown = {hit.item.path: hit.similarity for hit in pair.hits}
+    assert shown.keys() == {item.path for item in ITEMS} - {"own.jpg", "match.jpg"}
+    assert shown["wrong.jpg"] == pytest.approx(mean @ line(0.9)[0] / np.linalg.norm(mean), abs=1e-6)
+    assert (pair.known.identity, pair.known.camera, pair.known.path) == ("7", None, None)
+    verdicts = {hit.item.path: hit.verdict for hit in pair.hits}  # no camera in common: none is left out
+    assert (verdicts["same-camera.jpg"], verdicts["late.jpg"], pair.matches) == ("match", "match", 2)
+    assert rank(gallery, [ITEMS[0], ITEMS[2]], k=8).matches is None  # of two identities: nothing is judged
+    assert seen(rank(gallery, [ITEMS[0]], k=8)) == seen(rank(gallery, ITEMS[0], k=8))
+    with pytest.raises(DCALError, match="an image at least"):
+        rank(gallery, [])
+
+
+def test_one_image_of_each_identity_at_its_own_rank():
+    found = rank(by_hand(), ITEMS[0], k=3, per_identity=True)
+    assert [(hit.item.path, hit.rank, hit.images) for hit in found.hits] == [
+        ("same-camera.jpg", None, 3),
+        ("wrong.jpg", 1, 1),
+        ("junk.jpg", None, 1),
+    ]
+    everything = rank(by_hand(), ITEMS[0], k=8, per_identity=True)
+    assert [hit.item.path for hit in everything.hits[3:]] == ["nobody.jpg", "distractor.jpg"]
+    assert everything.ap == rank(by_hand(), ITEMS[0], k=8).ap
+
+
+def test_one_viewpoint_alone():
+    views = ["left", "left", "rear", "left", None, "left", "rear", "left"]
+    items = [replace(item, viewpoint=view) for item, view in zip(ITEMS, views, strict=True)]
+    hand = by_hand()
+    gallery = EmbeddedGallery(items, hand.embeddings, hand.origin, "photos")
+    found = rank(gallery, items[0], k=8, viewpoints=["left"])
+    assert [hit.item.path for hit in found.hits] == ["same-camera.jpg", "match.jpg", "nobody.jpg", "late.jpg"]
+    assert (found.candidates, found.matches, found.known.viewpoint) == (4, 2, "left")
+    assert [hit.item.path for hit in rank(gallery, items[0], viewpoints=["rear", None]).hits] == [
+        "wrong.jpg",
+        "junk.jpg",
+        "distractor.jpg",
+    ]
+    with pytest.raises(DCALError, match="viewpoints 'top'; the gallery has 'left', 'rear'"):
+        rank(gallery, items[0], viewpoints=["top"])
+
+
+def test_re_ranking_is_that_of_the_admitted_images(monkeypatch: pytest.MonkeyPatch):
+    gallery, settings = random_gallery(), Reranking(k1=6, k2=3)
+    items = gallery.items
+    query = gallery.index_of(items[8].path)
+    cameras = [camera for camera in gallery.cameras if camera != items[8].camera]
+    found = rank(gallery, items[8], k=N, cameras=cameras, reranking=settings)
+    admitted = np.array([i for i, item in enumerate(items) if item.camera in cameras])
+    distances = rerank(gallery.embeddings[query][None], gallery.embeddings[admitted], settings)[0]
+    expected = sorted(zip(distances.tolist(), admitted.tolist(), strict=True))
+    assert [hit.index for hit in found.hits] == [index for _, index in expected]
+    assert found.reranked and [hit.index for hit in rank(gallery, items[8], k=N, cameras=cameras).hits] != [
+        hit.index for hit in found.hits
+    ]
+    right = [items[index].identity == items[8].identity for _, index in expected if items[index].identity is not None]
+    assert found.ap == pytest.approx(average_precision(right, STANDARD.average_precision))
+    for hit in found.hits[:5]:
+        assert hit.similarity == pytest.approx(
+            float(gallery.embeddings[query] @ gallery.embeddings[hit.index]), abs=1e-6
+        )
+    monkeypatch.setattr("dcal.gallery.ranking.MOST_RERANKED", 10)
+    with pytest.raises(DCALError, match="of 10 at most; the filters admit"):
+        rank(gallery, items[8], reranking=settings)

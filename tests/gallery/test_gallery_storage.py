@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from dcal.errors import DCALError
 from dcal.gallery import Item, open_gallery
-from dcal.gallery.storage import Stored, folder_version, relative, write_folder
+from dcal.gallery.storage import Stored, gallery_version, relative, write_folder
 from tests.fixtures.tiny_gallery import ORIGIN, D, N, random_gallery, random_items, random_rows
 
 ODD = ["a,b.jpg", 'say "hi".jpg', "line\nbreak.jpg", "東京/é.jpg", " space .jpg"]
@@ -109,12 +109,12 @@ def test_what_is_no_gallery_is_said(tmp_path: Path):
 
 def test_the_version_changes_with_either_file(tmp_path: Path):
     place = write(tmp_path)
-    seen = [folder_version(place), folder_version(tmp_path / "nowhere")]
+    seen = [gallery_version(place), gallery_version(tmp_path / "nowhere")]
     for name in ("items.csv", "embeddings.safetensors"):
         path = place / name
         path.write_bytes(path.read_bytes() + b"\n")  # in place: the folder's own time stays
-        seen.append(folder_version(place))
+        seen.append(gallery_version(place))
         path.unlink()
-        seen.append(folder_version(place))
+        seen.append(gallery_version(place))
     assert len(set(seen)) == len(seen)
-    assert folder_version(place) == seen[-1]
+    assert gallery_version(place) == seen[-1]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import dcal
-from dcal.model.checkpoint import METRICS, WEIGHTS, file_hash
+from dcal.model.checkpoint import CONFIG, METRICS, WEIGHTS, file_hash, files_version
+from dcal.retrieval.calibration import CALIBRATION
 
 EVALUATION, ANALYSIS = "evaluation.json", "analysis.json"  # what `dcal eval` writes beside a checkpoint
 LOADED = 4  # models kept in memory: as many as there are ablations to compare
@@ -73,10 +74,10 @@ class CheckpointLibrary:
         return [chosen[ablation] for ablation in dcal.ABLATIONS if ablation in chosen]
 
     def version(self, name: str) -> str:
-        """Changes whenever the checkpoint's files do. Raises CheckpointError for an unknown name."""
+        """Changes whenever its configuration, weights or calibration do. Raises CheckpointError for an unknown name."""
         if name not in self.names():
             raise dcal.CheckpointError(f"there is no checkpoint {name!r}; there are {', '.join(self.names())}")
-        return folder_version(self.folder / name)
+        return files_version(self.folder / name, (CONFIG, WEIGHTS, CALIBRATION))
 
     def model(self, name: str) -> dcal.DCAL:
         """The model called `name`, loaded anew if its files changed. Raises CheckpointError for an unknown name."""
@@ -88,6 +89,15 @@ class CheckpointLibrary:
             while len(self._models) > LOADED:
                 self._models.popitem(last=False)
             return self._models[version]
+
+    def fingerprint(self, name: str) -> str:
+        """That of the checkpoint's weights, `dcal.fingerprint` of the model; this is not loaded."""
+        weights = self.folder / name / WEIGHTS
+        try:
+            version = weights.stat().st_mtime_ns
+        except OSError as error:
+            raise dcal.CheckpointError(f"{name}/{WEIGHTS} cannot be read ({error.strerror})") from error
+        return _fingerprint(weights, version)
 
     def metrics(self, name: str) -> SideFile:
         """What training measured of the checkpoint."""
@@ -109,12 +119,7 @@ class CheckpointLibrary:
         found = self._side_file(name, file)
         if not found.values:
             return found
-        weights = self.folder / name / WEIGHTS
-        try:
-            version = weights.stat().st_mtime_ns
-        except OSError as error:
-            raise dcal.CheckpointError(f"{name}/{WEIGHTS} cannot be read ({error.strerror})") from error
-        if found.values.get("fingerprint") != _fingerprint(weights, version):
+        if found.values.get("fingerprint") != self.fingerprint(name):
             return SideFile(note=f"`{name}/{file}` was measured for other weights: run `dcal eval` again.")
         return found
 
@@ -150,15 +155,6 @@ class CheckpointLibrary:
 def comparable_configs(config: dcal.ModelConfig) -> tuple[object, ...]:
     """Equal for checkpoints of the same input and output, whatever they were trained with."""
     return config.task, config.backbone, config.preprocess, config.num_classes, config.classes
-
-
-def folder_version(folder: Path) -> str:
-    """Changes whenever a file directly in `folder` is changed, added or removed, in place or by replacement."""
-    try:
-        found = sorted((path.name, path.stat()) for path in folder.iterdir())
-    except OSError as error:
-        raise dcal.CheckpointError(f"{folder.name} cannot be read ({error.strerror})") from error
-    return f"{folder}@{[(name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in found]}"
 
 
 @contextmanager
