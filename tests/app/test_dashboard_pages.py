@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -12,15 +16,30 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import dcal
+from dcal.analysis.twin_pairs import on_difference, told_apart_by_pair
+from dcal.data.reid.yard import Yard
 from dcal.gallery import rank
-from dcal.gallery.survey import survey
-from dcal_explorer.content.numbers import percent
+from dcal.gallery.projection import projection
+from dcal.gallery.survey import comparison, survey
+from dcal.retrieval import Reranking
+from dcal_explorer.content.numbers import decimal, percent, share
 from dcal_explorer.dashboard.sidebar import CHECKPOINTS
-from dcal_explorer.dashboard.views import retrieval
+from dcal_explorer.dashboard.views import retrieval, twins
 from dcal_explorer.dashboard.views.runs import RUNS
 from tests.app.test_dashboard import PATIENCE, parts, texts
 from tests.fixtures.ablations import NAMES, write_ablations
 from tests.fixtures.tiny_yard import write_checkpoints
+
+OPEN_SET = {
+    "auroc": 0.75,
+    "chosen": {"threshold": 0.5, "misses": 0.125, "false_alarms": 0.25},
+    "histogram": {"low": 0.0, "high": 1.0, "known": [1, 7], "new": [6, 2]},
+}
+
+RELIABILITY = [
+    {"low": 0.0, "high": 0.5, "pairs": 8, "probability": 0.25, "matches": 0.125},
+    {"low": 0.5, "high": 1.0, "pairs": 4, "probability": 0.75, "matches": 1.0},
+]
 
 
 def ablations_page() -> None:
@@ -137,6 +156,10 @@ class TestRetrieval:
         expected = sorted(singles, reverse=order == "best")[:4]
         shown = [line for line in texts(app).splitlines() if "· average precision" in line]
         assert [line.split("average precision ")[1].split(" ")[0] for line in shown] == [percent(ap) for ap in expected]
+        links = [html.unescape(part) for part in re.findall(r'href="([^"]+)"', "".join(parts(app)))]
+        assert len(links) == 4 * 8  # each query and its seven hits
+        asked = parse_qs(urlsplit(links[1]).query)
+        assert asked["find_compared"] == ["reid-full"] and asked["explained_picture"][0].startswith("vehicle ")
         word = "lowest" if order == "worst" else "highest"
         assert f"The 4 queries with the {word} average precision, of 12." in texts(app)
         assert f"**mAP {percent(float(np.mean(singles)))}**" in texts(app)
@@ -154,6 +177,29 @@ class TestRetrieval:
         assert f"with {percent(float(missed[equal]))} missed and {percent(float(accepted[equal]))} accepted" in texts(
             app
         )
+
+    def test_what_changes_and_the_map(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        app = opened(retrieval_page, reid, monkeypatch, retrieval_checkpoint="reid-full")
+        gallery = dcal.open_gallery(reid / "reid-full" / "gallery")
+        found = comparison(gallery, Reranking())
+        rows = app.dataframe[0].value.to_dict("records")
+        assert [row["mAP"] for row in rows] == [percent(quality.mAP) for quality in found.qualities.values()]
+        assert "raises the average precision of {} queries and lowers that of {}.".format(
+            *found.changed(True)
+        ) in texts(app)
+        held = sum(projection(gallery).explained)
+        assert f"The two components hold {percent(held)} of the variance." in texts(app)
+        assert "dcal eval --task reid" in texts(app)  # the open set was not measured
+        across = {"open_set": OPEN_SET, "reliability": RELIABILITY, "calibration_error": 0.0625}
+        evaluation = {"similarities": {"across": across}}
+        place = reid / "reid-full" / "evaluation.json"
+        place.write_text(json.dumps({"fingerprint": dcal.fingerprint(dcal.load(place.parent)), **evaluation}))
+        try:
+            app.run()
+            assert "12.5% of the queries that are there are called new, and 25.0% of the new ones pass" in texts(app)
+            assert "in 2 bins of 12 pairs. Expected calibration error 6.2%." in texts(app)
+        finally:
+            place.unlink()
 
 
 class TestImages:
@@ -198,7 +244,31 @@ class TestTwins:
     def test_every_checkpoint_shows_the_pair(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         app = opened(twins_page, reid, monkeypatch)
         assert not app.exception and not app.error
-        assert texts(app).count("Similarity **") == 2
-        assert len(app.dataframe[0].value) == 2
+        assert texts(app).count("Margin **") == 2
+        assert len(app.dataframe[0].value) == 20 and len(app.dataframe[1].value) == 2
         app.selectbox(key="kind").set_value("same").run()
         assert not app.exception and texts(app).count("Similarity **") == 2
+
+    def test_all_pairs_are_listed_and_explained_on_request(
+        self, reid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reid = shutil.copytree(reid.parent, tmp_path / "copy") / "checkpoints"
+        pairs = [pair for pair in twins.test_pairs() if pair.identities == (25, 26)]
+        monkeypatch.setattr(twins, "test_pairs", lambda: pairs)
+        app = opened(twins_page, reid, monkeypatch)
+        assert not app.exception and not app.error
+        (row,) = app.dataframe[0].value.to_dict("records")
+        records = Yard(reid.parent / "yard", "gallery").records
+        for name in ("reid-full", "reid-sa_only"):
+            gallery = dcal.open_gallery(reid / name / "gallery")
+            told = told_apart_by_pair(records, gallery.rows(np.arange(len(gallery))))
+            assert row[name] == percent(told[25, 26]) and row["pair"] == "25 and 26"
+        app.toggle(key="explain_pairs").set_value(True).run()
+        assert not app.exception
+        (row,) = app.dataframe[1].value.to_dict("records")
+        _, on = on_difference(dcal.load(reid / "reid-full"), pairs[0].question)
+        assert row["reid-full"] == f"{decimal(on.density)} ({share(on.share)})"
+        shutil.rmtree(reid / "reid-sa_only" / "gallery")
+        st.cache_resource.clear()
+        app.run()
+        assert not app.exception and "reid-sa_only has no gallery" in app.warning[0].value

@@ -23,12 +23,13 @@ from dcal.analysis import on_part
 from dcal.data.reid.yard import Yard
 from dcal.gallery.build import build_folder
 from dcal.gallery.sources import dataset_images
-from dcal_explorer.content import captions, cards, reid_captions
+from dcal_explorer.content import captions, cards, match_captions, reid_captions
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.galleries import Galleries
 from dcal_explorer.demo import server
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
+from dcal_explorer.demo.callbacks.reid_ranking import named
 from dcal_explorer.demo.inputs import NOT_UPLOADED
 from dcal_explorer.demo.reid_tab import FindTab
 from tests.app.test_demo import ENDPOINTS
@@ -36,7 +37,10 @@ from tests.fixtures.tiny_yard import COLS, ROWS, cosines, write_checkpoints
 from tools.yard.detail import DETAILS
 
 QUERY = "images/0025_c3.webp"  # of vehicle 25, whose twin is 26
-FOUND = {"search", "choose", "ranking", "match", "branches"}
+FOUND = {
+    *("search", "choose", "gallery", "ranking", "match", "branches", "review"),
+    *("download_ranking", "download_hits", "download_reviews"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +164,7 @@ class TestRanking:
         assert "its twin is vehicle 26" in said
         found, worth = callbacks.ranking(key, across=False, most=5)
         expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
-        assert [hit["path"] for hit in found["hits"]] == [path for path, _ in expected[:5]]
+        assert [hit["image"] for hit in found["hits"]] == [path for path, _ in expected[:5]]
         for hit, (path, similarity) in zip(found["hits"], expected, strict=False):
             assert hit["similarity"] == pytest.approx(similarity, abs=1e-5)
             assert hit["verdict"] == ("match" if "/0025_" in path else "wrong")
@@ -175,7 +179,7 @@ class TestRanking:
         key, _ = callbacks.choose(QUERY, "reid-full")
         found, worth = callbacks.ranking(key)
         expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
-        assert [hit["path"] for hit in found["hits"]] == [path for path, _ in expected if "_c3" not in path]
+        assert [hit["image"] for hit in found["hits"]] == [path for path, _ in expected if "_c3" not in path]
         assert "among 8 images of the other cameras" in worth
         found, worth = callbacks.ranking(key, cameras=["3", "8"])
         assert {hit["camera"] for hit in found["hits"]} == {"8"}
@@ -191,7 +195,7 @@ class TestRanking:
         key, _ = callbacks.choose(QUERY, "reid-full")
         found, worth = callbacks.ranking(key)
         expected = sorted(cosines(folder / "reid-full", QUERY).items(), key=lambda pair: -pair[1])
-        assert [hit["path"] for hit in found["hits"]] == [
+        assert [hit["image"] for hit in found["hits"]] == [
             path for path, _ in expected if "_c3" not in path or path == lost
         ]
         assert "among 9 images of the other cameras or of an unknown one." in worth
@@ -220,7 +224,9 @@ class TestRanking:
         found, worth = callbacks.ranking(key, most=4)
         seen = dcal.inspect(dcal.load(folder / "reid-full"), crop["path"])
         direct = dcal.rank(dcal.open_gallery(folder / "reid-full" / "gallery"), seen, k=4)
-        assert found == direct.to_dict()
+        expected = direct.to_dict()
+        assert found == expected | {"query": named(expected["query"]), "hits": [named(hit) for hit in expected["hits"]]}
+        assert all("path" not in hit for hit in found["hits"])  # a client would take it for a file
         assert {hit["verdict"] for hit in found["hits"]} == {None}
         assert worth.startswith("The 4 nearest of 12 images")
         np.testing.assert_array_equal(callbacks.query_picture(key), draw.tile(seen.image, draw.PAIR_SIDE))
@@ -282,15 +288,15 @@ class TestWhy:
             for fingerprint, expected in (
                 (
                     dcal.fingerprint(dcal.load(path.parent)),
-                    "insertion − deletion 0.247 (centre prior 0.100, random -0.002).",
+                    "for the similarity: insertion − deletion 0.247 (centre prior 0.100, random -0.002).",
                 ),
                 ("0" * 64, "none yet for this checkpoint"),  # of other weights
             ):
                 path.write_text(json.dumps({"fingerprint": fingerprint, "evidence": evidence}))
                 callbacks.ranking(key)
                 _, said, _ = callbacks.match(key, 1, "fused")
-                assert f"Measured worth: {expected}" in said
-                assert all(f"Measured worth: {expected}" in own for own in callbacks.branches(key, 1)[2:])
+                assert "Measured worth" in said and expected in said
+                assert all(expected in own for own in callbacks.branches(key, 1)[2:])
         finally:
             path.unlink()
 
@@ -320,7 +326,7 @@ class TestWhy:
             np.testing.assert_array_equal(picture, draw.pair(match, evidence, regions=(query_region, region)))
             assert ("These two are twins" in said) == ("0026" in path)
             owner, without = (25, 26) if pair[0].present else (26, 25)
-            assert f"Vehicle {owner} has {reid_captions.PARTS[pair[0].differs]}; vehicle {without} does not." in said
+            assert f"Vehicle {owner} has {match_captions.PARTS[pair[0].differs]}; vehicle {without} does not." in said
             sides = zip(pair, (match.query, match.match), (evidence.query_map, evidence.match_map), strict=True)
             for record, seen, map in sides:
                 on = on_part(record, seen, map)
@@ -334,7 +340,7 @@ class TestWhy:
         assert "(SA)" in said
         sa, glca, _, said_glca = callbacks.branches(key, 1)
         assert sa is not None
-        assert (glca, said_glca) == (None, reid_captions.ONE_BRANCH)
+        assert (glca, said_glca) == (None, match_captions.ONE_BRANCH)
         with pytest.raises(gr.Error, match="'glca': choose one of 'sa'"):
             callbacks.match(key, 1, "glca")
 
@@ -403,7 +409,7 @@ class TestCards:
 
 class TestWords:
     def test_every_part_of_the_yard_has_its_words(self) -> None:
-        assert reid_captions.PARTS.keys() == DETAILS.keys()
+        assert match_captions.PARTS.keys() == DETAILS.keys()
 
     def test_what_is_left_out_is_marked_and_explained(
         self, callbacks: ReIDCallbacks, folder: Path, tmp_path: Path
@@ -415,7 +421,7 @@ class TestWords:
         callbacks = ReIDCallbacks(InspectCallbacks(CheckpointLibrary(tmp_path / "checkpoints"), tmp_path))
         key, _ = callbacks.choose(QUERY, "reid-full")
         found, worth = callbacks.ranking(key, across=False, most=50)
-        left = next(hit for hit in found["hits"] if hit["path"].endswith("0025_c8.webp"))
+        left = next(hit for hit in found["hits"] if hit["image"].endswith("0025_c8.webp"))
         assert (left["rank"], left["verdict"]) == (None, "junk")
         assert "∅ marks images that count as neither" in worth
         assert "The only other image of this vehicle" in worth
@@ -477,7 +483,7 @@ class TestTab:
         self, tab: FindTab, callbacks: ReIDCallbacks
     ) -> None:
         assert callbacks.galleries.names() == ["reid-full", "reid-sa_only"]
-        opened = tab.arrive("reid-full", None)
+        opened = tab.arrive("reid-full", "", None)
         record = opened[tab.record]
         assert callbacks.records.get(record).known.path == "images/0025_c1.webp"
         assert opened[tab.camera]["choices"] == [("All cameras", ""), *((f"Camera {c}", c) for c in "138")]
@@ -487,8 +493,8 @@ class TestTab:
         assert opened[tab.pictures].count('aria-pressed="true"') == 1
         assert [value for _, value in opened[tab.match.branch]["choices"]] == ["fused", "sa", "glca"]
         assert opened[tab.photo].shape == (512, 512, 3)
-        assert tab.arrive("reid-full", record) == {}
-        moved = tab.change("reid-sa_only", record)
+        assert tab.arrive("reid-full", "", record) == {}
+        moved = tab.change("reid-sa_only", "", record)
         assert moved[tab.match.branch]["choices"] == [("SA", "fused")]
         assert callbacks.records.get(moved[tab.record]).checkpoint == "reid-sa_only"
         with pytest.raises(gr.Error, match="no longer kept"):
@@ -496,8 +502,8 @@ class TestTab:
 
     def test_after_a_failure_the_query_and_its_checkpoint_stay(self, tab: FindTab, key: str) -> None:
         with pytest.raises(gr.Error, match="no checkpoint 'other'"):
-            tab.change("other", key)
-        assert tab.back(key) == {tab.checkpoint: "reid-full"}
+            tab.change_checkpoint("other", "", key)
+        assert tab.back(key) == {tab.checkpoint: "reid-full", tab.gallery: ""}
         assert tab.back("let go")[tab.record] is None
         assert tab.back(None)[tab.caption] == reid_captions.EMPTY
 
@@ -509,8 +515,8 @@ class TestTab:
 
         monkeypatch.setattr(callbacks, "query_picture", lost)
         with pytest.raises(gr.Error, match="the photo is gone"):
-            tab.change("reid-sa_only", key)
-        assert tab.back(key) == {tab.checkpoint: "reid-full"}
+            tab.change("reid-sa_only", "", key)
+        assert tab.back(key) == {tab.checkpoint: "reid-full", tab.gallery: ""}
 
     def test_a_gallery_without_the_query_is_asked_for_it_all_the_same(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
@@ -532,26 +538,30 @@ class TestTab:
         self, tab: FindTab, callbacks: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("dcal_explorer.demo.reid_tab.PAGE", 5)
-        last = tab.choices("reid-full", "", "", 9, key)
+        last = tab.choices("reid-full", "", "", "", 9, key)
         assert last[tab.page]["value"] == last[tab.page]["maximum"] == 3
         assert last[tab.page]["visible"]
         assert last[tab.pictures].count("<button") == 2
-        assert not tab.choices("reid-full", "1", "", 1, None)[tab.page]["visible"]
+        assert not tab.choices("reid-full", "", "1", "", 1, None)[tab.page]["visible"]
 
     def test_the_ranking_is_shown_with_nothing_open(self, tab: FindTab, callbacks: ReIDCallbacks, key: str) -> None:
-        shown = tab.show(key)
-        assert shown[tab.hits].count("<button") == 11
+        shown = tab.ranked.show(key)
+        assert shown[tab.ranked.hits].count("<button") == 11
         assert (shown[tab.match.hit], shown[tab.match.place]["visible"], shown[tab.match.hint]["visible"]) == (
             0,
             False,
             True,
         )
-        assert tab.show(None)[tab.hits] == ""
-        assert tab.ranking(None, True, [], [], 12) == (None, "")
+        assert tab.ranked.show(None)[tab.ranked.hits] == ""
+        assert tab.ranked.ranking(None, True, [], [], 12) == (None, "")
 
-    def test_a_click_on_a_card_opens_it(self, tab: FindTab) -> None:
-        hit, row, column, place, hint = tab.match.opened(SimpleNamespace(card="7"))  # type: ignore[arg-type]
+    def test_a_click_on_a_card_opens_it(self, tab: FindTab, callbacks: ReIDCallbacks, key: str) -> None:
+        hit, row, column, place, hint, rival, answer, kept = tab.match.opened(key, SimpleNamespace(card="7"))
         assert (hit, row, column, place["visible"], hint["visible"]) == (7, 0, 0, True, False)
+        assert [value for _, value in rival["choices"]] == [0, *range(1, 7), *range(8, 12)] and rival["value"] == 0
+        first = callbacks.records.get(key).ranking.hits[0]
+        assert rival["choices"][1][0].startswith(f"1: vehicle {first.item.identity}, camera {first.item.camera} (")
+        assert (answer, kept) == ("", "")
 
     def test_a_click_on_the_query_finds_its_patch(self, tab: FindTab, callbacks: ReIDCallbacks, key: str) -> None:
         def click(x: int, y: int) -> gr.SelectData:
@@ -560,11 +570,11 @@ class TestTab:
         for row in range(ROWS):
             for column in range(COLS):
                 x, y = round((column + 0.5) * 512 / COLS), round((row + 0.5) * 512 / ROWS)
-                assert tab.match.patch_at(key, 1, click(x, y)) == (row + 1, column + 1)
+                assert tab.match.patch_at(key, 1, 0, click(x, y)) == (row + 1, column + 1)
         with pytest.raises(gr.Error, match="That is the match"):
-            tab.match.patch_at(key, 1, click(700, 100))
+            tab.match.patch_at(key, 1, 0, click(700, 100))
         with pytest.raises(gr.Error, match="no patch there"):
-            tab.match.patch_at(key, 1, click(519, 100))
+            tab.match.patch_at(key, 1, 0, click(519, 100))
 
 
 class TestInspecting:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gradio_client import Client
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -120,6 +121,7 @@ def test_a_bad_upload_gets_a_message_and_the_page_goes_on(demo: Page, tmp_path: 
     demo.locator("#query input[type=file]").first.set_input_files(tmp_path / "crop.png")
     expect(demo.locator("#query-sentence")).to_contain_text("Your own crop")
     expect(demo.locator("#hits button")).to_have_count(12)
+    expect(demo.locator('#pictures button[aria-pressed="true"]')).to_have_count(0)  # none of them is the query now
     demo.locator("#hits button").first.click()
     expect(demo.locator("#pair-sentence")).to_contain_text("Rank 1: similarity")
 
@@ -135,3 +137,27 @@ def test_a_narrow_screen_shows_all_without_scrolling_sideways(page: Page, url: s
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     for text in ("#hits .mark span", "#hits .mark b", "#hits .facts span", "#pair-sentence p", "#query-sentence p"):
         assert contrast(page, text) > 4.5, text
+
+
+def test_a_stock_client_ranks_and_lists(url: str) -> None:
+    client = Client(url, verbose=False)
+    listed = client.predict("reid-full", "", "3", "", 1, api_name="/gallery")
+    name = listed["images"][0]["image"]
+    said = client.predict(name, "reid-full", "", False, api_name="/choose")
+    assert "vehicle 25, camera 3" in said
+    found, worth = client.predict(api_name="/ranking")
+    assert len(found["hits"]) == 8 and {hit["camera"] for hit in found["hits"]} == {"1", "8"}
+    assert "Average precision" in worth
+    assert Path(client.predict(api_name="/download_hits")).read_text().startswith("place,rank,path")
+
+
+def test_a_hit_is_held_against_another_and_reviewed(demo: Page) -> None:
+    hit(demo, "vehicle 26").click()
+    expect(demo.locator("#pair-sentence")).to_contain_text("similarity")
+    demo.locator("#against input").click()
+    demo.get_by_role("option").nth(1).click()
+    expect(demo.locator("#pair-sentence")).to_contain_text("margin")
+    demo.locator("#answer").get_by_label("cannot tell").check()
+    expect(demo.locator("#answer-sentence")).to_contain_text("Kept: cannot tell.")
+    expect(demo.locator("#hits .review")).to_have_text(["reviewed: cannot tell"])
+    expect(demo.locator('#hits button[aria-pressed="true"]')).to_have_count(1)

@@ -160,7 +160,9 @@ def test_queries_without_a_match_are_said(checkpoint: Path, tmp_path: Path, caps
     table.write_text("\n".join(kept) + "\n")
     words = ["--task", "reid", "--dataset", "reid-csv", "--data-root", str(table), "--checkpoint", str(checkpoint)]
     assert main(["eval", *words, "--workers", "0"]) == 0
-    assert "4 queries, 1 more have no match" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    before, figures, _ = shown.partition("4 queries, 1 more have no match")
+    assert figures and "1 of the 5 queries have no match in the gallery: the figures are of the other 4" in before
     record = json.loads((checkpoint / "evaluation.json").read_text())
     assert (record["queries"], record["skipped"]) == (5, 1) and sum(c["queries"] for c in record["per_camera"]) == 4
 

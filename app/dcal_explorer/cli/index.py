@@ -1,8 +1,9 @@
-"""`dcal index`: build a gallery, and search one. What they need is imported when they run."""
+"""`dcal index`: build a gallery, search one, sort its images. What they need is imported when they run."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
 
 DCAL = "dcal"  # what a collection is called unless it is named
-DESCRIPTION = """Galleries: embed many images once, then find the nearest to a query image among them.
+DESCRIPTION = """Galleries: embed many images once, find the nearest to a query among them, sort them by identity.
 
 examples:
   dcal index build my-images --checkpoint checkpoints/reid-full --out gallery
   dcal index search gallery query.jpg --checkpoint checkpoints/reid-full
+  dcal index group gallery --checkpoint checkpoints/reid-full --out groups.csv
 """
 
 
@@ -32,7 +34,9 @@ def run(name: str, words: Sequence[str]) -> int:
 
 
 def index(
-    action: Annotated[Build, tyro.conf.subcommand("build")] | Annotated[Search, tyro.conf.subcommand("search")],
+    action: Annotated[Build, tyro.conf.subcommand("build")]
+    | Annotated[Search, tyro.conf.subcommand("search")]
+    | Annotated[Group, tyro.conf.subcommand("group")],
 ) -> int:
     """Galleries.
 
@@ -140,6 +144,47 @@ class Search:
         else:
             print(*lines(ranking), sep="\n")
         return 0
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sort a gallery's images by identity where none is known: a CSV file with a group for each image."""
+
+    gallery: tyro.conf.Positional[str]  # its folder, or its database: http://host:19530 or FILE.db
+    out: Path  # the CSV file to write
+    above: float | None = None  # groups merge while so similar on average; the calibration's threshold by itself
+    checkpoint: Path | None = None  # whose calibration.json has that threshold; the folder around the gallery's
+    collection: str | None = None  # the gallery's name in a database; dcal, if none is given
+
+    def run(self) -> int:
+        from dcal.gallery import open_gallery
+        from dcal.gallery.groups import grouped
+
+        if Path(self.gallery).is_dir():
+            without_effect({"collection": self.collection}, f"{self.gallery} is a folder, not a database")
+        gallery = open_gallery(self.gallery, collection=self.collection or DCAL, checkpoint=self.checkpoint)
+        found = grouped(gallery, self.above)
+        written(self.out, found.csv(gallery.items))
+        print(f"{len(gallery):,} images in {found.count:,} groups, from a similarity of {found.threshold:.3f} on")
+        if (own := found.summary) is not None:
+            print(
+                f"{own['identities']:,} identities are known, of {own['images']:,} images: ARI {own['ari']:.3f} at "
+                f"{own['threshold']:.3f}; best possible {own['best_ari']:.3f} at {own['best_threshold']:.3f}"
+            )
+        print(f"written: {self.out}")
+        return 0
+
+
+def written(path: Path, text: str) -> None:
+    """A text file, whole or not at all. Raises DCALError where it cannot be written."""
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise DCALError(f"{path} cannot be written ({error.strerror}): choose another --out") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def lines(ranking: Ranking) -> Iterator[str]:

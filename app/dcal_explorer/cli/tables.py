@@ -50,6 +50,11 @@ def accuracy_table(record: Mapping[str, Any]) -> Table:
 
 def ranking_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Each branch's mAP, mINP and CMC with their 95 % intervals, by camera, the hardest identities, the twins."""
+    if record["skipped"]:
+        yield (
+            f"{record['skipped']:,} of the {record['queries']:,} queries have no match in the gallery: the figures are "
+            f"of the other {record['queries'] - record['skipped']:,}"
+        )
     yield ranking_table(record)
     for name, heading in (
         ("across_cameras", "among the images of the other cameras alone"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from dcal import ImageError, draw, read_image
 from dcal.gallery import Hit, Item, Ranking
 from dcal_explorer.content import reid_captions
 from dcal_explorer.content.galleries import GalleryWithMetadata
-from dcal_explorer.content.numbers import similarity
 
 CARD_SIDE, THUMBNAIL_SIDE = 256, 112  # pixels of an image's longer side
 KEPT = 2048  # encoded images; one takes about ten kilobytes
@@ -39,39 +38,54 @@ class Card:
     kind: str = ""
     mark: str = ""
     lines: tuple[str, ...] = ()
+    review: str = ""  # what a person said of it
+    link: str = ""  # where a click leads
 
 
-def hits(gallery: GalleryWithMetadata, ranking: Ranking, clickable: bool = True) -> str:
-    """A ranking, best first. Cards are numbered from 1 in the order shown."""
-    cards = [_hit(gallery, ranking, number, hit) for number, hit in enumerate(ranking.hits, 1)]
-    return row(cards, CARD_SIDE, "hits", clickable)
+def hits(
+    gallery: GalleryWithMetadata,
+    ranking: Ranking,
+    clickable: bool = True,
+    reviews: Mapping[str, str] | None = None,
+    chosen: int = 0,
+    links: Sequence[str] = (),
+) -> str:
+    """A ranking, best first. Cards are numbered from 1 in the order shown; the `chosen` one is marked.
+
+    `reviews`: {path: what a person said of it}. `links`: where a click on each leads, where nothing listens to clicks.
+    """
+    cards = [_hit(gallery, ranking, number, hit, (reviews or {})) for number, hit in enumerate(ranking.hits, 1)]
+    cards = [replace(card, link=link) for card, link in zip(cards, links, strict=True)] if links else cards
+    return row(cards, CARD_SIDE, "hits", clickable, str(chosen))
 
 
-def _hit(gallery: GalleryWithMetadata, ranking: Ranking, number: int, hit: Hit) -> Card:
+def _hit(gallery: GalleryWithMetadata, ranking: Ranking, number: int, hit: Hit, reviews: Mapping[str, str]) -> Card:
     verdict = reid_captions.verdict(gallery, ranking.known, hit)
     rank = "–" if hit.rank is None else str(hit.rank)
-    facts = reid_captions.facts(gallery, hit.item)
+    review = reviews.get(hit.item.path, "")
+    more = (f"best of {hit.images}",) if hit.images > 1 else ()
     return Card(
         key=str(number),
         image=gallery.embedded.image_path(hit.item),
-        alt_text=reid_captions.hit_alt_text(rank, facts, hit.similarity, verdict.text),
+        alt_text=reid_captions.hit_alt_text(gallery, hit, verdict.text, review),
         kind=verdict.kind,
         mark=f"<b>{rank}</b> <span>{verdict.sign} {verdict.text}</span>",
-        lines=(similarity(hit.similarity), *reversed(facts)),
+        lines=(reid_captions.chance(hit), *reversed(reid_captions.facts(gallery, hit.item)), *more),
+        review=review,
     )
 
 
-def thumbnails(gallery: GalleryWithMetadata, items: Iterable[Item], chosen: str | None = None) -> str:
-    """Images to choose a query from, by their paths; the `chosen` one is marked."""
+def thumbnails(gallery: GalleryWithMetadata, items: Iterable[Item], *chosen: str | None) -> str:
+    """Images to choose a query from, by their paths; the `chosen` ones are marked."""
     cards = [
         Card(item.path, gallery.embedded.image_path(item), ", ".join(reid_captions.facts(gallery, item)))
         for item in items
     ]
-    return row(cards, THUMBNAIL_SIDE, "thumbnails", True, chosen)
+    return row(cards, THUMBNAIL_SIDE, "thumbnails", True, *chosen)
 
 
-def views(gallery: GalleryWithMetadata, items: Iterable[Item], chosen: Item) -> str:
-    """The images of one identity; the `chosen` one is marked."""
+def views(gallery: GalleryWithMetadata, items: Sequence[Item], chosen: Item | None, links: Sequence[str] = ()) -> str:
+    """The images of one identity; the `chosen` one is marked. `links` as in `hits`."""
     cards = [
         Card(
             item.path,
@@ -79,10 +93,20 @@ def views(gallery: GalleryWithMetadata, items: Iterable[Item], chosen: Item) -> 
             ", ".join(reid_captions.facts(gallery, item)),
             kind="chosen" if item == chosen else "",
             lines=reid_captions.facts(gallery, item)[-1:],
+            link=link,
         )
-        for item in items
+        for item, link in zip(items, links or [""] * len(items), strict=True)
     ]
     return row(cards, THUMBNAIL_SIDE, "thumbnails", False)
+
+
+def captioned(gallery: GalleryWithMetadata, items: Iterable[Item]) -> str:
+    """Images of a gallery with what is known of them below."""
+    listed = []
+    for item in items:
+        facts = reid_captions.facts(gallery, item)
+        listed.append(Card(item.path, gallery.embedded.image_path(item), ", ".join(facts) or item.path, lines=facts))
+    return row(listed, THUMBNAIL_SIDE, "thumbnails", False)
 
 
 def drawn(images: Iterable[tuple[str, np.ndarray, tuple[str, ...]]], side: int) -> str:
@@ -96,10 +120,10 @@ def drawn(images: Iterable[tuple[str, np.ndarray, tuple[str, ...]]], side: int) 
     return f'<ol class="cards hits">{"".join(listed)}</ol>'
 
 
-def row(cards: Iterable[Card], side: int, kind: str, clickable: bool, chosen: str | None = None) -> str:
+def row(cards: Iterable[Card], side: int, kind: str, clickable: bool, *chosen: str | None) -> str:
     """Cards in rows, as many as fit: buttons, or figures where nothing can be clicked."""
     listed = "".join(
-        f'<li class="{card.kind}">{_card(card, side, clickable, card.key == chosen)}</li>' for card in cards
+        f'<li class="{card.kind}">{_card(card, side, clickable, card.key in chosen)}</li>' for card in cards
     )
     return f'<ol class="cards {kind}">{listed}</ol>'
 
@@ -110,8 +134,10 @@ def _card(card: Card, side: int, clickable: bool, chosen: bool) -> str:
     picture = _picture(card.image, side, "" if clickable else alt_text)  # a button's name is its label
     text = (f'<span class="mark">{card.mark}</span>' if card.mark else "") + picture
     text += f'<span class="facts">{lines}</span>' if lines else ""
+    text += f'<span class="review">reviewed: {html.escape(card.review)}</span>' if card.review else ""
     if not clickable:
-        return f"<figure>{text}</figure>"
+        figure = f'<figure title="{alt_text}">{text}</figure>'
+        return f'<a href="{html.escape(card.link)}" target="_self">{figure}</a>' if card.link else figure
     pressed, key = str(chosen).lower(), html.escape(card.key)
     label = f'aria-label="{alt_text}" title="{alt_text}"'
     return f'<button type="button" data-card="{key}" aria-pressed="{pressed}" {label}>{text}</button>'

@@ -12,10 +12,12 @@ from dcal import DCALError
 from dcal.data.reid.yard import Yard, YardRecord
 from dcal.data.yard_table import TABLE
 from dcal.gallery import Gallery, Item, QueryInfo, open_gallery
-from dcal.gallery.storage import folder_version
+from dcal.gallery.reviews import Reviews
+from dcal.gallery.storage import galleries_in, gallery_version, read_origin
 from dcal_explorer.content.checkpoints import LOADED, CheckpointLibrary, relative_paths
 
 FOLDER = "gallery"  # inside a checkpoint's
+OWN = ""  # the checkpoint's own gallery, where another could be named
 ALL = ""  # no filter
 
 
@@ -28,6 +30,19 @@ class GalleryWithMetadata:
 
     embedded: Gallery
     yard: Mapping[Path, YardRecord] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def reviews(self) -> Reviews:
+        """What people said of its hits. Raises DCALError for a gallery without a folder."""
+        if self.folder is None:
+            raise DCALError("this gallery lies in no folder, beside which reviews could be kept")
+        return Reviews(self.folder)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the folder of its images is not where it was."""
+        return not self.embedded.images.is_dir()
 
     @property
     def noun(self) -> str:
@@ -61,6 +76,17 @@ class GalleryWithMetadata:
             return [camera for camera in among if camera != known.camera]
         return list(chosen) or None
 
+    def viewpoints(self, known: QueryInfo, same: bool) -> list[str | None] | None:
+        """The viewpoints to rank: the query's alone if it is to be the `same`. None for all.
+
+        Raises DCALError if the query's is not known.
+        """
+        if not same:
+            return None
+        if known.viewpoint is None:
+            raise DCALError("the query's viewpoint is not known: it cannot be ranked by the same one alone")
+        return [known.viewpoint]
+
     def images_of(self, camera: str = ALL, model: str = ALL) -> list[Item]:
         """The gallery's images of a camera and a model, or of all, in the gallery's order."""
         chosen = self.identities([model] if model else [])
@@ -92,7 +118,7 @@ class GalleryWithMetadata:
 
     def query_info(self, item: Item) -> QueryInfo:
         """What is known of one of the gallery's images, as a query."""
-        return QueryInfo(item.identity, item.camera, item.path)
+        return QueryInfo(item.identity, item.camera, item.path, item.viewpoint)
 
     def own(self, other: GalleryWithMetadata, path: str) -> Item | None:
         """The image here that is `other`'s at this path: the same path and the same file. None if there is none."""
@@ -102,30 +128,59 @@ class GalleryWithMetadata:
 
 
 class Galleries:
-    """Each re-identification checkpoint's gallery: its folder `gallery`. The ones last used stay open."""
+    """The galleries of re-identification checkpoints: each one's own, in its folder `gallery`, and those of `places`.
 
-    def __init__(self, library: CheckpointLibrary) -> None:
-        self.library = library
+    A place is a gallery's folder, or one that holds several. The galleries last used stay open. Raises DCALError for a
+    place without a gallery.
+    """
+
+    def __init__(self, library: CheckpointLibrary, places: Sequence[Path] = ()) -> None:
+        self.library, self.places = library, tuple(places)
         self._open: dict[str, GalleryWithMetadata] = {}
         self._lock = threading.Lock()
+        if empty := [place for place in self.places if not galleries_in(place)]:
+            raise DCALError(f"{empty[0]} is no gallery, and holds none: make one with dcal index build")
 
     def names(self) -> list[str]:
         """The re-identification checkpoints."""
         return self.library.names("reid")
 
-    def open(self, checkpoint: str) -> GalleryWithMetadata:
-        """The checkpoint's gallery, read again if its files changed.
+    def choices(self, checkpoint: str) -> dict[str, Path]:
+        """{name: folder} of the galleries that this checkpoint embedded; its own is called `OWN` and comes first."""
+        weights, found = self.library.fingerprint(checkpoint), {OWN: self.library.folder / checkpoint / FOLDER}
+        for folder in (folder for place in self.places for folder in galleries_in(place)):
+            if read_origin(folder).fingerprint == weights:
+                name = folder.name if folder.name not in found else f"{folder.parent.name}/{folder.name}"
+                found.setdefault(name, folder)
+        if len(found) > 1 and not found[OWN].is_dir():
+            del found[OWN]
+        return found
 
-        Raises DCALError, saying how to make one, where there is none, and where it was made with other weights.
+    def open(self, checkpoint: str, gallery: str = OWN) -> GalleryWithMetadata:
+        """A gallery of the checkpoint by its name in `choices`, read again if its files changed; `OWN` is the first.
+
+        Raises DCALError, saying how to make one, where there is none, where it was made with other weights, and for a
+        name that it does not have.
         """
-        folder = self.library.folder / checkpoint / FOLDER
-        version = f"{self.library.version(checkpoint)}, {folder_version(folder)}"
-        with self._lock, relative_paths(self.library.folder):
+        version, folder = self.version(checkpoint, gallery), self._folder(checkpoint, gallery)
+        with self._lock, relative_paths(self.library.folder), relative_paths(folder.parent):
             if version not in self._open:
                 self._open[version] = self._opened(checkpoint, folder)
-                for old in list(self._open)[:-LOADED]:
+                for old in list(self._open)[: -2 * LOADED]:
                     del self._open[old]
             return self._open[version]
+
+    def version(self, checkpoint: str, gallery: str = OWN) -> str:
+        """Changes whenever the checkpoint's files do, or the gallery's. Raises what `open` raises for names."""
+        return f"{self.library.version(checkpoint)}, {gallery_version(self._folder(checkpoint, gallery))}"
+
+    def _folder(self, checkpoint: str, gallery: str) -> Path:
+        found = self.choices(checkpoint)
+        folder = next(iter(found.values())) if gallery == OWN else found.get(gallery)
+        if folder is None:
+            names = ", ".join(name or FOLDER for name in found)
+            raise DCALError(f"there is no gallery {gallery!r} that {checkpoint} embedded; there are {names}")
+        return folder
 
     def _opened(self, checkpoint: str, folder: Path) -> GalleryWithMetadata:
         model = self.library.model(checkpoint)
@@ -136,9 +191,9 @@ class Galleries:
                 f"{checkpoint} has no gallery to search: make one with "
                 f"`dcal index build IMAGES --checkpoint {checkpoint} --out {FOLDER}` in its folder"
             )
-        gallery = open_gallery(folder)
+        gallery = open_gallery(folder, checkpoint=self.library.folder / checkpoint)
         gallery.check_model(model)
-        return GalleryWithMetadata(gallery, yard_records(gallery.images))
+        return GalleryWithMetadata(gallery, yard_records(gallery.images), folder)
 
 
 def yard_records(images: Path) -> dict[Path, YardRecord]:

@@ -13,7 +13,7 @@ from dcal.analysis import on_part
 from dcal.data.reid.yard import YardRecord
 from dcal.errors import check_choice
 from dcal.gallery import Hit, QueryInfo
-from dcal_explorer.content import reid_captions
+from dcal_explorer.content import match_captions
 from dcal_explorer.content.galleries import GalleryWithMetadata
 
 Region = np.ndarray | None
@@ -21,12 +21,16 @@ Region = np.ndarray | None
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A hit, its evidence, and the yard's records of query and match where they are one vehicle or twins."""
+    """A hit, its evidence, and the yard's records of query and match where they are one vehicle or twins.
+
+    `other` is the hit that it is held against, if there is one: then the evidence is that of the margin.
+    """
 
     hit: Hit
     match: Match
     pair: tuple[YardRecord, YardRecord] | None = None
     measured: Mapping[str, Any] | None = None  # what the checkpoint's evidence is worth, if that was measured
+    other: Hit | None = None
 
     @property
     def branches(self) -> tuple[str, ...]:
@@ -63,24 +67,32 @@ class Explanation:
     def sentence(self, branch: str, patch: int | None = None) -> str:
         """What `picture` shows."""
         branch, evidence = self.resolved(branch), self.evidence(branch)
+        if patch is None and self.other is not None:
+            return f"{match_captions.why_rather(self.hit, self.other, branch, evidence)} {self.worth(branch)}"
         if patch is None:
-            return f"{reid_captions.why(self.hit, branch, evidence)} {self.worth(branch)}"
-        return reid_captions.partner(*divmod(patch, self.shape[1]), evidence.partner(patch))
+            return f"{match_captions.why(self.hit, branch, evidence)} {self.worth(branch)}"
+        return match_captions.partner(*divmod(patch, self.shape[1]), evidence.partner(patch))
 
     def worth(self, branch: str) -> str:
         """What the checkpoint's evidence by that branch was measured to be worth."""
-        return reid_captions.worth_of_evidence(self.measured, self.resolved(branch))
+        target = "similarity" if self.other is None else "margin"
+        return match_captions.worth_of_evidence(self.measured, self.resolved(branch), target)
 
     def difference(self, branch: str) -> str:
-        """In what part query and match, or their vehicle and its twin, differ; empty where that is unknown."""
+        """In what part query and match, or their vehicle and its twin, differ; empty where that is unknown.
+
+        Of a margin's evidence it counts what speaks for the match.
+        """
         if self.pair is None:
             return ""
         evidence = self.evidence(branch)
         sides = zip(
             self.pair, (self.match.query, self.match.match), (evidence.query_map, evidence.match_map), strict=True
         )
-        shares = [on_part(record, seen, map) if record.difference().any() else None for record, seen, map in sides]
-        return reid_captions.difference(*self.pair, (shares[0], shares[1]), self.resolved(branch))
+        shares = [
+            on_part(record, seen, map.clip(min=0)) if record.difference().any() else None for record, seen, map in sides
+        ]
+        return match_captions.difference(*self.pair, (shares[0], shares[1]), self.resolved(branch), evidence.signed)
 
 
 def yard_pair(gallery: GalleryWithMetadata, query_info: QueryInfo, hit: Hit) -> tuple[YardRecord, YardRecord] | None:

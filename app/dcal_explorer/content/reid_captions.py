@@ -1,20 +1,15 @@
-"""What the pages on re-identification say: the query, its ranking, the figures, and why an image matched."""
+"""What the pages on re-identification say: the query, its ranking, and the figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from dcal import Evidence, ModelConfig
-from dcal.analysis import OnPart
-from dcal.data.reid.yard import YardRecord
-from dcal.draw import LINKS, PARTNERS
+from dcal import ModelConfig
 from dcal.gallery import Hit, Item, QueryInfo, Ranking
 from dcal_explorer.content.captions import attentions, plain
 from dcal_explorer.content.galleries import GalleryWithMetadata
-from dcal_explorer.content.numbers import percent, share, similarity, with_interval
+from dcal_explorer.content.numbers import percent, probability, similarity, with_interval
 
 EMPTY = "Choose one of the images below, or upload a crop of your own."
 NOTHING_OPEN = "Click an image of the ranking to see why it matched."
@@ -28,42 +23,15 @@ FIGURES = (
     "images of the query's identity but keeps other identities, so a twin on the same background can rank first."
 )
 ACROSS = "Exclude the query's own camera"
+OWN_CROP = "**Your own crop.** Identity unknown: no image is marked as correct or wrong."
+PER_IDENTITY = "One image per {}"
+RERANK = "Re-rank (k-reciprocal neighbours)"
+SAME_VIEW = "Same viewpoint only"
+LOST_IMAGES = (
+    "The folder of this gallery's images is not where it was when the gallery was built: put it back, or build the "
+    "gallery again. Rankings and figures do not need it."
+)
 NOT_THERE = "The query is not in this gallery: no image is marked as correct or wrong."
-ONE_BRANCH = "This checkpoint was trained without global-local cross-attention: SA is the only branch."
-CLICK = "*Click a patch of the query, on the left, to see which patches of the match are similar.*"
-NO_TWINS = "These two are not known to be one vehicle or twins: no differing part is known."
-BRANCHES = {"SA + GLCA": "fused", "SA": "sa", "GLCA": "glca"}
-BRANCH_SAYS = {
-    "sa": "Compares the class token of the backbone.",
-    "glca": "Compares the output of GLCA, in which the most-attended patches attend to the whole image again.",
-}
-# The part that one of two twins has and the other lacks (the yard's own list; see tools.yard.detail).
-PARTS = {
-    "aerial": "a long rod aerial",
-    "air unit": "a cooler on its roof",
-    "beacon": "an amber warning lamp on its roof",
-    "bonnet stripes": "stripes over its front",
-    "bull bar": "a chromed hoop before its grille",
-    "decal": "a sign on one flank",
-    "dent": "a dent in one flank",
-    "door": "a front door of another colour",
-    "flank stripe": "a stripe along one flank",
-    "fog lamp": "a yellow fog lamp on one side",
-    "front bumper": "a front bumper in grey primer",
-    "fuel flap": "a fuel flap of another colour",
-    "ladder": "a ladder on its roof",
-    "lamp bar": "four round lamps on its roof's edge",
-    "mirror": "one mirror with a cap of another colour",
-    "rear bumper": "a rear bumper in grey primer",
-    "roof bars": "two bars across its roof",
-    "roof box": "a luggage box on its roof",
-    "scratch": "a long scratch along one flank",
-    "spoiler": "a spoiler",
-    "sticker": "a sign on its tail",
-    "tail lamp": "one tail lamp with a white cover",
-    "wheel cover": "one wheel without its cover",
-    "window": "rear windows of one side covered with foil",
-}
 
 
 class Verdict(NamedTuple):
@@ -92,20 +60,66 @@ def facts(gallery: GalleryWithMetadata, item: Item) -> tuple[str, ...]:
     return named if item.camera is None else (*named, f"camera {item.camera}")
 
 
-def hit_alt_text(rank: str, facts: tuple[str, ...], cosine: float, text: str) -> str:
-    """A card of the ranking in words."""
-    place = "Excluded from the ranking" if rank == "–" else f"Rank {rank}"
-    return ", ".join((place, *facts, f"similarity {similarity(cosine)}", *([text] if text and rank != "–" else [])))
+def hit_alt_text(gallery: GalleryWithMetadata, hit: Hit, text: str, review: str = "") -> str:
+    """A card of the ranking in words; `text` is its verdict's, `review` what a person said."""
+    parts = ["Excluded from the ranking" if hit.rank is None else f"Rank {hit.rank}", *facts(gallery, hit.item)]
+    if hit.probability is not None:
+        parts.append(f"the same {gallery.noun} with a probability of {probability(hit.probability)}")
+    parts.append(f"similarity {similarity(hit.similarity)}")
+    parts += [text] if text and hit.rank is not None else []
+    parts += [f"the best of {hit.images} images of this {gallery.noun}"] if hit.images > 1 else []
+    return ", ".join([*parts, *([f"reviewed: {review}"] if review else [])])
+
+
+def chance(hit: Hit) -> str:
+    """The number on a card: the calibrated probability, or the raw cosine where there is none."""
+    return f"cos {similarity(hit.similarity)}" if hit.probability is None else f"{probability(hit.probability)} same"
 
 
 def query(gallery: GalleryWithMetadata, known: QueryInfo) -> str:
     """The query in a line."""
     if known.path is None:
-        return "**Your own crop.** Identity unknown: no image is marked as correct or wrong."
+        return OWN_CROP
     item = gallery.item(known.path)
     line = f"**Query: {plain(', '.join(facts(gallery, item)))}**"
     record = gallery.known(item)
     return line if record is None else f"{line} · {record.label} · its twin is {gallery.noun} {record.twin}"
+
+
+def several(gallery: GalleryWithMetadata, known: Sequence[QueryInfo]) -> str:
+    """Several images as one query, in a line each."""
+    lines = [f"**{len(known)} images are the query**: it is the mean of their embeddings."]
+    for info in known:
+        lines.append(
+            f"- {'your own crop' if info.path is None else ', '.join(facts(gallery, gallery.item(info.path)))}"
+        )
+    if len({info.identity for info in known}) > 1:
+        lines += ["", f"They are not of one {gallery.noun}: no image is marked as correct or wrong."]
+    return "\n".join(lines)
+
+
+def newness(gallery: GalleryWithMetadata, ranking: Ranking, measured: Mapping[str, Any]) -> str:
+    """Whether the query is in the gallery at all, with both error rates where `dcal eval` measured them; "" if unknown.
+
+    `measured`: evaluation.json's `similarities`.
+    """
+    if ranking.probably_new is None or gallery.embedded.calibration is None:
+        return ""
+    threshold = gallery.embedded.calibration.new_below
+    rates = measured.get("across", {}).get("open_set", {}).get("chosen")
+    how = ""
+    if rates is not None:
+        how = (
+            f" On test images this threshold misses {percent(rates['misses'])} of the queries that are there and lets "
+            f"{percent(rates['false_alarms'])} of the new ones pass."
+        )
+    if ranking.probably_new:
+        wrong = (ranking.matches and " Here that is wrong: it has correct images.") or ""
+        return (
+            f"**Probably not in this gallery**: no image of another camera reaches a similarity of "
+            f"{similarity(threshold)}.{wrong}{how}"
+        )
+    return f"Probably in this gallery: the best image reaches a similarity of {similarity(threshold)}.{how}"
 
 
 def worth(gallery: GalleryWithMetadata, ranking: Ranking, across: bool) -> str:
@@ -121,7 +135,8 @@ def worth(gallery: GalleryWithMetadata, ranking: Ranking, across: bool) -> str:
     if not shown:
         return "No image is left to rank: include more cameras or models."
     if ranking.matches is None:
-        return f"The {shown} nearest of {among}, by the cosine of the two embeddings."
+        by = "re-ranked by their k-reciprocal neighbours" if ranking.reranked else "by the cosine of the two embeddings"
+        return f"The {shown} nearest of {among}, {by}."
     if ranking.ap is None or ranking.first is None:
         return (
             f"None of the {among} shows this {noun} from another camera: no image can be correct here.{_junk(ranking)}"
@@ -130,7 +145,9 @@ def worth(gallery: GalleryWithMetadata, ranking: Ranking, across: bool) -> str:
     one = ranking.matches == 1
     found = f"The only other image of this {noun}" if one else f"The first other image of this {noun}"
     place = "ranks **first**" if ranking.first == 1 else f"is at **rank {ranking.first}**"
-    others = "" if one else f" {right} of the {shown} shown are correct, of {ranking.matches} in all."
+    among += ", re-ranked" if ranking.reranked else ""
+    grouped = any(hit.images > 1 for hit in ranking.hits)
+    others = "" if one or grouped else f" {right} of the {shown} shown are correct, of {ranking.matches} in all."
     return (
         f"{found} {place} among {among}.{others} "
         f"**Average precision {percent(ranking.ap)}** (100% if all correct images come first).{_junk(ranking)}"
@@ -142,67 +159,6 @@ def _junk(ranking: Ranking) -> str:
     if not any(hit.verdict == "junk" for hit in ranking.hits):
         return ""
     return " ∅ marks images that count as neither: the query's identity on its own camera, or identity unknown."
-
-
-def why(hit: Hit, branch: str, evidence: Evidence) -> str:
-    """One sentence on the two maps and the lines."""
-    place = "Excluded from the ranking" if hit.rank is None else f"Rank {hit.rank}"
-    return (
-        f"**{place}: similarity {similarity(evidence.similarity)}** ({branch_name(branch)}). Colours show how much "
-        "each patch supports it (relevance: attention weighted by the similarity's gradient). Lines join up to "
-        f"{LINKS} pairs of similar patches with the highest relevance on both sides."
-    )
-
-
-def worth_of_evidence(measured: Mapping[str, Any] | None, branch: str) -> str:
-    """What `dcal eval --analysis` found the evidence to be worth, beside two controls."""
-    if measured is None:
-        return "Measured worth: none yet for this checkpoint (`dcal eval --task reid --analysis`)."
-    found = measured["targets"]["similarity"][branch]
-    worth, centre, random = (found[name]["worth"]["mean"] for name in ("relevance", "centre", "random"))
-    return f"Measured worth: insertion − deletion {worth:.3f} (centre prior {centre:.3f}, random {random:.3f})."
-
-
-def partner(row: int, column: int, found: np.ndarray) -> str:
-    """One sentence on the patches that are like one patch, `found`; row and column count from 0."""
-    return (
-        f"**Row {row + 1}, column {column + 1} of the query.** Patches of the match that are similar to the outlined "
-        f"one: the cosine of the two patches' centred tokens, at most {float(found.max()):.2f}; lines lead to the "
-        f"{PARTNERS} most similar."
-    )
-
-
-def by_branch(branch: str, evidence: Evidence, worth: str) -> str:
-    return f"**{branch_name(branch)}: {similarity(evidence.similarity)}.** {BRANCH_SAYS[branch]} {worth}"
-
-
-def branch_name(branch: str) -> str:
-    return next(name for name, key in BRANCHES.items() if key == branch)
-
-
-def difference(query: YardRecord, match: YardRecord, shares: tuple[OnPart | None, OnPart | None], branch: str) -> str:
-    """The part in which twins differ, whether it is visible here, and how much of the evidence lies on it.
-
-    `shares`: of the query's map and of the match's, None where the camera cannot see the part.
-    """
-    owner, other = (query.identity, query.twin) if query.present else (query.twin, query.identity)
-    about = (
-        f"**These two are twins**: the same {query.label} except for one part."
-        if query.twin == match.identity
-        else f"**One vehicle.** It has a twin, vehicle {query.twin}: the same {query.label} except for one part."
-    )
-    text = f"{about} Vehicle {owner} has {PARTS[query.differs]}; vehicle {other} does not."
-    seen = [(side, on) for side, on in zip(("query", "match"), shares, strict=True) if on is not None]
-    if not seen:
-        return f"{text} Neither camera sees that place."
-    hidden = (
-        "" if len(seen) == 2 else f" (the {'match' if seen[0][0] == 'query' else 'query'}'s camera does not see it)"
-    )
-    lies = " and ".join(
-        f"**{share(on.share)}** of the {side}'s evidence ({on.density:.1f} times as dense as on the whole vehicle)"
-        for side, on in seen
-    )
-    return f"{text} That place is ringed in pink{hidden}; by {branch_name(branch)}, {lies} lies there."
 
 
 def figures_row(checkpoint: str, config: ModelConfig, figures: Mapping[str, Any]) -> dict[str, str]:

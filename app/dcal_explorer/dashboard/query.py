@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -10,8 +12,8 @@ import streamlit as st
 import dcal
 from dcal import draw
 from dcal.gallery import Item, QueryInfo
-from dcal_explorer.content import cards, reid_captions
-from dcal_explorer.content.galleries import Galleries, GalleryWithMetadata
+from dcal_explorer.content import cards, places, reid_captions
+from dcal_explorer.content.galleries import OWN, Galleries, GalleryWithMetadata
 from dcal_explorer.dashboard.sidebar import KINDS, library
 
 SHOWN = 8  # images of every ranking, at first
@@ -40,16 +42,28 @@ class Filters:
     cameras: list[str]
     models: list[str]
     most: int
+    same_view: bool = False  # only images of the query's viewpoint
+    rerank: bool = False
+    per_identity: bool = False  # one image of each identity
 
 
 @st.cache_resource(show_spinner=False)
-def opened_galleries(folder: str) -> Galleries:
-    """The galleries of a folder's checkpoints, opened once for all visitors."""
-    return Galleries(library())
+def opened_galleries(folder: str, beside: tuple[str, ...]) -> Galleries:
+    """The galleries of a folder's checkpoints and those `beside` them, opened once for all visitors."""
+    return Galleries(library(), [Path(place) for place in beside])
 
 
 def galleries() -> Galleries:
-    return opened_galleries(str(library().folder))
+    return opened_galleries(str(library().folder), tuple(map(str, places.gallery_places())))
+
+
+def choose_gallery(checkpoints: Sequence[str]) -> str:
+    """The name of one of the checkpoints' galleries; each one's own, and no question, where there are no others."""
+    names = dict.fromkeys(name for checkpoint in checkpoints for name in galleries().choices(checkpoint))
+    if len(names) < 2:
+        return OWN
+    titles = {name: name or "each checkpoint's own" for name in names}
+    return st.selectbox("Gallery", list(names), format_func=titles.__getitem__, key="gallery", bind="query-params")
 
 
 def choose_query(gallery: GalleryWithMetadata) -> Query:
@@ -63,7 +77,7 @@ def choose_query(gallery: GalleryWithMetadata) -> Query:
         right.markdown(reid_captions.query(gallery, QueryInfo()))
         return Query(image, QueryInfo(), gallery)
     item = chosen_item(gallery)
-    return Query(gallery.file_bytes(item), QueryInfo(item.identity, item.camera, item.path), gallery)
+    return Query(gallery.file_bytes(item), gallery.query_info(item), gallery)
 
 
 def chosen_item(gallery: GalleryWithMetadata) -> Item:
@@ -84,13 +98,20 @@ def chosen_item(gallery: GalleryWithMetadata) -> Item:
     )
     item = own[number or 0]
     st.html(cards.views(gallery, own, item))
-    st.markdown(reid_captions.query(gallery, QueryInfo(item.identity, item.camera, item.path)))
+    st.markdown(reid_captions.query(gallery, gallery.query_info(item)))
     return item
 
 
 def choose_filters(gallery: GalleryWithMetadata) -> Filters:
     """What is ranked, and how much of it is shown."""
-    across = st.toggle(reid_captions.ACROSS, True, key="across", bind="query-params")
+    with st.container(horizontal=True, gap="large"):  # as many beside each other as fit
+        across = st.toggle(reid_captions.ACROSS, True, key="across", bind="query-params")
+        rerank = st.toggle(reid_captions.RERANK, False, key="rerank", bind="query-params")
+        title = reid_captions.PER_IDENTITY.format(gallery.noun)
+        per_identity = st.toggle(title, False, key="per_identity", bind="query-params")
+        same_view = bool(gallery.embedded.viewpoints) and st.toggle(
+            reid_captions.SAME_VIEW, False, key="same_view", bind="query-params"
+        )
     left, middle, right = st.columns(3)
     cameras = left.multiselect(
         "Rank only these cameras", gallery.embedded.cameras, key="find_cameras", bind="query-params"
@@ -103,4 +124,4 @@ def choose_filters(gallery: GalleryWithMetadata) -> Filters:
         bind="query-params",
     )
     most = right.slider("Images shown", 1, 50, SHOWN, key="find_most", bind="query-params")
-    return Filters(across, cameras, models, most)
+    return Filters(across, cameras, models, most, same_view, rerank, per_identity)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dcal_explorer.content.places import CHECKPOINTS
+from dcal_explorer.content.places import CHECKPOINTS, GALLERY_VARIABLE
 from dcal_explorer.threads import sleep_when_idle
 
 
@@ -16,6 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve the page until it is stopped. Uploads are kept in a temporary folder, which is removed then."""
     options = parse(arguments)
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    if options.gallery:
+        os.environ[GALLERY_VARIABLE] = os.pathsep.join(str(place) for place in options.gallery)
     sleep_when_idle()
     with tempfile.TemporaryDirectory(prefix="dcal-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # before gradio is imported
@@ -34,6 +36,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dcal demo", description="What does a DCAL model attend to?")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 (or $GRADIO_SERVER_PORT)")
     parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS, help="a folder of checkpoints")
+    parser.add_argument(
+        *("--gallery", "--galleries"),
+        type=Path,
+        nargs="+",
+        default=[],
+        help="galleries that dcal index built, or folders of them, beside the checkpoints' own",
+    )
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="do not open the browser")
     return parser.parse_args(arguments)
 

@@ -11,15 +11,13 @@ import gradio as gr
 
 from dcal import DCALError
 from dcal_explorer.content import cards, reid_captions
-from dcal_explorer.content.galleries import ALL, GalleryWithMetadata
-from dcal_explorer.demo.callbacks.reid import MOST, ReIDCallbacks
+from dcal_explorer.content.galleries import ALL, FOLDER, OWN, GalleryWithMetadata
+from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
+from dcal_explorer.demo.callbacks.reid_ranking import PAGE
 from dcal_explorer.demo.components import PRIVATE, PUBLIC
 from dcal_explorer.demo.events import card
 from dcal_explorer.demo.inputs import shows_errors
-from dcal_explorer.demo.match_view import MatchView
-
-SHOWN = 12  # images of a ranking, at first
-PAGE = 40  # images to choose from at once: the yard's test vehicles by one camera
+from dcal_explorer.demo.reid_ranking_panel import RankingPanel
 
 
 def build(tab: gr.Tab, callbacks: ReIDCallbacks) -> None:
@@ -40,13 +38,15 @@ class FindTab:
             with gr.Column(scale=4, min_width=300):
                 self._lay_query(names)
             with gr.Column(scale=8, min_width=320):
-                self._lay_ranking()
-                self.match = MatchView(callbacks, self.record)
-        self._wire_query(tab)
-        self._wire_ranking()
+                self.ranked = RankingPanel(callbacks, self.record)
+                self.match = self.ranked.match
+        self._wire_place(tab)
+        self._wire_query()
+        self._wire_choices()
 
     def _lay_query(self, names: list[str]) -> None:
         self.checkpoint = gr.Dropdown(names, value=names[0], label="Checkpoint", elem_id="find-checkpoint")
+        self.gallery = gr.Dropdown([], label="Gallery", elem_id="find-gallery", visible=False)
         self.photo = gr.Image(
             type="filepath",
             image_mode=None,
@@ -59,6 +59,7 @@ class FindTab:
         self.caption = gr.Markdown(
             reid_captions.EMPTY, label="query", elem_id="query-sentence", elem_classes="sentence"
         )
+        self.add = gr.Checkbox(False, label="Several images as one query: add the next", elem_id="add")
         with gr.Row(elem_classes="controls"):
             self.camera = gr.Dropdown([], label="Images of camera", min_width=120, elem_id="camera")
             self.model = gr.Dropdown([], label="Of model", min_width=140, elem_id="model", visible=False)
@@ -66,135 +67,151 @@ class FindTab:
         self.pictures = gr.HTML(elem_id="pictures", js_on_load=cards.CLICK)
         self.picture = gr.Textbox(visible=False, label="picture")
 
-    def _lay_ranking(self) -> None:
-        with gr.Row(elem_classes="controls"):
-            self.across = gr.Checkbox(True, label=reid_captions.ACROSS, elem_id="across")
-            self.cameras = gr.Dropdown(
-                [], multiselect=True, label="Rank only these cameras", min_width=180, elem_id="cameras"
-            )
-            self.models = gr.Dropdown(
-                [], multiselect=True, label="Rank only these models", min_width=180, elem_id="models", visible=False
-            )
-            self.most = gr.Slider(1, MOST, SHOWN, step=1, label="Images shown", min_width=200, buttons=[])
-        self.worth = gr.Markdown(label="ranking", elem_id="ranking-sentence", elem_classes="sentence")
-        self.found = gr.JSON(label="ranking", visible=False)
-        self.hits = gr.HTML(elem_id="hits", js_on_load=cards.CLICK)
+    @property
+    def kept(self) -> list[Any]:
+        """The controls that stay as they are under another checkpoint or gallery, where it has what they say."""
+        return [self.camera, self.model, self.ranked.cameras, self.ranked.models, self.match.branch]
 
-    def _wire_query(self, tab: gr.Tab) -> None:
-        """What changes the query, and which pictures there are to choose from."""
-        everything: Any = {
-            *(self.camera, self.model, self.page, self.pictures, self.cameras, self.models, self.match.branch),
-            *(self.record, self.caption, self.photo),
-        }
+    def _wire_place(self, tab: gr.Tab) -> None:
+        """The tab is opened, or another checkpoint or gallery chosen."""
+        everything: Any = {*self.kept, self.gallery, self.page, self.pictures, self.record, self.caption, self.photo}
+        everything |= {self.ranked.same_view, self.ranked.per_identity}
+        now = [self.checkpoint, self.gallery, self.record, *self.kept]
         for event in (
-            tab.select(self.arrive, [self.checkpoint, self.record], everything, **PRIVATE),
-            self.checkpoint.input(self.change, [self.checkpoint, self.record], everything, **PRIVATE),
+            tab.select(self.arrive, now, everything, **PRIVATE),
+            self.checkpoint.input(self.change_checkpoint, now, everything, **PRIVATE),
+            self.gallery.input(self.change, now, everything, **PRIVATE),
         ):
-            event.failure(
-                self.back,
-                self.record,
-                {self.checkpoint, self.record, self.pictures, self.photo, self.caption},
-                **PRIVATE,
-            )
+            shown = {self.checkpoint, self.gallery, self.record, self.pictures, self.photo, self.caption}
+            event.failure(self.back, self.record, shown, **PRIVATE)
+
+    def _wire_query(self) -> None:
         progress = {**PUBLIC, "show_progress": "minimal", "show_progress_on": self.photo}
-        query = [self.record, self.caption]
-        sent = self.photo.upload(
-            self.callbacks.search, [self.photo, self.checkpoint, self.record], query, api_name="search", **progress
-        )
+        query, place = [self.record, self.caption], [self.checkpoint, self.record, self.gallery, self.add]
+        sent = self.photo.upload(self.callbacks.search, [self.photo, *place], query, api_name="search", **progress)
+        sent.success(self.query_picture, self.record, self.photo, **PRIVATE)  # of several, all
         sent.failure(self.query_picture, self.record, self.photo, **PRIVATE)  # the page shows the query it had
         self.photo.clear(self.clear, self.record, [self.record, self.caption], **PRIVATE)
         picked = self.pictures.click(card, None, self.picture, **PRIVATE)
-        taken = picked.success(
-            self.callbacks.choose, [self.picture, self.checkpoint, self.record], query, api_name="choose", **PUBLIC
-        )
+        taken = picked.success(self.callbacks.choose, [self.picture, *place], query, api_name="choose", **PUBLIC)
         taken.success(self.query_picture, self.record, self.photo, **PRIVATE)
+        marked = [self.checkpoint, self.gallery, self.camera, self.model, self.page, self.record]
+        taken.success(self.marked, [self.add, *marked], self.pictures, **PRIVATE)
+        sent.success(self.choices, marked, {self.pictures, self.page}, **PRIVATE)  # none of them is the query now
+
+    def _wire_choices(self) -> None:
+        """Which pictures there are to choose a query from."""
         choosers = [self.camera, self.model, self.page]
         gr.on(
             [self.camera.input, self.model.input, self.page.submit, self.page.blur],
             self.choices,
-            [self.checkpoint, *choosers, self.record],
+            [self.checkpoint, self.gallery, *choosers, self.record],
             {self.pictures, self.page},
             **PRIVATE,
         )
-
-    def _wire_ranking(self) -> None:
-        """A new query is ranked; so is the old one under other filters."""
-        call = [self.record, self.across, self.cameras, self.models, self.most], [self.found, self.worth]
-        moved = [self.across.input, self.cameras.input, self.models.input, self.most.input]
-        shown = {self.hits, self.match.hit, self.match.place, self.match.hint}
-        for ranked in (
-            gr.on(moved, self.callbacks.ranking, *call, api_name="ranking", **PUBLIC),
-            self.record.change(self.ranking, *call, **PRIVATE),
-        ):
-            ranked.success(self.show, self.record, shown, **PRIVATE)
-        self.match.on_click(self.hits)
+        listed = gr.JSON(visible=False, label="gallery")
+        gr.Button(visible=False).click(
+            self.callbacks.gallery,
+            [self.checkpoint, self.gallery, *choosers],
+            listed,
+            api_name="gallery",
+            **PUBLIC,
+        )
 
     @shows_errors
-    def arrive(self, checkpoint: str, record: str | None) -> dict[Any, Any]:
+    def arrive(self, checkpoint: str, gallery: str | None, record: str | None, *kept: Any) -> dict[Any, Any]:
         """When the tab is first opened: the gallery, and its first image as the query."""
         if record:
             return {}
-        gallery = self.callbacks.galleries.open(checkpoint)
-        camera = next(iter(gallery.embedded.cameras), ALL)
-        first = gallery.images_of(camera)[0]
-        key, caption = self.callbacks.choose(first.path, checkpoint)
-        return {**self.fitted(checkpoint, gallery, camera, key), **self.query_shown(key, caption)}
+        opened = self.callbacks.galleries.open(checkpoint, gallery or OWN)
+        camera = kept[0] if kept and kept[0] in opened.embedded.cameras else next(iter(opened.embedded.cameras), ALL)
+        first = opened.images_of(camera)[0]
+        key, caption = self.callbacks.choose(first.path, checkpoint, None, gallery or OWN)
+        shown = self.fitted(checkpoint, gallery or OWN, opened, key, camera, *kept[1:])
+        return {**shown, **self.query_shown(key, caption)}
 
     @shows_errors
-    def change(self, checkpoint: str, record: str | None) -> dict[Any, Any]:
-        """The same query for another checkpoint, whose gallery may be another."""
+    def change_checkpoint(self, checkpoint: str, gallery: str | None, record: str | None, *kept: Any) -> dict[Any, Any]:
+        """Another checkpoint, with its gallery of the same name if it has one, else its own."""
+        there = self.callbacks.galleries.choices(checkpoint) if checkpoint in self.callbacks.galleries.names() else {}
+        return self.change(checkpoint, gallery if gallery in there else OWN, record, *kept)
+
+    @shows_errors
+    def change(self, checkpoint: str, gallery: str | None, record: str | None, *kept: Any) -> dict[Any, Any]:
+        """The same query for another checkpoint or gallery, and the same filters as far as it has them."""
         if not record:
-            return self.arrive(checkpoint, record)
-        gallery = self.callbacks.galleries.open(checkpoint)
-        key, caption = self.callbacks.change(checkpoint, record)
-        camera = next(iter(gallery.embedded.cameras), ALL)
-        page = {**self.fitted(checkpoint, gallery, camera, key), **self.query_shown(key, caption)}
+            return self.arrive(checkpoint, gallery, record, *kept)
+        opened = self.callbacks.galleries.open(checkpoint, gallery or OWN)
+        key, caption = self.callbacks.change(checkpoint, record, gallery or OWN)
+        caption += self.dropped(opened, *kept)
+        page = {
+            **self.fitted(checkpoint, gallery or OWN, opened, key, *kept),
+            **self.query_shown(key, caption),
+        }
         self.callbacks.records.let_go(record)  # last: after a failure the page still holds it
         return page
+
+    def dropped(self, gallery: GalleryWithMetadata, *kept: Any) -> str:
+        """A sentence on the filters that another gallery cannot have."""
+        cameras, models = (kept[place] if place < len(kept) else None for place in (2, 3))
+        gone = [f"camera {name}" for name in cameras or [] if name not in gallery.embedded.cameras]
+        gone += [name for name in models or [] if name not in gallery.models]
+        return f"\n\nNot in this gallery, and no longer a filter: {', '.join(gone)}." if gone else ""
 
     def query_shown(self, record: str, caption: str) -> dict[Any, Any]:
         return {self.record: record, self.caption: caption, self.photo: self.callbacks.query_picture(record)}
 
-    def fitted(self, checkpoint: str, gallery: GalleryWithMetadata, camera: str, record: str) -> dict[Any, Any]:
-        """All choices as this gallery has them, and no filter."""
-        names = [(f"Camera {name}", name) for name in gallery.embedded.cameras]
-        models = [(name, name) for name in gallery.models]
+    def fitted(
+        self,
+        checkpoint: str,
+        name: str,
+        gallery: GalleryWithMetadata,
+        record: str,
+        camera: str | None = ALL,
+        model: str | None = ALL,
+        cameras: list[str] | None = None,
+        models: list[str] | None = None,
+        branch: str | None = None,
+    ) -> dict[Any, Any]:
+        """All choices as this gallery has them; what was chosen before stays where it exists here."""
+        names, there = [(f"Camera {own}", own) for own in gallery.embedded.cameras], gallery.models
+        camera = camera if camera in gallery.embedded.cameras else ALL
+        model = model if model in there else ALL
+        galleries = [(own or FOLDER, own) for own in self.callbacks.galleries.choices(checkpoint)]
         config = self.callbacks.library.config(checkpoint)
         return {
+            self.gallery: gr.update(
+                choices=galleries,
+                value=name if name in dict(galleries).values() else galleries[0][1],
+                visible=len(galleries) > 1,
+            ),
             self.camera: gr.update(choices=[("All cameras", ALL), *names], value=camera),
-            self.model: gr.update(choices=[("All models", ALL), *models], value=ALL, visible=bool(models)),
-            self.cameras: gr.update(choices=names, value=[]),
-            self.models: gr.update(choices=models, value=[], visible=bool(models)),
-            **self.choices(checkpoint, camera, ALL, 1, record),
-            **self.match.fit("glca" in config.branches),
+            self.model: gr.update(
+                choices=[("All models", ALL), *((own, own) for own in there)], value=model, visible=bool(there)
+            ),
+            **self.ranked.fitted(gallery, cameras or [], models or []),
+            **self.choices(checkpoint, name, camera, model, 1, record),
+            **self.match.fit("glca" in config.branches, branch),
         }
 
     @shows_errors
-    def choices(self, checkpoint: str, camera: str, model: str, page: int, record: str | None) -> dict[Any, Any]:
+    def choices(
+        self, checkpoint: str, gallery: str | None, camera: str, model: str, page: int, record: str | None
+    ) -> dict[Any, Any]:
         """The images of one camera and model to choose a query from, one page of them."""
-        gallery = self.callbacks.galleries.open(checkpoint)
-        there = gallery.images_of(camera, model)
+        opened = self.callbacks.galleries.open(checkpoint, gallery or OWN)
+        there = opened.images_of(camera, model)
         pages = max(1, -(-len(there) // PAGE))
         page = min(max(1, int(page or 1)), pages)
-        chosen = self.callbacks.records.get(record).known.path if record else None
+        chosen = [image.known.path for image in self.callbacks.records.get(record).images] if record else []
         return {
-            self.pictures: cards.thumbnails(gallery, there[(page - 1) * PAGE : page * PAGE], chosen),
+            self.pictures: cards.thumbnails(opened, there[(page - 1) * PAGE : page * PAGE], *chosen),
             self.page: gr.update(value=page, maximum=pages, visible=pages > 1, label=f"Page, of {pages}"),
         }
 
-    def ranking(self, record: str | None, *filters: Any) -> tuple[dict[str, Any] | None, str]:
-        """`ReIDCallbacks.ranking`, and nothing without a query."""
-        return self.callbacks.ranking(record, *filters) if record else (None, "")
-
-    @shows_errors
-    def show(self, record: str | None) -> dict[Any, Any]:
-        """The ranking as cards, with no hit open."""
-        if not record:
-            return {self.hits: "", **self.match.closed(False)}
-        session = self.callbacks.records.get(record)
-        assert session.ranking is not None
-        gallery = self.callbacks.galleries.open(session.checkpoint)
-        return {self.hits: cards.hits(gallery, session.ranking), **self.match.closed(bool(session.ranking.hits))}
+    def marked(self, add: bool, *choice: Any) -> Any:
+        """The images to choose from with all that are the query marked; where it is one, the click has marked it."""
+        return self.choices(*choice)[self.pictures] if add else gr.skip()
 
     def clear(self, record: str | None) -> tuple[None, str]:
         """After the query was removed: no session, and what to do."""
@@ -205,8 +222,9 @@ class FindTab:
         return self.callbacks.query_picture(record) if record else None
 
     def back(self, record: str | None) -> dict[Any, Any]:
-        """After a failure: the present query and the checkpoint that ranked it, or an empty page."""
+        """After a failure: the present query, the checkpoint and the gallery that ranked it, or an empty page."""
         try:
-            return {self.checkpoint: self.callbacks.records.get(record).checkpoint}
+            session = self.callbacks.records.get(record)
+            return {self.checkpoint: session.checkpoint, self.gallery: session.gallery}
         except DCALError:
             return {self.record: None, self.pictures: "", self.photo: None, self.caption: reid_captions.EMPTY}

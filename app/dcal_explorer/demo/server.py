@@ -12,6 +12,7 @@ from gradio import processing_utils
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.places import SAMPLES, STYLES, sample_images
 from dcal_explorer.demo import compare_tab, inspect_tab, reid_tab
+from dcal_explorer.demo.cached_images import write_whole_images
 from dcal_explorer.demo.callbacks.compare import CompareCallbacks
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
@@ -63,6 +64,7 @@ def serve(checkpoints: Path, folder: Path, port: int | None = None, browser: boo
     """Serve the page until interrupted."""
     callbacks, samples = InspectCallbacks(CheckpointLibrary(checkpoints), folder), sample_images()
     fetch_nothing()
+    write_whole_images()
     blocks = page(callbacks, samples)
     _, url, _ = blocks.launch(
         server_name="127.0.0.1",

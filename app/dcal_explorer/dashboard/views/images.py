@@ -13,7 +13,7 @@ from dcal.analysis import on_part
 from dcal.analysis.twins import part_shares, what_lies_on
 from dcal.data.reid.yard import Yard, YardRecord
 from dcal.data.yard_table import PARTS
-from dcal_explorer.content import cards, reid_captions
+from dcal_explorer.content import cards, match_captions
 from dcal_explorer.content.numbers import share
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard.errors import shows_errors
@@ -117,7 +117,7 @@ def one_image(split: str, found: Sequence[YardRecord], annotation: str) -> None:
     if annotation == "parts":
         left.html(legend(record.parts()))
     owner = record.identity if record.present else record.twin
-    left.markdown(f"Its twin is vehicle {record.twin}. Vehicle {owner} has {reid_captions.PARTS[record.differs]}.")
+    left.markdown(f"Its twin is vehicle {record.twin}. Vehicle {owner} has {match_captions.PARTS[record.differs]}.")
     seen = record_of(checkpoint, record.path.read_bytes())
     right.image(draw.figure(seen, seen.sa_map, max_side=512, **style.options()), width="stretch")
     right.markdown(energy(record, seen))

@@ -12,7 +12,8 @@ import streamlit as st
 import dcal
 from dcal import draw
 from dcal.gallery import Item, QueryInfo, Ranking, rank
-from dcal_explorer.content import captions, cards, reid_captions
+from dcal.retrieval import Reranking
+from dcal_explorer.content import captions, cards, match_captions, reid_captions
 from dcal_explorer.content.checkpoints import CheckpointLibrary, SideFile
 from dcal_explorer.content.galleries import GalleryWithMetadata
 from dcal_explorer.content.match_explanation import Explanation, yard_pair
@@ -20,11 +21,12 @@ from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard import errors
 from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.patches import Place, patch_chooser
-from dcal_explorer.dashboard.query import SIDE, Filters, Query, choose_filters, choose_query, galleries
+from dcal_explorer.dashboard.query import SIDE, Filters, Query, choose_filters, choose_gallery, choose_query, galleries
 from dcal_explorer.dashboard.sidebar import Look, cached_record, library, look, record_of
 
 HERE = Path(__file__)
 CSS = [HERE.with_name("compare.css"), STYLES / "cards.css", HERE.with_name("reidentify.css")]
+NONE, NO_OTHER = "", "no other: why it is similar"
 OUTSIDE = "The chosen patch is outside this checkpoint's input: all patches are shown."
 T = TypeVar("T")
 
@@ -46,7 +48,8 @@ def page() -> None:
         st.info("Choose at least one checkpoint.")
         return
     failed: dict[str, str] = {}
-    opened = each(compared, galleries().open, failed)
+    place = choose_gallery(compared)
+    opened = each(compared, lambda name: galleries().open(name, place), failed)
     if opened:
         find(compared, opened, failed, style)
     else:
@@ -103,13 +106,16 @@ def everywhere(
 def ranked(name: str, gallery: GalleryWithMetadata, query: Query, chosen: Filters) -> Ranking:
     """The whole ranking by one checkpoint. Its gallery's own images are embedded already; another is inspected."""
     item = query.among(gallery)
-    known = QueryInfo() if item is None else QueryInfo(item.identity, item.camera, item.path)
+    known = QueryInfo() if item is None else gallery.query_info(item)
     return rank(
         gallery.embedded,
         cached_record(name, library().version(name), query.image) if item is None else item,
         k=len(gallery.embedded),
         cameras=gallery.cameras(chosen.cameras, known, chosen.across),
         identities=gallery.identities(chosen.models),
+        viewpoints=gallery.viewpoints(known, chosen.same_view),
+        reranking=Reranking() if chosen.rerank else None,
+        per_identity=chosen.per_identity,
     )
 
 
@@ -117,7 +123,9 @@ def column(name: str, gallery: GalleryWithMetadata, query: Query, ranking: Ranki
     """One checkpoint's ranking."""
     st.html(f'<div class="about">{captions.about(library().config(name), name, SideFile())}</div>')
     elsewhere = f" {reid_captions.NOT_THERE}" if ranking.known.path != query.known.path else ""
-    st.markdown(reid_captions.worth(gallery, ranking, across) + elsewhere)
+    measured = library().evaluation(name).values.get("similarities", {})
+    new = reid_captions.newness(gallery, ranking, measured)
+    st.markdown(reid_captions.worth(gallery, ranking, across) + elsewhere + (f"\n\n{new}" if new else ""))
     st.html(cards.hits(gallery, ranking, clickable=False))
 
 
@@ -131,23 +139,30 @@ def explain(
     """One of the images found, and why each checkpoint matches it, at whatever rank."""
     first = opened[next(iter(opened))]
     st.subheader("Why did it match?")
-    left, right = st.columns([2, 1], vertical_alignment="bottom")
-    path = left.selectbox(
+    columns = st.columns([2, 2, 2], vertical_alignment="bottom")
+    path = columns[0].selectbox(
         "Image",
         list(found),
         format_func=lambda p: ", ".join(reid_captions.facts(first, found[p])) or p,
         key="explained_picture",
         bind="query-params",
     )
-    branch = right.segmented_control(
+    against = columns[1].selectbox(
+        "Rather than",
+        [NONE, *(other for other in found if other != path)],
+        format_func=lambda p: ", ".join(reid_captions.facts(first, found[p])) or p if p else NO_OTHER,
+        key="against_picture",
+        bind="query-params",
+    )
+    branch = columns[2].segmented_control(
         "Branch",
-        list(reid_captions.BRANCHES),
-        default=next(iter(reid_captions.BRANCHES)),
+        list(match_captions.BRANCHES),
+        default=next(iter(match_captions.BRANCHES)),
         key="branch",
         bind="query-params",
     )
-    kind = reid_captions.BRANCHES[branch or next(iter(reid_captions.BRANCHES))]
-    explained = {name: explanation(name, opened[name], query, rankings[name], path) for name in opened}
+    kind = match_captions.BRANCHES[branch or next(iter(match_captions.BRANCHES))]
+    explained = {name: explanation(name, opened[name], query, rankings[name], path, against) for name in opened}
     place = chosen_place(next(iter(explained.values())), style)
     branches = {name: kind if kind in why.branches else "fused" for name, why in explained.items()}
     drawn = style.options() | ({} if place is not None else {"scale": shared_scale(explained, branches)})
@@ -155,17 +170,17 @@ def explain(
         for spot, (name, why) in zip(st.columns(len(explained)), explained.items(), strict=True):
             with spot:
                 patch = patch_at(why, place)
-                st.html(f'<div class="about"><h3>{captions.attentions(library().config(name))}</h3></div>')
+                head = captions.attentions(library().config(name))
+                st.html(f'<div class="about branch {why.resolved(branches[name])}"><h3>{head}</h3></div>')
                 st.image(why.picture(branches[name], patch, side=SIDE, **drawn), width="stretch")
                 outside = f" {OUTSIDE}" if place is not None and patch is None else ""
                 st.markdown(why.sentence(branches[name], patch) + outside)
-                st.markdown(why.difference(branches[name]) or reid_captions.NO_TWINS)
+                st.markdown(why.difference(branches[name]) or match_captions.NO_TWINS)
 
 
 def shared_scale(explained: dict[str, Explanation], branches: dict[str, str]) -> tuple[float, float]:
     """The scale on which the maps of all checkpoints can be compared."""
-    evidence = [why.evidence(branches[name]) for name, why in explained.items()]
-    return draw.shared_scale(*(map for one in evidence for map in (one.query_map, one.match_map)))
+    return draw.evidence_scale(*(why.evidence(branches[name]) for name, why in explained.items()))
 
 
 def chosen_place(why: Explanation, style: Look) -> Place | None:
@@ -184,18 +199,23 @@ def patch_at(why: Explanation, place: Place | None) -> int | None:
     return None if found is None else found[0] * why.shape[1] + found[1]
 
 
-def explanation(name: str, gallery: GalleryWithMetadata, query: Query, ranking: Ranking, path: str) -> Explanation:
-    """Why an image of the gallery matches the query, by one checkpoint, at whatever rank it is there."""
-    hit = next(hit for hit in ranking.hits if hit.item.path == path)
-    match = matched(name, library().version(name), query.image, gallery.file_bytes(hit.item))
-    return Explanation(hit, match, yard_pair(gallery, ranking.known, hit), library().evidence(name))
+def explanation(
+    name: str, gallery: GalleryWithMetadata, query: Query, ranking: Ranking, path: str, against: str = NONE
+) -> Explanation:
+    """Why an image of the gallery matches the query, or matches it better than another, at whatever rank it is."""
+    by_path = {hit.item.path: hit for hit in ranking.hits}
+    hit, other = by_path[path], by_path.get(against)
+    rival = None if other is None else gallery.file_bytes(other.item)
+    match = matched(name, library().version(name), query.image, gallery.file_bytes(hit.item), rival)
+    return Explanation(hit, match, yard_pair(gallery, ranking.known, hit), library().evidence(name), other)
 
 
 @st.cache_resource(show_spinner="Computing …", max_entries=8)
-def matched(checkpoint: str, version: str, query: bytes, match: bytes) -> dcal.Match:
+def matched(checkpoint: str, version: str, query: bytes, match: bytes, against: bytes | None = None) -> dcal.Match:
     """`dcal.explain_match`, by checkpoint name and files and by the image files' bytes."""
     model = library().model(checkpoint)
-    return dcal.explain_match(model, record_of(checkpoint, query), record_of(checkpoint, match))
+    other = None if against is None else record_of(checkpoint, against)
+    return dcal.explain_match(model, record_of(checkpoint, query), record_of(checkpoint, match), other)
 
 
 def figures(checkpoints: CheckpointLibrary, names: list[str]) -> None:

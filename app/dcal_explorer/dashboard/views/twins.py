@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
 import dcal
 from dcal import draw
-from dcal.analysis import on_part
+from dcal.analysis import OnPart, on_part
+from dcal.analysis.twin_pairs import TwinPair, told_apart_by_pair, twin_pairs
+from dcal.analysis.twin_pairs import on_difference as explained_pair
 from dcal.data.reid.yard import Yard, YardRecord
 from dcal.draw import PAIR_SIDE
-from dcal_explorer.content import captions, reid_captions
+from dcal_explorer.content import captions, match_captions, reid_captions
 from dcal_explorer.content.ablation_tables import NOT_MEASURED, TWIN_MEASURES, spelled
-from dcal_explorer.content.numbers import share, similarity
+from dcal_explorer.content.numbers import decimal, margin, percent, share, similarity
 from dcal_explorer.dashboard.errors import shows_errors
+from dcal_explorer.dashboard.query import galleries
 from dcal_explorer.dashboard.sidebar import library, look
-from dcal_explorer.dashboard.views.reidentify import matched
+from dcal_explorer.dashboard.views.reidentify import each, matched
 
 SIDE = PAIR_SIDE * 3 // 4
-KINDS = {"twin": "the twin", "same": "the same vehicle"}
+KINDS = {"rather": "its own vehicle rather than the twin", "twin": "the twin", "same": "the same vehicle"}
 ABOUT = (
     "Twins are two vehicles that are equal except for one part. A checkpoint that tells them apart must attend to that "
     "part, which is ringed in pink where the camera sees it."
+)
+EACH = (
+    "How often each pair is told apart: nearer to itself than to its twin, over all cameras that see the part "
+    "(guessing: 50%). Select a row to open the pair above."
+)
+ON_PART = (
+    "How many times denser the evidence for its own vehicle rather than the twin is on the differing part than on the "
+    "whole vehicle, for one query of each pair (evenly spread: 1)."
 )
 
 
 @shows_errors
 def page() -> None:
-    """One pair of images through every checkpoint, and what was measured over all pairs."""
+    """One pair of images through every checkpoint, all pairs, and what was measured over them."""
     names = library().names("reid")
     if not names:
         st.info(reid_captions.NO_CHECKPOINT)
@@ -40,21 +53,12 @@ def page() -> None:
     if not chosen:
         st.info("Choose at least one checkpoint.")
         return
-    query, match = choose_pair()
+    query, match, twin = choose_pair()
     st.markdown(about(query))
     style = look()
     for name in chosen:
-        left, right = st.columns([3, 2], vertical_alignment="center")
-        found = matched(name, library().version(name), query.path.read_bytes(), match.path.read_bytes())
-        evidence = found.evidence(next(iter(found.branches)) if len(found.branches) == 1 else "fused")
-        of_query, of_match = (record.difference() if record.visible else None for record in (query, match))
-        left.image(
-            draw.pair(found, evidence, side=SIDE, regions=(of_query, of_match), **style.options()), width="stretch"
-        )
-        right.markdown(f"**{captions.attentions(library().config(name))}** · `{name}`")
-        right.markdown(
-            f"Similarity **{similarity(evidence.similarity)}**. {on_difference(query, match, found, evidence)}"
-        )
+        one_checkpoint(name, query, match, twin, style.options())
+    all_pairs(chosen)
     measured(chosen)
 
 
@@ -64,8 +68,13 @@ def test_records() -> tuple[YardRecord, ...]:
     return Yard(split="query").records
 
 
-def choose_pair() -> tuple[YardRecord, YardRecord]:
-    """Two test images: of a vehicle, and of its twin or of itself, by cameras of one's choice."""
+@st.cache_resource(show_spinner=False)
+def test_pairs() -> list[TwinPair]:
+    return twin_pairs(test_records())
+
+
+def choose_pair() -> tuple[YardRecord, YardRecord, YardRecord | None]:
+    """(a test image of a vehicle, one of itself or of its twin, the twin's that it is held against or None)."""
     records = test_records()
     firsts = {record.identity: record for record in records if record.identity < record.twin}
     columns = st.columns(4)
@@ -80,8 +89,8 @@ def choose_pair() -> tuple[YardRecord, YardRecord]:
         "Compare with", list(KINDS), format_func=KINDS.__getitem__, key="kind", bind="query-params"
     )
     own = {record.camera: record for record in records if record.identity == identity}
-    other_identity = firsts[identity].twin if kind == "twin" else identity
-    others = {record.camera: record for record in records if record.identity == other_identity}
+    twins = {record.camera: record for record in records if record.identity == firsts[identity].twin}
+    others = twins if kind == "twin" else own
 
     def label(camera: int) -> str:
         return f"camera {camera}" + ("" if own[camera].visible or others[camera].visible else " (part hidden)")
@@ -95,13 +104,31 @@ def choose_pair() -> tuple[YardRecord, YardRecord]:
     second = columns[3].selectbox(
         "Match", cameras, index=cameras.index(seeing[0]), format_func=label, key="match_camera", bind="query-params"
     )
-    return own[first], others[second]
+    return own[first], others[second], twins[second] if kind == "rather" else None
 
 
 def about(query: YardRecord) -> str:
     """What distinguishes the pair."""
     owner, other = (query.identity, query.twin) if query.present else (query.twin, query.identity)
-    return f"**{query.label}.** Vehicle {owner} has {reid_captions.PARTS[query.differs]}; vehicle {other} does not."
+    return f"**{query.label}.** Vehicle {owner} has {match_captions.PARTS[query.differs]}; vehicle {other} does not."
+
+
+def one_checkpoint(
+    name: str, query: YardRecord, match: YardRecord, twin: YardRecord | None, style: dict[str, Any]
+) -> None:
+    """The evidence of one checkpoint, and what of it lies on the part."""
+    left, right = st.columns([3, 2], vertical_alignment="center")
+    rival = None if twin is None else twin.path.read_bytes()
+    found = matched(name, library().version(name), query.path.read_bytes(), match.path.read_bytes(), rival)
+    evidence = found.evidence()
+    shown = (query, match) if twin is None else (query, match, twin)
+    regions = [record.difference() if record.visible else None for record in shown]
+    left.image(draw.pair(found, evidence, side=SIDE, regions=regions, **style), width="stretch")
+    right.markdown(f"**{captions.attentions(library().config(name))}** · `{name}`")
+    score = f"Similarity **{similarity(evidence.similarity)}**."
+    if evidence.against is not None:
+        score = f"Margin **{margin(evidence.score)}**: {'told apart' if evidence.score > 0 else 'taken for its twin'}."
+    right.markdown(f"{score} {on_difference(query, match, found, evidence)}")
 
 
 def on_difference(query: YardRecord, match: YardRecord, found: dcal.Match, evidence: dcal.Evidence) -> str:
@@ -110,11 +137,84 @@ def on_difference(query: YardRecord, match: YardRecord, found: dcal.Match, evide
     parts = []
     for name, record, seen, map in sides:
         if record.visible:
-            on = on_part(record, seen, map)
+            on = on_part(record, seen, map.clip(min=0))
             parts.append(
                 f"{share(on.share)} of the {name}'s evidence ({on.density:.1f} times the vehicle's mean density)"
             )
     return f"On the differing part: {' and '.join(parts)}." if parts else "Neither camera sees the differing part."
+
+
+def all_pairs(chosen: Sequence[str]) -> None:
+    """Every pair by every checkpoint: told apart, and, on request, where the evidence lies."""
+    pairs = test_pairs()
+    st.subheader(f"All {len(pairs)} pairs")
+    failed: dict[str, str] = {}
+    told = each(chosen, lambda name: told_apart(name, galleries().version(name)), failed)
+    for name, why in failed.items():
+        st.warning(f"{name}: {why}")
+    rows = [
+        {"pair": f"{pair.identities[0]} and {pair.identities[1]}", "differing part": pair.differs}
+        | {name: shown(told.get(name, {}).get(pair.identities)) for name in chosen}
+        for pair in pairs
+    ]
+    st.dataframe(
+        rows, hide_index=True, height="content", on_select=open_row, selection_mode="single-row", key="pairs_told"
+    )
+    st.caption(EACH)
+    if not st.toggle("Also explain all pairs (about a second for each pair and checkpoint)", key="explain_pairs"):
+        return
+    found = {name: evidence_of_pairs(name, library().version(name)) for name in chosen}
+    st.dataframe(
+        [
+            {"pair": row["pair"], "differing part": row["differing part"]}
+            | {name: on_the_part(found[name][place]) for name in chosen}
+            for place, row in enumerate(rows)
+        ],
+        hide_index=True,
+        height="content",
+        key="pairs_explained",
+    )
+    st.caption(ON_PART)
+
+
+def open_row() -> None:
+    """The pair of the selected row becomes the one above."""
+    if rows := st.session_state["pairs_told"]["selection"]["rows"]:
+        st.session_state["pair"] = test_pairs()[rows[0]].identities[0]
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def told_apart(name: str, version: str) -> dict[tuple[int, int], float]:
+    """How often each pair is told apart, by the checkpoint's gallery; nothing where that is not the yard's."""
+    gallery = galleries().open(name)
+    known = [(index, gallery.known(item)) for index, item in enumerate(gallery.embedded.items)]
+    there = [(index, record) for index, record in known if record is not None]
+    identities = {record.identity for _, record in there}
+    whole = [(index, record) for index, record in there if record.twin in identities]
+    if not whole:
+        return {}
+    rows = gallery.embedded.rows(np.array([index for index, _ in whole]))
+    return told_apart_by_pair([record for _, record in whole], rows)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def evidence_of_pairs(name: str, version: str) -> list[OnPart | None]:
+    """What of the evidence lies on the part, pair by pair; None where no two cameras see it."""
+    model, pairs, found = library().model(name), test_pairs(), []
+    bar = st.progress(0.0, f"{name}: explaining {len(pairs)} pairs …")
+    for done, pair in enumerate(pairs, 1):
+        found.append(None if pair.question is None else explained_pair(model, pair.question)[1])
+        bar.progress(done / len(pairs), f"{name}: {done} of {len(pairs)} pairs")
+    bar.empty()
+    return found
+
+
+def shown(value: float | None) -> str:
+    return NOT_MEASURED if value is None or np.isnan(value) else percent(value)
+
+
+def on_the_part(on: OnPart | None) -> str:
+    return NOT_MEASURED if on is None or np.isnan(on.density) else f"{decimal(on.density)} ({share(on.share)})"
 
 
 def measured(chosen: Sequence[str]) -> None:

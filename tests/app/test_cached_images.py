@@ -1,0 +1,30 @@
+"""Images in gradio's cache are written whole: what was opened stays readable when another page draws it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+from gradio import processing_utils
+from PIL import Image
+
+from dcal_explorer.demo.cached_images import write_whole_images
+
+
+def test_an_image_that_is_being_read_is_not_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processing_utils, "save_pil_to_cache", processing_utils.save_pil_to_cache)  # restored after
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    write_whole_images()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    shown = gr.Image(format="png")
+    first = Path(shown.postprocess(pixels).path)
+    with first.open("rb") as reader:
+        begun = reader.read(100)
+        inode = first.stat().st_ino
+        assert Path(shown.postprocess(pixels).path) == first and first.stat().st_ino != inode
+        whole = begun + reader.read()
+    assert whole == first.read_bytes() and [path.name for path in first.parent.iterdir()] == ["image.png"]
+    with Image.open(first) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
