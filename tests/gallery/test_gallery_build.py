@@ -86,7 +86,7 @@ from dcal.gallery.build import build_folder
 from dcal.gallery.sources import folder_images
 from tests.fixtures.hostile_images import animated, many_scans
 from tests.fixtures.tiny_gallery import tiny_model
-torch.set_num_threads(2)
+torch.set_num_threads(int(sys.argv[3]))
 embed.BATCHES, replace, written = 1, os.replace, []
 def replace_or_die(source, target):
     written.append(target)
@@ -101,7 +101,14 @@ build_folder(tiny_model(), folder_images(sys.argv[1]), sys.argv[2], "tiny", batc
 def test_a_killed_build_goes_on_and_gives_the_same_bytes(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "killed").mkdir()
     place = tmp_path / "killed" / "gallery"
-    command = [sys.executable, "-c", KILLED, str(images), str(place)]
+    command = [
+        sys.executable,
+        "-c",
+        KILLED,
+        str(images),
+        str(place),
+        str(torch.get_num_threads()),
+    ]  # others sum otherwise
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -9
     left = tmp_path / "killed" / ".gallery-building"
     assert sorted(path.name for path in left.iterdir()) == [
