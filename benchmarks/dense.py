@@ -18,6 +18,12 @@ def distances(crowd: Crowd) -> Float[np.ndarray, "q g"]:
     return (1 - queries @ gallery.T).numpy()
 
 
+def exact_distances(crowd: Crowd) -> Float[np.ndarray, "q g"]:
+    """The same in double precision, by which a ranking from features is judged."""
+    queries, gallery = (F.normalize(torch.from_numpy(own).double()) for own in (crowd.queries, crowd.gallery))
+    return (1 - queries @ gallery.T).numpy()
+
+
 def evaluate(
     distances: Float[np.ndarray, "q g"],
     query_ids: np.ndarray,

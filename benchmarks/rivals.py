@@ -48,6 +48,11 @@ def from_features(crowd: Crowd, peers: Peers) -> Calls:
     return ours_from_features(crowd, peers) | others(lambda: dense.distances(crowd), crowd, peers)
 
 
+def in_double_precision(crowd: Crowd) -> Figures:
+    """What a ranking from features has to give."""
+    return named(dense.evaluate(dense.exact_distances(crowd), *crowd.labels))
+
+
 def ours_from_features(crowd: Crowd, peers: Peers) -> Calls:
     """Ours alone, at sizes where the others do not fit."""
     return {"ours": lambda: figures(evaluate_features(crowd.queries, crowd.gallery, *crowd.labels))}
@@ -57,8 +62,7 @@ def others(distances: Callable[[], np.ndarray], crowd: Crowd, peers: Peers) -> C
     """Everybody else's ranking of the distances."""
 
     def usual() -> Figures:
-        found = dense.evaluate(distances(), *crowd.labels)
-        return {name: np.asarray(value) for name, value in zip(NAMES, found, strict=True)}
+        return named(dense.evaluate(distances(), *crowd.labels))
 
     def cython(module: ModuleType) -> Figures:
         return of_cython(module.evaluate_cy(distances(), *crowd.labels, dense.MAX_RANK))
@@ -79,6 +83,10 @@ def reranking(crowd: Crowd, peers: Peers) -> Calls:
 
 
 NAMES = ("mAP", "mINP", "cmc")
+
+
+def named(found: tuple) -> Figures:
+    return {name: np.asarray(value) for name, value in zip(NAMES, found, strict=True)}
 
 
 def figures(quality: Quality) -> Figures:

@@ -52,6 +52,27 @@ def distance_blocks(
         yield np.maximum(block, 0, out=block)
 
 
+def exact_distances(
+    image: Float[np.ndarray, " d"], others: Float[np.ndarray, "k d"], kind: str
+) -> Float[np.ndarray, " k"]:
+    """In double precision, equal for equal images; squared where they are Euclidean."""
+    image, others = image.astype(np.float64), others.astype(np.float64)
+    if kind == "euclidean":
+        return squares(others - image)
+    return 1 - (others * image).sum(axis=1) / np.sqrt(squares(others) * (image @ image))  # a row's sum is its own
+
+
+def rounding(features: Float[np.ndarray, "n d"], kind: str) -> float:
+    """How far rounding may move two distances against each other; 0 in double precision, which counts as exact here.
+
+    A sum of d products is off by about √d units in the last place of the longest squared length (Higham & Mary, 2019).
+    """
+    if features.dtype == np.float64:
+        return 0.0
+    longest = 1.0 if kind == "cosine" else float(squares(features).max())
+    return 2 * float(np.sqrt(features.shape[1])) * float(np.finfo(features.dtype).eps) * longest
+
+
 def squares(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
     """The squared length of each row."""
     return np.einsum("nd,nd->n", features, features)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 
 from dcal.errors import DCALError
-from dcal.retrieval.distances import Matrix, check_pair, distance_blocks, features, given_blocks
+from dcal.retrieval.distances import (
+    Matrix,
+    check_pair,
+    distance_blocks,
+    exact_distances,
+    features,
+    given_blocks,
+    rounding,
+)
 from dcal.retrieval.metrics import Quality, quality
 from dcal.retrieval.protocol import STANDARD, GroundTruth, Labels, Protocol, labels, relevance
-from dcal.retrieval.ranks import ranks_of_matches
+from dcal.retrieval.ranks import Exact, ranks_of_matches
 from dcal.retrieval.reranking import Reranking, reranked_blocks, side_by_side
 from dcal.retrieval.single_shot import single_shot_hits
 
@@ -54,7 +63,8 @@ def evaluate_features(
 
     `distance` is "cosine" or "euclidean" (alike for features of length 1). With `rerank` the ranking is that of
     `retrieval.rerank`, and the distance the one that it names. Computed on the CPU, in float32 unless the features are
-    float64; beside them it takes two blocks of distances, 64 MiB.
+    float64, and settled in double precision wherever rounding may decide who is nearer; beside the features it takes
+    two blocks of distances, 64 MiB.
     """
     queries, gallery = features("query_features", query_features), features("gallery_features", gallery_features)
     queries, gallery = check_pair(queries, gallery, rerank.kind if rerank else distance)
@@ -63,7 +73,8 @@ def evaluate_features(
     if len(truth.kept) < len(gallery):
         gallery = gallery[truth.kept]
     if rerank is None:
-        return judge(distance_blocks(queries, gallery, distance), truth, protocol)
+        exact = exactly(queries, gallery, distance) if gallery.dtype == np.float32 else None
+        return judge(distance_blocks(queries, gallery, distance), truth, protocol, exact)
     return judge(reranked_blocks(*side_by_side(queries, gallery), rerank), truth, protocol)
 
 
@@ -101,13 +112,25 @@ def check_sizes(shape: tuple[int, ...], truth: GroundTruth, gallery: int) -> Non
         raise DCALError(f"{shape[0]} × {shape[1]} distances, but {len(truth.start)} query and {gallery} gallery ids")
 
 
-def judge(blocks: Iterable[Float[np.ndarray, "rows kept"]], truth: GroundTruth, protocol: Protocol) -> Quality:
-    """The quality of rankings that come as blocks of rows over the kept columns, in the queries' order."""
+def exactly(queries: Float32[np.ndarray, "q d"], gallery: Float32[np.ndarray, "g d"], kind: str) -> Exact:
+    """What settles the order of distances in float32."""
+    slack = max(rounding(queries, kind), rounding(gallery, kind))
+    return Exact(slack, lambda query, columns: exact_distances(queries[query], gallery[columns], kind))
+
+
+def judge(
+    blocks: Iterable[Float[np.ndarray, "rows kept"]], truth: GroundTruth, protocol: Protocol, exact: Exact | None = None
+) -> Quality:
+    """The quality of rankings that come as blocks of rows over the kept columns, in the queries' order.
+
+    `exact`, whose rows are all the queries, settles what rounding may have put in another order.
+    """
     first, all_rows, all_ranks, curves = 0, [], [], []
     for block in blocks:
         last = first + len(block)
         rows, columns, matches = truth.of(first, last)
-        all_ranks.append(ranks_of_matches(block, rows, columns, matches))
+        settled = None if exact is None else Exact(exact.slack, partial(shifted, exact, first))
+        all_ranks.append(ranks_of_matches(block, rows, columns, matches, settled))
         all_rows.append(rows[matches] + first)
         if protocol.shots == "single":
             curves.append(single_shot_hits(block, rows[matches], columns[matches], truth, protocol.max_rank))
@@ -117,3 +140,8 @@ def judge(blocks: Iterable[Float[np.ndarray, "rows kept"]], truth: GroundTruth, 
         np.concatenate(all_rows), np.concatenate(all_ranks), queries, protocol.average_precision, protocol.max_rank
     )
     return replace(found, hits=np.concatenate(curves)) if curves else found
+
+
+def shifted(exact: Exact, first: int, row: int, columns: Int64[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """The exact distances of a block's row, where the block begins with the query `first`."""
+    return exact.distances(first + row, columns)

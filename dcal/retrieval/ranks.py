@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -10,23 +12,38 @@ from jaxtyping import Bool, Float, Int64
 from dcal.errors import DCALError
 
 
+@dataclass(frozen=True)
+class Exact:
+    """How rows of rounded distances are settled: two that are no more than `slack` apart may have changed places.
+
+    `distances(row, columns)` are the same in double precision, equal for equal images.
+    """
+
+    slack: float
+    distances: Callable[[int, Int64[np.ndarray, " k"]], Float[np.ndarray, " k"]]
+
+
 def ranks_of_matches(
     distances: Float[np.ndarray, "rows columns"],
     rows: Int64[np.ndarray, " n"],
     columns: Int64[np.ndarray, " n"],
     matches: Bool[np.ndarray, " n"],
+    exact: Exact | None = None,
 ) -> Int64[np.ndarray, " matches"]:
     """The rank (from 1) of each match among its row's columns, nearest first, equals by index.
 
     `rows` (ascending) and `columns` name the matches and the entries to leave out, which are overwritten with infinity
-    here. The matches are found by binary search among their row's sorted values. Raises DCALError for distances that
-    are not finite.
+    here. The matches are found by binary search among their row's sorted values. With `exact`, whatever rounding may
+    have put before or behind a match is counted in double precision. Raises DCALError for distances that are not
+    finite.
     """
     out_rows, out_columns = rows[~matches], columns[~matches]
     rows, columns = rows[matches], columns[matches]
     distances[out_rows, out_columns] = np.inf
     check_finite(distances, out_rows)
     own = distances[rows, columns]
+    if exact is not None:
+        return settled_ranks(distances, rows, columns, own, exact)
     nearer, twins = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=bool)
     bounds = np.searchsorted(rows, np.arange(len(distances) + 1)).tolist()
     for row, (first, last) in zip(distances, pairwise(bounds), strict=True):
@@ -37,6 +54,31 @@ def ranks_of_matches(
             twins[first:last] = (places + 1 < len(ordered)) & (ordered.take(places + 1, mode="clip") == values)
     for tie in np.flatnonzero(twins):  # seldom, but for integer distances
         nearer[tie] += np.count_nonzero(distances[rows[tie], : columns[tie]] == own[tie])
+    return nearer + 1
+
+
+def settled_ranks(
+    distances: Float[np.ndarray, "rows columns"],
+    rows: Int64[np.ndarray, " matches"],
+    columns: Int64[np.ndarray, " matches"],
+    own: Float[np.ndarray, " matches"],
+    exact: Exact,
+) -> Int64[np.ndarray, " matches"]:
+    """`ranks_of_matches` by exact distances: those clearly nearer are counted, those within `slack` are settled."""
+    nearer, close = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
+    bounds = np.searchsorted(rows, np.arange(len(distances) + 1)).tolist()
+    for row, (first, last) in zip(distances, pairwise(bounds), strict=True):
+        if first < last:
+            values = own[first:last].astype(np.float64)
+            ordered = front(row, values.max() + exact.slack)
+            nearer[first:last] = ordered.searchsorted(values - exact.slack)
+            close[first:last] = ordered.searchsorted(values + exact.slack, side="right")
+    for index in np.flatnonzero(close - nearer > 1):  # the match is always close to itself
+        row, column = int(rows[index]), columns[index]
+        rivals = np.flatnonzero(np.abs(distances[row] - own[index].astype(np.float64)) <= exact.slack)
+        found = exact.distances(row, rivals)
+        match = found[np.searchsorted(rivals, column)]
+        nearer[index] += np.count_nonzero((found < match) | ((found == match) & (rivals < column)))
     return nearer + 1
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int32, Int64
 from scipy import sparse
 
 from dcal.errors import DCALError, check_choice
-from dcal.retrieval.distances import Matrix, check_pair, distance_blocks, features, nearest, squares
+from dcal.retrieval.distances import Matrix, check_pair, distance_blocks, exact_distances, features, nearest, squares
 
 INPUTS = ("euclidean", "squared", "cosine")
 SPARE = 8  # neighbours beyond those that count, among which rounding may have mixed up the last
@@ -139,16 +139,6 @@ def settle(
     for row in np.flatnonzero(gaps <= slack):
         exact = exact_distances(every[first + row], every[near[row]], settings.kind)
         near[row] = near[row][np.lexsort((near[row], exact))]
-
-
-def exact_distances(
-    image: Float[np.ndarray, " d"], others: Float[np.ndarray, "k d"], kind: str
-) -> Float[np.ndarray, " k"]:
-    """In double precision; squared where they are Euclidean."""
-    image, others = image.astype(np.float64), others.astype(np.float64)
-    if kind == "euclidean":
-        return squares(others - image)
-    return 1 - others @ image / np.sqrt(squares(others) * (image @ image))
 
 
 def encode(

@@ -195,6 +195,26 @@ def test_features_rank_as_their_distances(distance: str, block_bytes: int, monke
     np.testing.assert_array_equal(mixed.ap, expected.ap)
 
 
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("block_bytes", [1, 2**25])
+def test_what_single_precision_cannot_tell_apart_is_ranked_in_double(
+    distance: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(distances, "BLOCK_BYTES", block_bytes)
+    random = np.random.default_rng(8)
+    _, qi, gi, qc, gc = labelled(8)
+    q = random.normal(size=(Q, 300)).astype(np.float32)
+    g = (random.normal(size=300) + 3e-6 * random.normal(size=(G, 300))).astype(np.float32)  # all but one image
+    g[1::7] = g[0]  # and some that are exactly one
+    exact = np.array([distances.exact_distances(row, g, distance) for row in q])
+    expected = evaluate(exact, qi, gi, qc, gc)
+    found = evaluate_features(q, g, qi, gi, qc, gc, distance=distance)
+    np.testing.assert_array_equal(found.ap, expected.ap)
+    np.testing.assert_array_equal(found.inp, expected.inp)
+    rounded = evaluate(np.concatenate([b.copy() for b in distances.distance_blocks(q, g, distance)]), qi, gi, qc, gc)
+    assert (rounded.ap != expected.ap).any(), "single precision ranks them right: the test would prove nothing"
+
+
 @settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["hits", "trapezoid"]), st.sampled_from(["multiple", "single"]))
 def test_permuting_the_gallery_changes_nothing(seed: int, formula: str, shots: str):
