@@ -40,6 +40,7 @@ from dcal.evaluation.similarities import calibration_of, similarity_record
 from dcal.model.checkpoint import fingerprint, load_checkpoint, read_json, read_metrics
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
+from dcal.modes import give_usual_mode
 from dcal.progress import OnProgress, reported, silent
 from dcal.provenance import command, hardware
 from dcal.retrieval import Reranking
@@ -133,7 +134,8 @@ class ReIDEvaluation:
         self.config, self.model = config, model
         kind = REID_DATASETS[str(config.dataset)]
         self.query, self.gallery = (kind(config.root, split) for split in ("query", "gallery"))
-        self.sides = QueryGallery(self.query.records, self.gallery.records, config.one_camera)
+        self.one_camera = config.one_camera or not self.query.cameras_known
+        self.sides = QueryGallery(self.query.records, self.gallery.records, self.one_camera)
         self.sides.check()
         self.dataset = f"{self.query}. {self.gallery}"
 
@@ -165,7 +167,7 @@ class ReIDEvaluation:
 
     def analysis(self, on_progress: OnProgress) -> dict[str, Any]:
         study, query, gallery = self.config.study, self.sides.query, self.sides.gallery
-        triples = draw_triples(query, gallery, study.pairs, study.seed, self.config.one_camera)
+        triples = draw_triples(query, gallery, study.pairs, study.seed, self.one_camera)
         measured = measure_evidence(
             self.model, triples, study.steps, study.seed, study.pairs_occluded, on_progress=on_progress
         )
@@ -219,7 +221,7 @@ def keep_bytes(content: bytes, folder: Path | None, name: str) -> str:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        os.chmod(temporary, 0o644)  # mkstemp's are for the owner alone
+        give_usual_mode(temporary)  # mkstemp's are for the owner alone
         os.replace(temporary, folder / name)
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -202,6 +202,14 @@ def test_folders(tmp_path: Path):
     assert test.records[0].box is None
 
 
+def test_class_folders_inside_class_folders_are_told(tmp_path: Path):
+    write_folders(tmp_path / "pets" / "train", cat={"tabby": 2, "siamese": 1}, dog={"poodle": 2})
+    write_folders(tmp_path / "pets", test={"cat": 1, "dog": 1})
+    (note,) = Folder(tmp_path / "pets").notes
+    assert "1 of the 2 classes in train have their images in folders inside the class folder" in note
+    assert "(cat/siamese, cat/tabby)" in note and "if the 3 inner folders are the classes" in note
+
+
 def test_folders_with_val(tmp_path: Path):
     root = write_folders(tmp_path, train={"cat": 2, "dog": 1}, val={"cat": 3})
     assert len(Folder(root, "test")) == 3 and "the test split is the folder val" in str(Folder(root, "test"))
