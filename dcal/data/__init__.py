@@ -46,13 +46,13 @@ REID_DATASETS: dict[str, type[ReID]] = {
 ENTRY_POINTS = "dcal.datasets"  # the group by which an installed package offers its data sets, NAME = "module:Class"
 
 
-def register(name: str, kind: type[Labelled] | type[ReID]) -> None:
+def register(name: str, kind: type[Any]) -> None:
     """Add a data set from outside this package: a subclass of `Labelled` or of `ReID`, under a name of its own.
 
     From then on it is a data set like the others, for the command line, too. Raises DCALError for a name that is
     taken by another class, and for a class that is neither.
     """
-    if not (isinstance(kind, type) and issubclass(kind, Labelled | ReID)):
+    if not issubclass(kind, Labelled | ReID):
         raise DCALError(f"a data set is a subclass of dcal.data.Labelled or dcal.data.ReID, not {kind!r}")
     tables: dict[str, Any] = DATASETS if issubclass(kind, Labelled) else REID_DATASETS
     if tables.setdefault(name, kind) is not kind:
