@@ -42,6 +42,7 @@ from dcal.training.command import train_command
 from dcal.training.config import TrainConfig
 from dcal.training.contents import check_contents
 from dcal.training.distributed import Processes, device_of, process_group, sum_gradients
+from dcal.training.epoch_maps import fixed_images, maps_of, write_images, write_maps
 from dcal.training.folder import finished, locked, prepare_out, set_aside, write_json, write_run, writing_errors
 from dcal.training.interrupts import Interrupts, ignore_signals, noted_signals
 from dcal.training.logger import RunLogger, RunningMeans
@@ -148,6 +149,8 @@ def train_as(
         compile_branches(model)
     if ranks.first:
         write_run(out, config, train_command(config, ranks.world))
+        fixed = fixed_images(samples)  # whose maps are kept after every epoch
+        write_images(fixed, out)
 
     # --- the epochs -----------------------------------------------------------------------------------------------
     pairs, dtype = "pwca" in branches(config.ablation), precision(config.amp, device)
@@ -258,6 +261,7 @@ def train_as(
         # what the run needs to continue, and what it will export
         best = found[task.goal] if improved else best
         if ranks.first:
+            write_maps(maps_of(judged, fixed), epoch + 1, out)
             if improved:
                 save_best(snapshot(pending=False), out)
             save_state(snapshot(pending=False), out)
