@@ -41,7 +41,6 @@ from tests.fixtures.tiny_sets import write_image
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ["README.md", "docs/get-started.md", "docs/own-data.md", "docs/scale.md"]
 TORCHRUN = re.compile(r"^torchrun .*-m dcal\.train ")
-FACES = {"demo", "dashboard"}
 
 
 def commands(text: str) -> Iterator[list[str]]:
@@ -85,13 +84,15 @@ def checkpoints(folder: Path) -> None:
     classes = CUB(folder / "CUB_200_2011").classes
     for ablation in ABLATIONS:
         torch.manual_seed(1)
-        options: dict[str, Any] = {"ablation": ablation, "img_size": 64, "top_ratio": 0.5}
+        options: dict[str, Any] = {"ablation": ablation, "img_size": 64, "top_ratio": 0.5, "num_sa_layers": 2}
         preprocess = Preprocess(size=(64, 64))
         model = create_model("test_vit", 3, classes=classes, preprocess=preprocess, **options).eval()
         place = save_checkpoint(model, folder / "checkpoints" / f"cub50-{ablation}", metrics={"dataset": "cub"})
         measure(EvalConfig(checkpoint=str(place), data_root=folder / "CUB_200_2011", workers=0))
         model = create_model("test_vit", 3, task="reid", **options).eval()
         place = save_checkpoint(model, folder / "checkpoints" / f"reid-{ablation}")
+        if ablation == "full":
+            assert main(["calibrate", str(place), "yard", "--workers", "0"]) == 0
         images = folder_images(folder / "images")
         build_folder(load_checkpoint(place), images, place / "gallery", place.name, batch_size=4, workers=0)
 

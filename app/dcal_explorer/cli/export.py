@@ -12,7 +12,7 @@ DESCRIPTION = """Write a checkpoint as one file: ONNX (.onnx), or a graph of tor
 It takes `images`, a batch of any size as the checkpoint's preprocessing makes them, and gives `probabilities`,
 `embedding` and, with --maps, `rollout`: each patch's contribution to the class token by each layer. The file is written
 only if it answers as the checkpoint does. `dcal predict` and `dcal index` take an ONNX file as --checkpoint and run it
-by ONNX Runtime, which is faster on a CPU. For ONNX: pip install "dcal[onnx]".
+by ONNX Runtime. For ONNX: pip install "dcal[onnx]".
 
 examples:
   dcal export --checkpoint checkpoints/cub50-full --out cub50.onnx
