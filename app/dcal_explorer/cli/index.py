@@ -185,14 +185,22 @@ def written(path: Path, text: str) -> None:
 
 
 def lines(ranking: Ranking) -> Iterator[str]:
-    """A ranking for people: rank, similarity, identity, camera, path, and the verdict where there is one."""
+    """A ranking for people: rank, similarity, probability, identity, camera, path, and the verdict where there is one.
+
+    Probabilities are there if the gallery's checkpoint has a calibration, and whether the query is probably new.
+    """
     wide = max([len("identity"), *(len(hit.item.identity or "–") for hit in ranking.hits)])
-    yield f"rank  similarity  {'identity':<{wide}}  camera  path"
+    calibrated = any(hit.probability is not None for hit in ranking.hits)
+    same = "  same" if calibrated else ""
+    yield f"rank  similarity{same}  {'identity':<{wide}}  camera  path"
     for hit in ranking.hits:
         rank, item = "–" if hit.rank is None else hit.rank, hit.item
         verdict = "" if hit.verdict is None else f"  {hit.verdict}"
         who = f"{item.identity or '–':<{wide}}  {item.camera or '–':<6}"
-        yield f"{rank:>4}  {hit.similarity:>10.4f}  {who}  {item.path}{verdict}"
+        chance = "–" if hit.probability is None else f"{hit.probability:.0%}"
+        yield f"{rank:>4}  {hit.similarity:>10.4f}{f'  {chance:>4}' if calibrated else ''}  {who}  {item.path}{verdict}"
+    if ranking.probably_new:
+        yield "probably not in this gallery: no image of another camera is similar enough"
     if ranking.known.identity is not None:
         found = f"AP {ranking.ap:.1%}, first match at rank {ranking.first}" if ranking.ap is not None else "no match"
         yield f"{ranking.matches} matches among {ranking.candidates:,} images: {found}"
