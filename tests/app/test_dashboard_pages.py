@@ -235,6 +235,23 @@ class TestRetrieval:
         finally:
             place.unlink()
 
+    def test_a_lasso_opens_its_images(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        drawn = {}
+
+        def chart(figure: Any, key: str, **_: Any) -> dict[str, Any]:
+            drawn[key] = figure
+            return {"selection": {"points": [{"customdata": [4]}, {"customdata": [9]}]}}
+
+        monkeypatch.setattr(st, "plotly_chart", chart)
+        app = opened(retrieval_page, reid, monkeypatch, retrieval_checkpoint="reid-full")
+        assert not app.exception and "**2 images chosen.**" in texts(app)
+        items = dcal.open_gallery(reid / "reid-full" / "gallery").items
+        for item in (items[4], items[9]):
+            assert f'alt="vehicle {item.identity}, camera {item.camera}"' in "".join(parts(app))
+        traces = drawn["embedding_map-pca-vehicle"].data
+        assert [trace.name for trace in traces] == ["25", "26", "59", "60"]
+        assert sorted(place for trace in traces for (place,) in trace.customdata) == list(range(12))
+
 
 class TestImages:
     def test_filters_and_one_image(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
