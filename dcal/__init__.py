@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dcal.explain.relevance import class_relevance
     from dcal.gallery import Gallery, Item, QueryInfo, Ranking, open_gallery, rank
     from dcal.image import DecodedImage, read_image
-    from dcal.model.ablation import ABLATIONS, branches
+    from dcal.model.ablation import ABLATIONS, BranchKind, branches, register_branch
     from dcal.model.checkpoint import fingerprint, read_config, read_metrics
     from dcal.model.checkpoint import load_checkpoint as load
     from dcal.model.checkpoint import save_checkpoint as save
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ABLATIONS",
     "DCAL",
+    "BranchKind",
     "CheckpointError",
     "DCALError",
     "DCALLoss",
@@ -59,6 +60,7 @@ __all__ = [
     "read_config",
     "read_image",
     "read_metrics",
+    "register_branch",
     "reselect",
     "retrieval",
     "save",
@@ -75,7 +77,7 @@ _PLACES = {
     "dcal.gallery": ("Gallery", "Item", "QueryInfo", "Ranking", "open_gallery", "rank"),
     "dcal.image": ("DecodedImage", "read_image"),
     "dcal.model.checkpoint": ("fingerprint", "read_config", "read_metrics", "load", "save"),
-    "dcal.model.ablation": ("ABLATIONS", "branches"),
+    "dcal.model.ablation": ("ABLATIONS", "BranchKind", "branches", "register_branch"),
     "dcal.model.config": ("ModelConfig",),
     "dcal.model.dcal": ("DCAL", "Output", "create_model"),
     "dcal.model.loss": ("DCALLoss",),

@@ -38,7 +38,7 @@ class MapRecorder:
         for name in set(self.kept) & found.keys():
             values = found[name][:, model.layout.prefix :].float().cpu().numpy()
             self._parts.setdefault(name, []).append(coarse(values.reshape(-1, rows, cols)))
-        return model.read(tokens, class_rollout(layers))
+        return model.read(tokens, class_rollout(layers, model.pooled(tokens)))
 
     def maps(self) -> dict[str, CoarseMaps]:
         """{name: maps} of all images so far, in their order."""

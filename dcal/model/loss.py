@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dcal.errors import DCALError, check_choice
-from dcal.model.ablation import ABLATIONS
+from dcal.model.ablation import known_branches
 from dcal.model.dcal import Output
 
 
@@ -34,9 +34,9 @@ class DCALLoss(nn.Module):
         uncertainty: bool = True,
     ) -> None:
         super().__init__()
-        self.branches = tuple(check_choice("branch", branch, ABLATIONS["full"]) for branch in branches)
+        self.branches = tuple(check_choice("branch", branch, known_branches()) for branch in branches)
         if not self.branches:
-            raise DCALError(f"a loss needs at least one branch of {', '.join(map(repr, ABLATIONS['full']))}")
+            raise DCALError(f"a loss needs at least one branch of {', '.join(map(repr, known_branches()))}")
         self.label_smoothing, self.triplet, self.triplet_margin = label_smoothing, triplet, triplet_margin
         learned = uncertainty and len(self.branches) > 1
         self.weights = nn.Parameter(torch.zeros(len(self.branches))) if learned else None
@@ -54,17 +54,16 @@ class DCALLoss(nn.Module):
 
     def branch_loss(self, out: Output, branch: str, targets: Int[Tensor, " b"]) -> Float[Tensor, ""]:
         """L_branch by itself, unweighted; the errors are those of `forward`."""
-        logits = getattr(out, f"{branch}_logits")
-        if logits is None:
+        answer = out.answer(branch)
+        if answer is None:
             raise ValueError(
                 f"the output has no {branch} logits: does the model's ablation have that branch, and PWCA a distractor?"
             )
-        precise = torch.promote_types(logits.dtype, torch.float32)  # not in half precision
-        loss = F.cross_entropy(logits.to(precise), targets, label_smoothing=self.label_smoothing)
+        precise = torch.promote_types(answer.logits.dtype, torch.float32)  # not in half precision
+        loss = F.cross_entropy(answer.logits.to(precise), targets, label_smoothing=self.label_smoothing)
         if self.triplet == 0:
             return loss
-        feature = getattr(out, f"{branch}_feature").to(precise)
-        return loss + self.triplet * triplet_loss(feature, targets, self.triplet_margin)
+        return loss + self.triplet * triplet_loss(answer.feature.to(precise), targets, self.triplet_margin)
 
     def joint(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         """½ Σ ( L_branch · e^{-w} + w ) over the branches given, which may be some of them: the terms simply add up."""

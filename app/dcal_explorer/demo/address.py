@@ -29,7 +29,7 @@ def wire(page: gr.Blocks, inspect: Any, tabs: gr.Tabs, each: Mapping[str, gr.Tab
 
     def read(search: str) -> tuple[Wanted, Any]:
         found = wanted(search, names, inspect.samples)
-        return found, gr.Tabs(selected=found.tab or TABS[0])
+        return found, gr.Tabs(selected=found.tab if found.tab in each else TABS[0])
 
     again = gr.Button("Restore", visible="hidden", elem_id="restore")
     for event in (page.load, again.click):

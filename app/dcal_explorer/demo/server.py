@@ -24,6 +24,11 @@ HEADER = (
     "See, layer by layer, what a vision transformer trained with dual cross-attention attends to. "
     "[The paper](https://arxiv.org/abs/2205.02151)"
 )
+BARE = (
+    "# DCAL Explorer\n"
+    "See, layer by layer, what the vision transformer `{}` attends to. It was not trained with dual cross-attention: "
+    "these are its own self-attention's maps."
+)
 LARGEST = "20mb"  # upload
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
@@ -31,19 +36,21 @@ MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
 
 def page(callbacks: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
     """The whole page, not yet served. Inspects one image, so that the model is warm and the controls fit it."""
-    first = callbacks.warm(samples)
+    first, bare = callbacks.warm(samples), callbacks.library.bare
     with gr.Blocks(
         title="DCAL Explorer", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     ) as blocks:
-        gr.Markdown(HEADER, elem_id="header")
+        gr.Markdown(BARE.format(callbacks.library.names()[0]) if bare else HEADER, elem_id="header")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Inspect", id="inspect") as first_tab:
                 inspect = inspect_tab.InspectTab(callbacks, samples, first)
-            with gr.Tab("Compare", id="compare") as compare:
-                compare_tab.build(compare, CompareCallbacks(callbacks), samples)
-            with gr.Tab("Re-identify", id="reidentify") as reidentify:
-                reid_tab.build(reidentify, ReIDCallbacks(callbacks))
-        address.wire(blocks, inspect, tabs, {"inspect": first_tab, "compare": compare, "reidentify": reidentify})
+            each = {"inspect": first_tab}
+            if not bare:  # one model has nothing to compare with, and no gallery
+                with gr.Tab("Compare", id="compare") as each["compare"]:
+                    compare_tab.build(each["compare"], CompareCallbacks(callbacks), samples)
+                with gr.Tab("Re-identify", id="reidentify") as each["reidentify"]:
+                    reid_tab.build(each["reidentify"], ReIDCallbacks(callbacks))
+        address.wire(blocks, inspect, tabs, each)
     blocks.queue(default_concurrency_limit=2, max_size=64)
     return blocks
 
@@ -61,9 +68,9 @@ def theme() -> gr.themes.Base:
     )
 
 
-def serve(checkpoints: Path, folder: Path, port: int | None = None, browser: bool = False) -> None:
+def serve(library: CheckpointLibrary, folder: Path, port: int | None = None, browser: bool = False) -> None:
     """Serve the page until interrupted."""
-    callbacks, samples = InspectCallbacks(CheckpointLibrary(checkpoints), folder), sample_images()
+    callbacks, samples = InspectCallbacks(library, folder), sample_images()
     fetch_nothing()
     write_whole_images()
     blocks = page(callbacks, samples)

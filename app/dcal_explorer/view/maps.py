@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from dcal.analysis.agreement import Agreement, sa_and_glca
 SHARE, NUMBER, SIZE, MASK = "share", "number", "size", "mask"
 VALUES, FEATURES, COLOURS = "values", "features", "colours"  # a number a patch; its feature; red, green and blue
 CLASS_SHARE = "share of the class token"
+POOLED = ("the class token", "what the model pools")
 ROLLOUT = "How much each patch has contributed to the class token by this layer: attention rollout"
 SA = "How much each patch has contributed to the class token after the last layer, from which GLCA selects."
 GLCA = {
@@ -88,7 +89,13 @@ def maps_of(
     With `has_model` also what only the model can tell: the contrast with `rival`, features and token sizes.
     """
     own = [rollout(seen, fusions), *branches(seen), *evidence(seen, class_name, rival if has_model else None)]
-    return own + ([*features(), sizes()] if has_model else [])
+    maps = own + ([*features(), sizes()] if has_model else [])
+    return maps if seen.pooled is None else [of_pooled(map) for map in maps]
+
+
+def of_pooled(map: ViewMap) -> ViewMap:
+    """The same map of a model that reads no class token: what it pools stands for that."""
+    return replace(map, about=map.about.replace(*POOLED), quantity=map.quantity.replace(*POOLED))
 
 
 def rollout(seen: Inspection, fusions: tuple[str, ...]) -> ViewMap:
