@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -37,6 +35,7 @@ from dcal.evaluation.image_results import PREDICTIONS, ImageResults, packed
 from dcal.evaluation.predictions import as_predictions, as_ranks, digest
 from dcal.evaluation.reid import QueryGallery, intervals, ranked_figures
 from dcal.evaluation.similarities import calibration_of, similarity_record
+from dcal.files import write_whole, writing
 from dcal.model.checkpoint import fingerprint, load_checkpoint, read_json, read_metrics
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
@@ -213,16 +212,10 @@ def keep_bytes(content: bytes, folder: Path | None, name: str) -> str:
     if folder is None:
         return f"{name} was not written: the checkpoint is not a directory. Choose a folder with --out"
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=folder)
-    except OSError as error:
-        return f"{name} was not written: {folder} cannot be written to ({error.strerror}). Choose a folder with --out"
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)  # mkstemp's are for the owner alone
-        os.replace(temporary, folder / name)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        with writing(folder, len(content), "Choose a folder with --out"):
+            write_whole(content, folder / name)
+    except DCALError as error:  # what was measured is still printed
+        return f"{name} was not written: {error}"
     return f"written: {folder / name}"
 
 

@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save, save_file
 
 from dcal.errors import CheckpointError, DCALError
+from dcal.files import writing
 from dcal.model.backbone import check_finite, stored_shapes
 from dcal.model.config import ModelConfig
 from dcal.model.dcal import DCAL, create_model
@@ -50,23 +51,37 @@ def save_checkpoint(
     """
     place = Path(directory).resolve()
     _check_replaceable(place)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    with writing(place.parent):
+        place.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
     check_finite(tensors, f"the model, stored as {str(dtype).removeprefix('torch.')},")
     config = {"format": FORMAT, "library_name": "dcal", **model.config.to_dict()}
+    needed = sum(tensor.nbytes for tensor in tensors.values())
+    with writing(place.parent, needed, f"{place.name} is as it was before."):
+        _write_checkpoint(model, place, tensors, config, dict(metrics or {}), dict(card or {}))
+    return Path(directory)
+
+
+def _write_checkpoint(
+    model: DCAL,
+    place: Path,
+    tensors: dict[str, torch.Tensor],
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    card: Mapping[str, str],
+) -> None:
     fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         save_file(tensors, fresh / WEIGHTS, metadata=METADATA)
         (fresh / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         _write_json(fresh / CONFIG, config)
-        _write_json(fresh / METRICS, dict(metrics or {}))
-        text = model_card(model, place.name, dict(metrics or {}), dict(card or {}))
+        _write_json(fresh / METRICS, metrics)
+        text = model_card(model, place.name, metrics, card)
         (fresh / CARD).write_text(text, encoding="utf-8")
         fresh.chmod(0o755)
         swap(fresh, place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return Path(directory)
 
 
 def files_version(folder: Path, names: Iterable[str]) -> str:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from dcal.errors import DCALError
 from dcal.evaluation.run import RUN
+from dcal.files import writing
 from dcal.model.checkpoint import CONFIG, WEIGHTS, file_hash, read_json, read_metrics
 from dcal.training.config import TrainConfig
-from dcal.training.snapshots import LAST, PREVIOUS
+from dcal.training.snapshots import LAST, PREVIOUS, SAVED
 
 LOCK, METRICS, CHECKPOINT = "run.lock", "metrics.json", "checkpoint"
-NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _held: set[int] = set()  # descriptors of this process's locks
 
 
@@ -75,34 +72,9 @@ def _leave() -> None:
     _held.clear()
 
 
-@contextmanager
-def writing_errors(out: Path) -> Iterator[None]:
+def writing_errors(out: Path) -> AbstractContextManager[None]:
     """Turns errors of writing to a run's folder into one sentence. What was saved before is whole (see snapshots)."""
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if (why := not_written(error, out)) is None:
-            raise
-        raise DCALError(
-            f"the run cannot be written to {out}: {why}. What was saved before is whole: make room or give "
-            "write permission, and continue with --resume"
-        ) from error
-
-
-def not_written(error: BaseException, out: Path) -> str | None:
-    """Why something could not be written to `out`; None for an error that is about something else.
-
-    PyTorch raises a RuntimeError of its own upon the system's error, safetensors puts it into its message.
-    """
-    if isinstance(error, SafetensorError):
-        return str(error) if "I/O error" in str(error) else None
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
-    if cause is None:
-        return None
-    below = cause.filename is not None and Path(os.fsdecode(cause.filename)).is_relative_to(out)
-    return cause.strerror if below or cause.errno in NOT_WRITABLE else None
+    return writing(out, what_now=SAVED)
 
 
 def finished(out: Path, state: Mapping[str, Any] | None, epochs: int) -> dict[str, Any] | None:
