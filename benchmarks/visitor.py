@@ -48,12 +48,16 @@ class Visitor:
 
     def upload(self, mark: int) -> dict[str, Any]:
         """The description of an uploaded image with this mark, as endpoints take it."""
+        return self.upload_bytes(marked(mark), f"{mark}.jpg")
+
+    def upload_bytes(self, data: bytes, name: str) -> dict[str, Any]:
+        """The description of an uploaded file."""
         border = uuid.uuid4().hex
-        head = f'--{border}\r\nContent-Disposition: form-data; name="files"; filename="{mark}.jpg"\r\n'
-        body = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + marked(mark) + f"\r\n--{border}--\r\n".encode()
+        head = f'--{border}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
+        body = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + data + f"\r\n--{border}--\r\n".encode()
         kind = {"Content-Type": f"multipart/form-data; boundary={border}"}
         (path,) = json.loads(self._ask("POST", f"{API}/upload", body, kind))
-        return {"path": path, "orig_name": f"{mark}.jpg", "meta": {"_type": "gradio.FileData"}}
+        return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
     def call(self, name: str, **values: Any) -> list[Any]:
         """The outputs of an endpoint in this session. Raises Refused with what the server said instead."""

@@ -103,7 +103,7 @@ def test_a_full_disk_is_one_sentence_and_changes_nothing(model: dcal.DCAL, folde
 
 def test_a_build_goes_on_where_the_disk_was_full(model: dcal.DCAL, folder: Path) -> None:
     whole = contents(folder / "gallery")
-    with full_disk(), pytest.raises(dcal.DCALError, match="the same command then goes on where this one stopped"):
+    with full_disk(), pytest.raises(dcal.DCALError, match="The same command goes on where this one stopped"):
         write_gallery(model, folder, 2)
     write_gallery(model, folder, 2)
     assert contents(folder / "gallery") == whole and not (folder / ".gallery-building").exists()

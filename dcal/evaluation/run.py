@@ -25,6 +25,7 @@ from dcal.analysis import (
 from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.reid.yard import YardRecord
 from dcal.data.samples import ImageSamples, ReIDSamples, Samples
+from dcal.data.workers import worker_errors
 from dcal.device import find_device
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate
@@ -68,7 +69,9 @@ def measure(
     job.model.to(device)
 
     began = time.perf_counter()
-    record = {**about, **job.figures(on_progress), **how, "seconds": round(time.perf_counter() - began, 1)}
+    with worker_errors("Nothing was written"):
+        found = job.figures(on_progress)
+    record = {**about, **found, **how, "seconds": round(time.perf_counter() - began, 1)}
     notes = [keep(record, folder, FIGURES), keep_bytes(packed(job.image_results()), folder, PREDICTIONS)]
     if config.analysis:
         began = time.perf_counter()

@@ -168,17 +168,14 @@ def _answers(
     layers: Sequence[Layer],
 ) -> list[dict[str, Any]]:
     """The fields of each record that follow from the last block's tokens and R."""
-    output = model.read(tokens, rollout, ratio)
+    output, images = model.read(tokens, rollout, ratio), range(len(tokens))
     fields = {
         "sa_probabilities": output.sa_logits.softmax(dim=-1),
         "probabilities": output.probabilities,
         "embedding": output.embedding,
     }
     if output.glca_logits is None or output.selected is None:
-        return [
-            {"top_ratio": ratio} | {name: _numpy(value[i]) for name, value in fields.items()}
-            for i in range(len(tokens))
-        ]
+        return [{"top_ratio": ratio} | {name: _numpy(value[i]) for name, value in fields.items()} for i in images]
     attention, carried = model.glca_maps(tokens, output.selected, layers)
     fields |= {"glca_probabilities": output.glca_logits.softmax(dim=-1), "glca_attention": attention}
     return [

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dcal.data.base import first
+from dcal.data.workers import worker_errors
 from dcal.errors import DCALError, check_choice
 from dcal.files import writing
 from dcal.gallery.embed import begun, embed_missing, origin_of
@@ -25,7 +26,8 @@ from dcal.model.checkpoint import swap
 from dcal.model.dcal import DCAL
 from dcal.progress import OnProgress, silent
 
-RESUMABLE = "Make room or give write permission: the same command then goes on where this one stopped."
+GOES_ON = "The same command goes on where this one stopped."
+RESUMABLE = f"Make room or give write permission. {GOES_ON}"
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def embedded(
     """All parts of a build whose gallery will be `folder`. Raises DCALError if no image at all can be read."""
     check_place(folder)
     needed = 2 * len(images.items) * origin_of(model, "").width * np.dtype(np.float32).itemsize
-    with writing(folder.parent, needed, RESUMABLE):
+    with writing(folder.parent, needed, RESUMABLE), worker_errors(GOES_ON):
         parts = begun(model, images, folder.with_name(f".{folder.name}-building"), batch_size)
         embed_missing(model, images, parts, workers, on_progress)
     if not any(len(part.kept) for part in parts.all()):

@@ -7,11 +7,12 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dcal.data.workers import worker_errors
 from dcal.errors import DCALError
 from dcal.evaluation.run import RUN
 from dcal.files import writing
@@ -72,9 +73,14 @@ def _leave() -> None:
     _held.clear()
 
 
-def writing_errors(out: Path) -> AbstractContextManager[None]:
-    """Turns errors of writing to a run's folder into one sentence. What was saved before is whole (see snapshots)."""
-    return writing(out, what_now=SAVED)
+@contextmanager
+def run_errors(out: Path) -> Iterator[None]:
+    """Turns errors of writing to a run's folder, and the death of a loader process, into one sentence.
+
+    What was saved before is whole (see snapshots).
+    """
+    with writing(out, what_now=SAVED), worker_errors("What was saved before is whole: continue with --resume"):
+        yield
 
 
 def finished(out: Path, state: Mapping[str, Any] | None, epochs: int) -> dict[str, Any] | None:

@@ -41,7 +41,7 @@ from dcal.training.command import train_command
 from dcal.training.config import TrainConfig
 from dcal.training.contents import check_contents
 from dcal.training.distributed import Processes, device_of, process_group, sum_gradients
-from dcal.training.folder import finished, locked, prepare_out, set_aside, write_json, write_run, writing_errors
+from dcal.training.folder import finished, locked, prepare_out, run_errors, set_aside, write_json, write_run
 from dcal.training.interrupts import Interrupts, ignore_signals, noted_signals
 from dcal.training.logger import RunLogger, RunningMeans
 from dcal.training.optimizer import learning_rate, make_optimizer, parameter_groups
@@ -61,7 +61,7 @@ def train(config: TrainConfig, on_progress: OnProgress = silent) -> dict[str, An
     top-1 (FGVC) or mAP (Re-ID). Raises DCALError on a data set smaller than one batch, on an `out` that holds another
     run, and on a loss or a gradient that is not finite, naming the images.
     """
-    with process_group(config.device) as ranks, noted_signals() as interrupts, writing_errors(config.folder):
+    with process_group(config.device) as ranks, noted_signals() as interrupts, run_errors(config.folder):
         device, task = device_of(config.device, ranks), open_task(config)
         check_shards(config, ranks)
         if not ranks.first:
