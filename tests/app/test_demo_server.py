@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import signal
 import subprocess
 import sys
@@ -47,6 +48,12 @@ def test_only_this_machine_s_own_names_are_answered(port: int) -> None:
         for path in ("/", "/gradio_api/info", "/config"):
             status, text = answer(port, path, host)
             assert status == 400 and "DCAL" not in text
+
+
+def test_the_page_fetches_nothing_from_elsewhere(port: int) -> None:
+    _, page = answer(port)
+    loaded = re.findall(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(https?:[^"]*)"', page)
+    assert not [address for address in loaded if "127.0.0.1" not in address]
 
 
 @pytest.mark.parametrize("data", [[], [1], [1] * 20])
