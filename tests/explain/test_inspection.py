@@ -250,14 +250,14 @@ class TestBatches:
     """Images of several visitors pass through the model as one batch."""
 
     @pytest.fixture(scope="class")
-    def photos(self):
+    def images(self):
         random = np.random.default_rng(5)
         return [Image.fromarray(random.integers(0, 255, (70 + 9 * i, 61 + i, 3), dtype=np.uint8)) for i in range(3)]
 
-    def test_a_batch_answers_as_single_images_do(self, model, photos):
-        batch = inspect_prepared(model, [prepare(model.config, photo) for photo in photos])
-        for found, photo in zip(batch, photos, strict=True):
-            alone = dcal.inspect(model, photo)
+    def test_a_batch_answers_as_single_images_do(self, model, images):
+        batch = inspect_prepared(model, [prepare(model.config, image) for image in images])
+        for found, image in zip(batch, images, strict=True):
+            alone = dcal.inspect(model, image)
             for field in dataclasses.fields(alone):
                 value = getattr(alone, field.name)
                 if isinstance(value, np.ndarray):
@@ -265,20 +265,20 @@ class TestBatches:
                 elif field.name != "timings":
                     assert getattr(found, field.name) == value
 
-    def test_each_class_s_evidence_is_its_own(self, model, photos):
-        records = [dcal.inspect(model, photo) for photo in photos]
+    def test_each_class_s_evidence_is_its_own(self, model, images):
+        records = [dcal.inspect(model, image) for image in images]
         for found, record, target in zip(explain_classes(model, records, [4, 0, 4]), records, [4, 0, 4], strict=True):
             alone = explain_class(model, record, target)
             assert found.target == target
             np.testing.assert_allclose(found.relevance, alone.relevance, rtol=1e-3, atol=1e-7)
             np.testing.assert_allclose(found.gradient_rollout, alone.gradient_rollout, rtol=1e-3, atol=1e-7)
 
-    def test_no_record_holds_the_batch_s_memory(self, model, photos):
-        batch = inspect_prepared(model, [prepare(model.config, photo) for photo in photos])
+    def test_no_record_holds_the_batch_s_memory(self, model, images):
+        batch = inspect_prepared(model, [prepare(model.config, image) for image in images])
         record = explain_classes(model, batch, [1, 2, 3])[1]
         for field in dataclasses.fields(record):
             value = getattr(record, field.name)
-            if isinstance(value, np.ndarray) and field.name not in ("photo", "view"):
+            if isinstance(value, np.ndarray) and field.name not in ("image", "view"):
                 assert held(value) < 2 * value.nbytes, (
                     field.name
                 )  # the prefix tokens, no other image
