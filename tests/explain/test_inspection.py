@@ -279,9 +279,8 @@ class TestBatches:
         for field in dataclasses.fields(record):
             value = getattr(record, field.name)
             if isinstance(value, np.ndarray) and field.name not in ("image", "view"):
-                assert held(value) < 2 * value.nbytes, (
-                    field.name
-                )  # the prefix tokens, no other image
+                # the prefix tokens beside it, but no other image
+                assert held(value) < 2 * value.nbytes, field.name
 
 
 def held(array: np.ndarray) -> int:
