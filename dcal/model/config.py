@@ -93,13 +93,17 @@ def from_plain(cls: type, values: Any) -> Any:
 
 
 def checked(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the type `hint`: a number, a string, a tuple of these, or a dataclass already made.
+    """`value` as the type `hint`: a number, a string, a tuple or a dict of these, or a dataclass already made.
 
     Raises DCALError, naming the field, for any other value, for numbers that are not finite or larger than `LARGEST`,
     and for text that cannot be written.
     """
     if get_origin(hint) is tuple:
         return checked_tuple(name, value, get_args(hint))
+    if get_origin(hint) is dict and isinstance(value, dict):
+        return {
+            checked(f"{name}'s key", k, str): checked(f"{name}[{k!r}]", v, get_args(hint)[1]) for k, v in value.items()
+        }
     if hint is float and type(value) in (int, float) and abs(value) <= LARGEST:
         return float(value)
     if hint is int and type(value) is int and abs(value) <= LARGEST:
