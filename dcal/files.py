@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +18,25 @@ from dcal.errors import DCALError
 
 # What the system says when a place cannot be written to, whatever was written.
 NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+STALE = 3600.0  # seconds; nothing of ours takes so long to write
+
+
+def remove_stale(place: Path) -> None:
+    """Remove what killed processes that wrote to `place` left half-written: `tempfile`'s names, older than `STALE`."""
+    for path in place.parent.glob(f".{glob.escape(place.name)}-????????"):
+        try:
+            age = time.time() - path.lstat().st_mtime
+        except FileNotFoundError:
+            continue
+        if age > STALE and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif age > STALE:
+            path.unlink(missing_ok=True)
 
 
 def write_whole(content: bytes, path: Path) -> None:
     """Write a file that all may read, whole or not at all."""
+    remove_stale(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
+import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ import torch
 
 import dcal
 from dcal.evaluation.run import keep
-from dcal.files import not_written, writing
+from dcal.files import STALE, not_written, writing
 from dcal.gallery.build import build_folder
 from dcal.gallery.sources import folder_images
 from dcal.training.snapshots import LAST, PREVIOUS, load_state, save_state
@@ -158,3 +160,17 @@ def test_where_there_is_no_room_for_three_states_two_are_enough(
     ):
         save_state(state(5), tmp_path)
     assert load_state(tmp_path / LAST, {})["step"] == 4
+
+
+def test_what_killed_processes_left_is_removed_by_the_next(model: dcal.DCAL, tmp_path: Path) -> None:
+    old, new = time.time() - 2 * STALE, time.time()
+    for name, age in ((".checkpoint-abcdefgh", old), (".checkpoint-ijklmnop", new), (".checkpoint-building", new)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (age, age))
+    for name, age in ((".record.npz-abcdefgh", old), (".record.npz-ijklmnop", new), (".other.npz-abcdefgh", old)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (age, age))
+    for name in ("checkpoint", "record"):
+        WRITERS[name](model, tmp_path, 1)
+    left = {path.name for path in tmp_path.iterdir() if path.name.startswith(".")}
+    assert left == {".checkpoint-ijklmnop", ".checkpoint-building", ".record.npz-ijklmnop", ".other.npz-abcdefgh"}

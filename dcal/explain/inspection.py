@@ -22,7 +22,7 @@ from PIL import Image
 
 from dcal.errors import DCALError, check_choice
 from dcal.explain.record import check_record
-from dcal.files import writing
+from dcal.files import remove_stale, writing
 from dcal.model.attention import attention_rows
 from dcal.model.backbone import TokenLayout
 from dcal.model.config import ModelConfig, from_plain
@@ -212,6 +212,7 @@ class Inspection:
                 meta[item.name] = dataclasses.asdict(value) if item.name in ("config", "layout") else value
         arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
         with writing(path.parent, sum(array.nbytes for array in arrays.values()), f"{path.name} was not written."):
+            remove_stale(path)
             handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
             try:
                 with os.fdopen(handle, "wb") as file:

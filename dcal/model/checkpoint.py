@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save, save_file
 
 from dcal.errors import CheckpointError, DCALError
-from dcal.files import writing
+from dcal.files import remove_stale, writing
 from dcal.model.backbone import check_finite, stored_shapes
 from dcal.model.config import ModelConfig
 from dcal.model.dcal import DCAL, create_model
@@ -70,6 +70,7 @@ def _write_checkpoint(
     metrics: Mapping[str, Any],
     card: Mapping[str, str],
 ) -> None:
+    remove_stale(place)
     fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         save_file(tensors, fresh / WEIGHTS, metadata=METADATA)
