@@ -138,8 +138,10 @@ def check_evaluating(model: DCAL) -> None:
         raise DCALError("the model is in training mode, where dropout would blur every map: call model.eval() first")
 
 
-def reselect(model: DCAL, inspection: Inspection, top_ratio: float) -> Inspection:
+def reselect(model: DCAL, inspection: Inspection, top_ratio: float, input_map: bool = True) -> Inspection:
     """The same record under another R: only GLCA runs again, not the backbone.
+
+    `input_map=False` leaves `glca_input_map` out (None): carrying it down through all layers takes most of the time.
 
     Raises DCALError if the model has no GLCA branch, R is outside (0, 1], or the record came from other weights.
     """
@@ -150,7 +152,8 @@ def reselect(model: DCAL, inspection: Inspection, top_ratio: float) -> Inspectio
     layers = [QueriesKeys(layer.queries.to(device), layer.keys.to(device)) for layer in inspection.layers()]
     rollout = torch.zeros(1, len(inspection.final_tokens), device=device)
     rollout[:, inspection.layout.prefix :] = torch.from_numpy(np.ascontiguousarray(inspection.scores)).to(device)
-    return replace(inspection, **_answers(model, tokens, rollout, top_ratio, layers)[0])
+    answers = _answers(model, tokens, rollout, top_ratio, layers if input_map else ())[0]
+    return replace(inspection, **answers | ({} if input_map else {"glca_input_map": None}))
 
 
 def check_weights(model: DCAL, inspection: Inspection) -> None:

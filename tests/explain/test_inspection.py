@@ -246,6 +246,13 @@ def test_patch_part_keeps_the_leading_axes():
     assert patch_part(tokens, layout)[1].tolist() == [[10, 11, 12], [13, 14, 15]]
 
 
+def test_reselecting_without_the_input_map_changes_nothing_else(model, seen):
+    whole, light = dcal.reselect(model, seen, 0.5), dcal.reselect(model, seen, 0.5, input_map=False)
+    assert whole.glca_input_map is not None and light.glca_input_map is None
+    for name in ("selected", "probabilities", "glca_probabilities", "glca_attention", "embedding"):
+        assert np.array_equal(getattr(light, name), getattr(whole, name))
+
+
 class TestBatches:
     """Images of several visitors pass through the model as one batch."""
 

@@ -41,9 +41,9 @@ class Models:
         item = seen, class_index(model.config, target)
         return self.queue.run(("explain", seen.fingerprint), item, partial(_explained, model), on_wait)
 
-    def reselect(self, checkpoint: str, seen: Inspection, top_ratio: float) -> Inspection:
+    def reselect(self, checkpoint: str, seen: Inspection, top_ratio: float, input_map: bool = True) -> Inspection:
         """`dcal.reselect`: it runs one block, so it does not queue."""
-        return reselect(self.library.model(checkpoint), seen, top_ratio)
+        return reselect(self.library.model(checkpoint), seen, top_ratio, input_map)
 
 
 def _explained(model: DCAL, items: Sequence[tuple[Inspection, int]]) -> list[Inspection]:

@@ -229,7 +229,8 @@ class InspectCallbacks:
         seen = entry.seen
         if seen.selected is None:
             return None, captions.NO_GLCA
-        chosen = self.at_ratio(entry, checked_number("R", ratio, 0, 1))
+        asked = checked_number("R", ratio, 0, 1)
+        chosen = self.models.reselect(entry.checkpoint, seen, asked, input_map=False)  # which is not drawn here
         mask = chosen.selected_mask
         assert mask is not None
         entry.top_ratio = float(ratio)
