@@ -6,6 +6,8 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -27,8 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ[GALLERY_VARIABLE] = os.pathsep.join(str(place) for place in options.gallery)
     sleep_when_idle()
     few_arenas()
-    signal.signal(signal.SIGTERM, end)
-    with upload_folder() as folder:
+    with ending_on_sigterm(), upload_folder() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before gradio is imported
         from dcal import DCALError
         from dcal_explorer.demo.server import serve
@@ -41,9 +42,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def end(number: int, frame: FrameType | None) -> NoReturn:
-    """Upon a signal: end as usual, so that what is temporary is removed."""
-    raise SystemExit(128 + number)
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends the program as usual, so that what is temporary is removed; exit status 143."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
