@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.visitor import LIGHT, Call, Visitor, chance, endpoints
+from benchmarks.visitor import LIGHT, Call, Visitor, chance, endpoints, predictions
 from dcal.provenance import hardware
 
 LIGHT_CALLS = 6  # between two inspections
@@ -92,6 +92,9 @@ def demo(*options: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def free_port() -> int:
@@ -144,7 +147,7 @@ def load(port: int, pid: int, visitors: int, seconds: float, think: float, evide
     expected = []
     for visitor in crowd:
         images = [visitor.upload(mark_of(visitor.number, own)) for own in range(IMAGES)]
-        expected.append([visitor.call("inspect", image=image, checkpoint=checkpoint)[0] for image in images])
+        expected.append([predictions(visitor.call("inspect", image=own, checkpoint=checkpoint)) for own in images])
     start, used = time.perf_counter(), processor_seconds(pid)
     threads = [
         threading.Thread(target=visit, args=(visitor, start + seconds, think, evidence, checkpoint, own))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.load import demo, load
-from benchmarks.visitor import Refused, Visitor, endpoints
+from benchmarks.visitor import SHOWS_THE_MARK, Refused, Visitor, endpoints
 from dcal_explorer.demo.uploads import PREFIX
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
@@ -74,9 +74,10 @@ def test_a_file_of_the_server_is_not_read(port: int) -> None:
 
 def test_visitors_at_once_get_their_own_answers(server: tuple[int, subprocess.Popen[str]]) -> None:
     port, process = server
-    found = load(port, process.pid, visitors=6, seconds=6, think=0, evidence=True, checkpoint="cub50-full")
+    found = load(port, process.pid, visitors=4, seconds=4, think=0, evidence=True, checkpoint="cub50-full")
     assert not {call.wrong for call in found.calls if call.wrong}
-    assert {call.name for call in found.calls} >= {"inspect", "evidence"} and len(found.calls) > 12
+    assert {call.name for call in found.calls} & SHOWS_THE_MARK  # a slow machine comes no further than a call or two
+    assert len(found.times("inspect")) >= 4 and len(found.times("evidence")) >= 4
 
 
 def test_a_busy_port_is_one_sentence(port: int) -> None:
