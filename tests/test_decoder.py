@@ -62,12 +62,12 @@ def test_a_file_that_takes_too_long_is_refused_in_time_and_the_next_is_read(deco
         decoder.read(image)
     assert time.perf_counter() - start < 5
     assert process.process.returncode is not None  # it was ended, not left to go on
-    decoder.seconds = 60
+    decoder.seconds = 60.0
     assert decoder.read(image).image.size == read_image(image).image.size
 
 
 def test_others_read_while_one_file_takes_long(image):
-    with Decoder(seconds=60) as decoder:
+    with Decoder(seconds=60.0) as decoder:
         decoder.read(image)
         (process,) = decoder._all
         os.kill(process.process.pid, signal.SIGSTOP)

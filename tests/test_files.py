@@ -23,7 +23,7 @@ from dcal.gallery.sources import folder_images
 from dcal.training.snapshots import LAST, PREVIOUS, load_state, save_state
 from tests.fixtures.hostile_images import encoded, frame
 
-LIMIT = 20_000  # bytes of any file
+LIMIT = 4_000  # bytes of any file
 
 
 @contextmanager
