@@ -7,7 +7,7 @@ ZENSICAL     := zensical==0.0.73
 MKDOCSTRINGS := mkdocstrings-python==2.0.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test bench check format-check lint types audit format constraints site screenshots clean
+.PHONY: help setup demo dashboard test stress bench check format-check lint types audit format constraints site screenshots clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -37,6 +37,9 @@ audit: $(VENV)/.development ## known vulnerabilities of what is installed; skipp
 
 test: $(VENV)/.development ## the tests; gets a Chromium for those in the browser if there is none
 	CHROME="$$($(BIN)/python tests/fixtures/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+stress: $(VENV)/.development ## kills, full disks, hostile files and a crowd, for half an hour: the table of docs/robustness.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.stress --write
 
 # TORCHREID=PATH FASTREID=PATH, checkouts with their Cython code built, are ranked against as well (benchmarks).
 bench: $(VENV)/.development ## time and memory of an inspection, a training step, a ranking, a gallery (many minutes)

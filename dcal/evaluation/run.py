@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -27,6 +25,7 @@ from dcal.analysis import (
 from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.reid.yard import YardRecord
 from dcal.data.samples import ImageSamples, ReIDSamples, Samples
+from dcal.data.workers import worker_errors
 from dcal.device import find_device
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate
@@ -37,10 +36,10 @@ from dcal.evaluation.image_results import PREDICTIONS, ImageResults, packed
 from dcal.evaluation.predictions import as_predictions, as_ranks, digest
 from dcal.evaluation.reid import QueryGallery, intervals, ranked_figures
 from dcal.evaluation.similarities import calibration_of, similarity_record
+from dcal.files import write_whole, writing
 from dcal.model.checkpoint import fingerprint, load_checkpoint, read_json, read_metrics
 from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
-from dcal.modes import give_usual_mode
 from dcal.progress import OnProgress, reported, silent
 from dcal.provenance import command, hardware
 from dcal.retrieval import Reranking
@@ -70,7 +69,9 @@ def measure(
     job.model.to(device)
 
     began = time.perf_counter()
-    record = {**about, **job.figures(on_progress), **how, "seconds": round(time.perf_counter() - began, 1)}
+    with worker_errors("Nothing was written"):
+        found = job.figures(on_progress)
+    record = {**about, **found, **how, "seconds": round(time.perf_counter() - began, 1)}
     notes = [keep(record, folder, FIGURES), keep_bytes(packed(job.image_results()), folder, PREDICTIONS)]
     if config.analysis:
         began = time.perf_counter()
@@ -215,16 +216,10 @@ def keep_bytes(content: bytes, folder: Path | None, name: str) -> str:
     if folder is None:
         return f"{name} was not written: the checkpoint is not a directory. Choose a folder with --out"
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=folder)
-    except OSError as error:
-        return f"{name} was not written: {folder} cannot be written to ({error.strerror}). Choose a folder with --out"
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        give_usual_mode(temporary)  # mkstemp's are for the owner alone
-        os.replace(temporary, folder / name)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        with writing(folder, len(content), "Choose a folder with --out"):
+            write_whole(content, folder / name)
+    except DCALError as error:  # what was measured is still printed
+        return f"{name} was not written: {error}"
     return f"written: {folder / name}"
 
 

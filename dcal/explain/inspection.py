@@ -22,6 +22,7 @@ from PIL import Image
 
 from dcal.errors import DCALError, check_choice
 from dcal.explain.record import check_record
+from dcal.files import remove_stale, writing
 from dcal.model.ablation import BRANCHES
 from dcal.model.config import ModelConfig, from_plain
 from dcal.model.kinds import TokenLayout
@@ -257,14 +258,16 @@ class Inspection:
             else:
                 meta[item.name] = dataclasses.asdict(value) if item.name in ("config", "layout") else value
         arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # allow_pickle is not among the names
-            give_usual_mode(temporary)  # mkstemp's are for the owner alone
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with writing(path.parent, sum(array.nbytes for array in arrays.values()), f"{path.name} was not written."):
+            remove_stale(path)
+            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # allow_pickle is not among the names
+                give_usual_mode(temporary)  # mkstemp's are for the owner alone
+                os.replace(temporary, path)
+            finally:
+                Path(temporary).unlink(missing_ok=True)
         return path
 
     @classmethod

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from dcal.data.base import first
+from dcal.data.workers import worker_errors
 from dcal.errors import DCALError, check_choice
+from dcal.files import writing
 from dcal.gallery.embed import begun, embed_missing, origin_of
 from dcal.gallery.exact import unit_rows
 from dcal.gallery.milvus_collection import Collection
@@ -23,6 +25,9 @@ from dcal.gallery.storage import DTYPES, EMBEDDINGS, FAILED, ITEMS, Stored, rela
 from dcal.model.checkpoint import swap
 from dcal.model.exported import Model
 from dcal.progress import OnProgress, silent
+
+GOES_ON = "The same command goes on where this one stopped."
+RESUMABLE = f"Make room or give write permission. {GOES_ON}"
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,11 @@ def build_folder(
     origin, root = origin_of(model, checkpoint), relative(images.root, folder)
     rows = unit_rows("embeddings", np.concatenate([part.embeddings for part in made]), origin.width)
     items = tuple(images.items[number] for part in made for number in part.kept)
-    shutil.rmtree(whole, ignore_errors=True)
-    whole.mkdir()
-    write_folder(whole, Stored(items, rows, origin, root), dtype)
-    write_failed(whole, failed := failures(images, parts))
+    with writing(folder.parent, rows.nbytes, RESUMABLE):
+        shutil.rmtree(whole, ignore_errors=True)
+        whole.mkdir()
+        write_folder(whole, Stored(items, rows, origin, root), dtype)
+        write_failed(whole, failed := failures(images, parts))
     check_place(folder)  # again: a build may take hours
     swap(whole, folder)
     shutil.rmtree(parts.folder)
@@ -103,8 +109,10 @@ def embedded(
 ) -> Parts:
     """All parts of a build whose gallery will be `folder`. Raises DCALError if no image at all can be read."""
     check_place(folder)
-    parts = begun(model, images, folder.with_name(f".{folder.name}-building"), batch_size)
-    embed_missing(model, images, parts, workers, on_progress)
+    needed = 2 * len(images.items) * origin_of(model, "").width * np.dtype(np.float32).itemsize
+    with writing(folder.parent, needed, RESUMABLE), worker_errors(GOES_ON):
+        parts = begun(model, images, folder.with_name(f".{folder.name}-building"), batch_size)
+        embed_missing(model, images, parts, workers, on_progress)
     if not any(len(part.kept) for part in parts.all()):
         why = next(iter(failures(images, parts).items()))
         shutil.rmtree(parts.folder)

@@ -88,7 +88,11 @@ class Parts:
     def write(self, number: int, part: Part) -> None:
         beside = self.path(number).with_suffix(".tmp")
         arrays = {"embeddings": np.ascontiguousarray(part.embeddings), "kept": part.kept}
-        save_file(arrays, beside, metadata={"failed": json.dumps(part.failed)})
+        try:
+            save_file(arrays, beside, metadata={"failed": json.dumps(part.failed)})
+        except BaseException:
+            beside.unlink(missing_ok=True)  # it may be what fills the disk
+            raise
         os.replace(beside, self.path(number))
 
     def read(self, number: int) -> Part:

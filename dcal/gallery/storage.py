@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 from dcal.errors import DCALError, check_choice
 from dcal.gallery.item import Item, Origin
 from dcal.model.checkpoint import files_version
+from dcal.model.config import from_plain
 from dcal.modes import give_usual_mode
 
 ITEMS, EMBEDDINGS, FAILED = "items.csv", "embeddings.safetensors", "failed.csv"
@@ -41,6 +42,19 @@ class Stored:
     images: Path
 
 
+@dataclass(frozen=True)
+class About:
+    """What a gallery's embeddings file says of itself, beside them. `paths`: `hash_of` the images' paths."""
+
+    format: int
+    fingerprint: str
+    checkpoint: str
+    images: str
+    layout: dict[str, int]
+    dtype: str
+    paths: str
+
+
 def write_folder(folder: Path, stored: Stored, dtype: str = "float32") -> None:
     """Write a gallery's two files into an existing folder. Embeddings, of length 1, are kept as `dtype`.
 
@@ -49,14 +63,20 @@ def write_folder(folder: Path, stored: Stored, dtype: str = "float32") -> None:
     columns = (*COLUMNS, *(name for name in OPTIONAL if any(getattr(item, name) for item in stored.items)))
     write_rows(folder / ITEMS, columns, ([getattr(item, name) or "" for name in columns] for item in stored.items))
     origin = stored.origin
-    about = {"format": FORMAT, "fingerprint": origin.fingerprint, "checkpoint": origin.checkpoint}
-    about |= {"images": stored.images.as_posix(), "layout": dict(origin.layout)}
-    about |= {"dtype": check_choice("dtype", dtype, DTYPES), "paths": hash_of(item.path for item in stored.items)}
+    about = About(
+        format=FORMAT,
+        fingerprint=origin.fingerprint,
+        checkpoint=origin.checkpoint,
+        images=stored.images.as_posix(),
+        layout=dict(origin.layout),
+        dtype=check_choice("dtype", dtype, DTYPES),
+        paths=hash_of(item.path for item in stored.items),
+    )
     # one key, as several would come in an order of their own each time
     save_file(
         {"embeddings": np.ascontiguousarray(stored.embeddings, dtype=DTYPES[dtype])},
         folder / EMBEDDINGS,
-        metadata={"gallery": json.dumps(about)},
+        metadata={"gallery": json.dumps(asdict(about))},
     )
     give_usual_mode(folder / EMBEDDINGS)  # safetensors writes for the owner alone
 
@@ -76,14 +96,11 @@ def read_folder(folder: Path) -> Stored:
     items, path = read_items(folder / ITEMS), folder / EMBEDDINGS
     try:
         with safe_open(path, framework="numpy") as file:
-            about, embeddings = json.loads((file.metadata() or {})["gallery"]), file.get_tensor("embeddings")
-        if about["format"] != FORMAT:
-            raise DCALError(f"{path} has format {about['format']}; this release reads format {FORMAT}")
-        origin = Origin(about["fingerprint"], about["checkpoint"], dict(about["layout"]))
-        images, paths = Path(about["images"]), about["paths"]
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, OSError) as error:
+            about, embeddings = read_about(file.metadata(), path), file.get_tensor("embeddings")
+    except (SafetensorError, OSError) as error:
         raise DCALError(f"{path} is not a gallery's: {error!r}") from error
-    if paths != hash_of(item.path for item in items):
+    origin, images = Origin(about.fingerprint, about.checkpoint, about.layout), Path(about.images)
+    if about.paths != hash_of(item.path for item in items):
         raise DCALError(
             f"{folder / ITEMS} does not list the images of {EMBEDDINGS} in their order: identities and cameras may be "
             "edited, paths and the order of the lines may not. Restore it, or build the gallery again"
@@ -91,6 +108,20 @@ def read_folder(folder: Path) -> Stored:
     if embeddings.shape != (len(items), origin.width):
         raise DCALError(f"{path} holds {embeddings.shape}, its metadata gives {(len(items), origin.width)}")
     return Stored(items, embeddings, origin, images)
+
+
+def read_about(metadata: Mapping[str, str] | None, path: Path) -> About:
+    """What an embeddings file says of itself. Raises DCALError, naming the file and the field that is wrong."""
+    try:
+        values = json.loads((metadata or {}).get("gallery", "null"))
+        if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
+            raise DCALError(f"it has format {values['format']!r}; this release reads format {FORMAT}")
+        about: About = from_plain(About, values)
+        if not about.layout or min(about.layout.values()) < 1:
+            raise DCALError(f"About.layout gives each branch a width of at least 1, got {about.layout}")
+    except (ValueError, RecursionError) as error:  # DCALError is a ValueError
+        raise DCALError(f"{path} is not a gallery's: {error}. Build the gallery again") from error
+    return about
 
 
 def gallery_version(folder: Path) -> str:
@@ -103,9 +134,9 @@ def read_origin(folder: Path) -> Origin:
     path = folder / EMBEDDINGS
     try:
         with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})["gallery"])
-        return Origin(about["fingerprint"], about["checkpoint"], dict(about["layout"]))
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, OSError) as error:
+            about = read_about(file.metadata(), path)
+        return Origin(about.fingerprint, about.checkpoint, about.layout)
+    except (SafetensorError, OSError) as error:
         raise DCALError(f"{path} is not a gallery's: {error!r}") from error
 
 

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save, save_file
 
 from dcal.device import find_device
 from dcal.errors import CheckpointError, DCALError
+from dcal.files import remove_stale, writing
 from dcal.model.backbone import check_finite, stored_shapes
 from dcal.model.config import ModelConfig
 from dcal.model.dcal import DCAL, create_model
@@ -53,23 +54,39 @@ def save_checkpoint(
     """
     place = Path(directory).resolve()
     _check_replaceable(place)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    with writing(place.parent):
+        place.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
     check_finite(tensors, f"the model, stored as {str(dtype).removeprefix('torch.')},")
     config = {"format": FORMAT, "library_name": "dcal", **model.config.to_dict()}
+    needed = sum(tensor.nbytes for tensor in tensors.values())
+    with writing(place.parent, needed, f"{place.name} is as it was before."):
+        _write_checkpoint(model, place, Path(directory), tensors, config, dict(metrics or {}), dict(card or {}))
+    return Path(directory)
+
+
+def _write_checkpoint(
+    model: DCAL,
+    place: Path,
+    given: Path,
+    tensors: dict[str, torch.Tensor],
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    card: Mapping[str, str],
+) -> None:
+    remove_stale(place)
     fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         save_file(tensors, fresh / WEIGHTS, metadata=METADATA)
         give_usual_mode(fresh / WEIGHTS)  # safetensors writes for the owner alone
         _write_json(fresh / CONFIG, config)
-        _write_json(fresh / METRICS, dict(metrics or {}))
-        text = model_card(model, Path(directory), dict(metrics or {}), dict(card or {}))
+        _write_json(fresh / METRICS, metrics)
+        text = model_card(model, given, metrics, card)
         (fresh / CARD).write_text(text, encoding="utf-8")
         give_usual_mode(fresh)
         swap(fresh, place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return Path(directory)
 
 
 def files_version(folder: Path, names: Iterable[str]) -> str:

@@ -98,7 +98,7 @@ def from_plain(cls: type, values: Any) -> Any:
 
 
 def checked(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the type `hint`: a number, a string, a tuple of these, a dataclass already made, or None if it may be.
+    """`value` as the type `hint`: a number, text, a tuple or dict of these, a dataclass already made, or None.
 
     Raises DCALError, naming the field, for any other value, for numbers that are not finite or larger than `LARGEST`,
     and for text that cannot be written.
@@ -109,6 +109,10 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         hint = next(own for own in get_args(hint) if own is not NoneType)
     if get_origin(hint) is tuple:
         return checked_tuple(name, value, get_args(hint))
+    if get_origin(hint) is dict and isinstance(value, dict):
+        return {
+            checked(f"{name}'s key", k, str): checked(f"{name}[{k!r}]", v, get_args(hint)[1]) for k, v in value.items()
+        }
     if hint is float and type(value) in (int, float) and abs(value) <= LARGEST:
         return float(value)
     if hint is int and type(value) is int and abs(value) <= LARGEST:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -13,16 +12,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
+from dcal.data.workers import worker_errors
 from dcal.errors import DCALError
 from dcal.evaluation.run import RUN
+from dcal.files import writing
 from dcal.model.checkpoint import CONFIG, WEIGHTS, file_hash, read_json, read_metrics
 from dcal.training.config import TrainConfig
-from dcal.training.snapshots import LAST, PREVIOUS
+from dcal.training.snapshots import LAST, PREVIOUS, SAVED
 
 LOCK, METRICS, CHECKPOINT = "run.lock", "metrics.json", "checkpoint"
-NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _held: set[int] = set()  # descriptors of this process's locks
 
 
@@ -76,33 +74,13 @@ def _leave() -> None:
 
 
 @contextmanager
-def writing_errors(out: Path) -> Iterator[None]:
-    """Turns errors of writing to a run's folder into one sentence. What was saved before is whole (see snapshots)."""
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if (why := not_written(error, out)) is None:
-            raise
-        raise DCALError(
-            f"the run cannot be written to {out}: {why}. What was saved before is whole: make room or give "
-            "write permission, and continue with --resume"
-        ) from error
+def run_errors(out: Path) -> Iterator[None]:
+    """Turns errors of writing to a run's folder, and the death of a loader process, into one sentence.
 
-
-def not_written(error: BaseException, out: Path) -> str | None:
-    """Why something could not be written to `out`; None for an error that is about something else.
-
-    PyTorch raises a RuntimeError of its own upon the system's error, safetensors puts it into its message.
+    What was saved before is whole (see snapshots).
     """
-    if isinstance(error, SafetensorError):
-        return str(error) if "I/O error" in str(error) else None
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
-    if cause is None:
-        return None
-    below = cause.filename is not None and Path(os.fsdecode(cause.filename)).is_relative_to(out)
-    return cause.strerror if below or cause.errno in NOT_WRITABLE else None
+    with writing(out, what_now=SAVED), worker_errors("What was saved before is whole: continue with --resume"):
+        yield
 
 
 def finished(out: Path, state: Mapping[str, Any] | None, epochs: int) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import struct
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from dcal.errors import DCALError
+from dcal.files import writing
 from dcal.training.config import TrainConfig
 
 # Fields that a resumed run may have otherwise: they change no number, or (accumulate) are judged as shards.
@@ -27,6 +29,8 @@ ADDED = {
 }
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
+SLACK = 1.05  # a file's size over that of its tensors, at most
+SAVED = "What was saved before is whole: make room or give write permission, and continue with --resume"
 
 
 class DamagedState(DCALError):
@@ -44,28 +48,47 @@ def comparable(config: TrainConfig, shards: int) -> dict[str, Any]:
 
 
 def save_state(state: dict[str, Any], out: Path) -> None:
-    """Make `state` the folder's last.pt and what was last.pt its previous.pt. Killed at any moment, one is whole."""
-    beside = write(state, out / "last.tmp")
+    """Make `state` the folder's last.pt and what was last.pt its previous.pt. Killed at any moment, one is whole.
+
+    Where a third state has no room beside these two, previous.pt makes way: twice a state's size is enough.
+    """
+    needed = state_bytes(state)
+    if (out / LAST).exists() and shutil.disk_usage(out).free < SLACK * needed:
+        (out / PREVIOUS).unlink(missing_ok=True)
+    beside = write(state, out / "last.tmp", needed)
     if (out / LAST).exists():
         (out / LAST).replace(out / PREVIOUS)
     beside.replace(out / LAST)
 
 
 def save_best(state: dict[str, Any], out: Path) -> None:
-    write(state, out / "best.tmp").replace(out / "best.pt")
+    write(state, out / "best.tmp", state_bytes(state)).replace(out / "best.pt")
 
 
-def write(state: dict[str, Any], path: Path) -> Path:
-    """Write a file; one that could not be written whole is removed, since it may be what fills the disk."""
-    try:
-        with path.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+def write(state: dict[str, Any], path: Path, needed: int) -> Path:
+    """Write a file of about `needed` bytes; one that could not be written whole is removed, as it may fill the disk.
+
+    Raises DCALError, saying how much room is needed, where there is too little, or no permission.
+    """
+    with writing(path.parent, needed, SAVED):
+        try:
+            with path.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     return path
+
+
+def state_bytes(value: Any) -> int:
+    """Bytes of all tensors in nested dictionaries and lists, which are nearly all of a state's file."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    if isinstance(value, dict):
+        return sum(map(state_bytes, value.values()))
+    return sum(map(state_bytes, value)) if isinstance(value, list | tuple) else 0
 
 
 def load_newest(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
@@ -96,7 +119,7 @@ def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """
     if problem := damage_of(path):
         raise DamagedState(f"{path} is damaged: {problem}. It cannot be continued from.")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = checked_state(torch.load(path, map_location="cpu", weights_only=True), path)
     theirs = state["config"]
     if theirs.get("img_width", 0) is None:  # as it was stored before two numbers could be given
         theirs["img_width"] = theirs["img_size"]
@@ -108,6 +131,24 @@ def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     ]
     if differing:
         raise DCALError(f"{path} belongs to another run: {'; '.join(differing)}. Use its settings, or another --out")
+    return state
+
+
+# What load_state's caller reads of a state, beside what learns.
+FIELDS: dict[str, tuple[type, ...]] = {
+    **{"step": (int,), "seconds": (int, float), "best": (int, float), "config": (dict,)},
+    **{"model": (dict,), "loss": (dict,), "optimizer": (dict,)},
+}
+
+
+def checked_state(state: Any, path: Path) -> dict[str, Any]:
+    """`state` itself, if it has what a run's state has. Raises DamagedState, naming the field."""
+    if not isinstance(state, dict):
+        raise DamagedState(f"{path} is no run's state: it holds {type(state).__name__}, not a dictionary.")
+    for name, kinds in FIELDS.items():
+        if not isinstance(state.get(name), kinds):
+            found = f"it is {type(state[name]).__name__}" if name in state else "it is missing"
+            raise DamagedState(f"{path} is no run's state: {name} must be {kinds[-1].__name__}, and {found}.")
     return state
 
 

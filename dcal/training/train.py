@@ -43,7 +43,7 @@ from dcal.training.config import TrainConfig
 from dcal.training.contents import check_contents
 from dcal.training.distributed import Processes, device_of, process_group, sum_gradients
 from dcal.training.epoch_maps import fixed_images, maps_of, write_images, write_maps
-from dcal.training.folder import finished, locked, prepare_out, set_aside, write_json, write_run, writing_errors
+from dcal.training.folder import finished, locked, prepare_out, run_errors, set_aside, write_json, write_run
 from dcal.training.interrupts import Interrupts, ignore_signals, noted_signals
 from dcal.training.logger import RunLogger, RunningMeans
 from dcal.training.optimizer import learning_rate, make_optimizer, parameter_groups
@@ -65,7 +65,7 @@ def train(config: TrainConfig, on_progress: OnProgress = silent) -> dict[str, An
     The configuration cannot be edited any more afterwards.
     """
     config.freeze()
-    with process_group(config.device) as ranks, noted_signals() as interrupts, writing_errors(config.folder):
+    with process_group(config.device) as ranks, noted_signals() as interrupts, run_errors(config.folder):
         device, task = device_of(config.device, ranks), open_task(config)
         check_shards(config, ranks)
         if not ranks.first:

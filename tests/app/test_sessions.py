@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,58 @@ def test_sources_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.get(keys[4]) is not None
     with pytest.raises(dcal.DCALError, match="no longer kept"):
         store.get(keys[0])
+
+
+class Thing:
+    """An entry of ten bytes; one with a source can be made again."""
+
+    nbytes = 10
+
+    def __init__(self, source: str | None) -> None:
+        self.source = source
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_can_be_made_again_leaves_before_what_cannot() -> None:
+    store = SessionStore[Any](most_bytes=25, renew=Thing)
+    upload, lasting, newest = (store.keep(Thing(source)) for source in ("a.png", None, "b.png"))
+    assert upload not in store and lasting in store and newest in store
+    store.keep(Thing("c.png"))
+    assert newest not in store and lasting in store
+    assert store.get(upload).source == "a.png"
+
+
+def test_an_entry_that_is_quite_forgotten_is_made_from_what_the_page_shows() -> None:
+    store = SessionStore[Any](renew=Thing)
+    with pytest.raises(dcal.DCALError, match="no longer kept"):
+        store.get("a key from before a restart")
+    assert store.record("a key from before a restart", "shown.png").source == "shown.png"
+    assert store.get("a key from before a restart").source == "shown.png"
+
+
+def test_memory_stays_where_the_limit_is(callbacks: InspectCallbacks, tmp_path: Path) -> None:
+    """By the process's own account: each image is 12 MB, and twenty-five would be 300."""
+    limit, page = 40_000_000, os.sysconf("SC_PAGE_SIZE")
+    callbacks.records.most_bytes = limit
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * page
+
+    def visit(number: int) -> None:
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (2000, 2000), (number, 90, 90)).save(path, compress_level=1)
+        key, _, _ = callbacks.inspect({"path": str(path)}, "ash")
+        callbacks.layer(key, 2, "max", 0.2)
+
+    for number in range(6):
+        visit(number)
+    before = resident()
+    for number in range(6, 31):
+        visit(number)
+    assert callbacks.records.nbytes <= limit and len(callbacks.records) >= 2
+    assert resident() - before < 100_000_000
 
 
 class TestEvidence:

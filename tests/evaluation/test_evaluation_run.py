@@ -146,7 +146,7 @@ def test_where_nothing_can_be_written_it_is_said(
         f"{name} was not written: the checkpoint is not a directory. Choose a folder with --out"
         for name in ("evaluation.json", "predictions.npz")
     ]
-    assert "cannot be written to (No such file or directory)" in keep({}, tmp_path / "gone", "evaluation.json")
+    assert "cannot be written to: No such file or directory" in keep({}, tmp_path / "gone", "evaluation.json")
 
 
 def test_a_file_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

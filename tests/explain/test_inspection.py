@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import dcal
+from dcal.explain.inspect import explain_class, explain_classes, inspect_prepared, prepare
 from dcal.explain.inspection import patch_part
 from tests.fixtures.explicit import attention_maps, rollout_by_products
 
@@ -243,3 +244,54 @@ def test_patch_part_keeps_the_leading_axes():
     layout = dcal.model.kinds.TokenLayout(prefix=2, rows=2, cols=3)
     tokens = np.arange(16, dtype=np.float32).reshape(2, 8)
     assert patch_part(tokens, layout)[1].tolist() == [[10, 11, 12], [13, 14, 15]]
+
+
+def test_reselecting_without_the_input_map_changes_nothing_else(model, seen):
+    whole, light = dcal.reselect(model, seen, 0.5), dcal.reselect(model, seen, 0.5, input_map=False)
+    assert whole.glca_input_map is not None and light.glca_input_map is None
+    for name in ("selected", "probabilities", "glca_probabilities", "glca_attention", "embedding"):
+        assert np.array_equal(getattr(light, name), getattr(whole, name))
+
+
+class TestBatches:
+    """Images of several visitors pass through the model as one batch."""
+
+    @pytest.fixture(scope="class")
+    def images(self):
+        random = np.random.default_rng(5)
+        return [Image.fromarray(random.integers(0, 255, (70 + 9 * i, 61 + i, 3), dtype=np.uint8)) for i in range(3)]
+
+    def test_a_batch_answers_as_single_images_do(self, model, images):
+        batch = inspect_prepared(model, [prepare(model.config, image) for image in images])
+        for found, image in zip(batch, images, strict=True):
+            alone = dcal.inspect(model, image)
+            for field in dataclasses.fields(alone):
+                value = getattr(alone, field.name)
+                if isinstance(value, np.ndarray):
+                    np.testing.assert_allclose(getattr(found, field.name), value, rtol=1e-4, atol=2e-6)
+                elif field.name != "timings":
+                    assert getattr(found, field.name) == value
+
+    def test_each_class_s_evidence_is_its_own(self, model, images):
+        records = [dcal.inspect(model, image) for image in images]
+        for found, record, target in zip(explain_classes(model, records, [4, 0, 4]), records, [4, 0, 4], strict=True):
+            alone = explain_class(model, record, target)
+            assert found.target == target
+            np.testing.assert_allclose(found.relevance, alone.relevance, rtol=1e-3, atol=1e-7)
+            np.testing.assert_allclose(found.gradient_rollout, alone.gradient_rollout, rtol=1e-3, atol=1e-7)
+
+    def test_no_record_holds_the_batch_s_memory(self, model, images):
+        batch = inspect_prepared(model, [prepare(model.config, image) for image in images])
+        record = explain_classes(model, batch, [1, 2, 3])[1]
+        for field in dataclasses.fields(record):
+            value = getattr(record, field.name)
+            if isinstance(value, np.ndarray) and field.name not in ("image", "view"):
+                # the prefix tokens beside it, but no other image
+                assert held(value) < 2 * value.nbytes, field.name
+
+
+def held(array: np.ndarray) -> int:
+    """Bytes that an array keeps in memory, torch's included."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array.base.untyped_storage().nbytes() if isinstance(array.base, torch.Tensor) else array.nbytes

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from dcal.errors import DCALError
 from dcal.gallery import Item, open_gallery
-from dcal.gallery.storage import Stored, gallery_version, relative, write_folder
+from dcal.gallery.storage import Stored, gallery_version, read_about, relative, write_folder
 from tests.fixtures.tiny_gallery import ORIGIN, D, N, random_gallery, random_items, random_rows
 
 ODD = ["a,b.jpg", 'say "hi".jpg', "line\nbreak.jpg", "東京/é.jpg", " space .jpg"]
@@ -118,3 +118,33 @@ def test_the_version_changes_with_either_file(tmp_path: Path):
         seen.append(gallery_version(place))
     assert len(set(seen)) == len(seen)
     assert gallery_version(place) == seen[-1]
+
+
+WRONG_FIELDS = {
+    "fingerprint": [None, 7, ["a"]],
+    "checkpoint": [None, {"a": 1}],
+    "images": [None, 3],
+    "layout": [None, [], "sa", {"sa": "11"}, {"sa": None}, {"sa": 1e300}, {"sa": 0}, {}],
+    "paths": [None, 5],
+    "dtype": [None],
+    "format": ["1", None],
+}
+
+
+@pytest.mark.parametrize("field", WRONG_FIELDS)
+def test_a_wrong_field_of_the_layout_is_named(tmp_path: Path, field: str):
+    about = {"format": 1, "fingerprint": "ab", "checkpoint": "c", "images": "i", "dtype": "float32", "paths": "p"}
+    about["layout"] = {"sa": 11}
+    assert read_about({"gallery": json.dumps(about)}, tmp_path / "x").layout == {"sa": 11}
+    for wrong in WRONG_FIELDS[field]:
+        with pytest.raises(DCALError, match=rf"x is not a gallery's: .*{field}.*Build the gallery again"):
+            read_about({"gallery": json.dumps({**about, field: wrong})}, tmp_path / "x")
+    lacking = {name: value for name, value in about.items() if name != field}
+    with pytest.raises(DCALError, match=rf"lacks \['{field}'\]"):
+        read_about({"gallery": json.dumps(lacking)}, tmp_path / "x")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"format": 1' + "0" * 5000 + "}", "null", "[1]", "{", ""])
+def test_text_that_is_no_layout_is_refused(tmp_path: Path, text: str):
+    with pytest.raises(DCALError, match="x is not a gallery's"):
+        read_about({"gallery": text}, tmp_path / "x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import get_worker_info
 
+from dcal.data.samples import ImageSamples
 from dcal.errors import CheckpointError, DCALError, Interrupted
 from dcal.training.config import TrainConfig
 from dcal.training.contents import difference
@@ -260,11 +263,36 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_last_state(config: Callable[
     run = config(epochs=1, save_every=3)
     process = in_a_process(FULL, *words(run, "batch_size", "save_every"))
     assert process.returncode == 2, process.stderr
-    told = f"dcal: the run cannot be written to {run.out}: File too large. What was saved before is whole"
-    assert told in process.stderr
+    needed = r"It takes 0\.\d MB, and [\d,.]+ MB are free\. What was saved before is whole: make room"
+    told = rf"dcal: {run.out} cannot be written to: File too large\. {needed}"
+    assert re.search(told, process.stderr), process.stderr
     assert "Traceback" not in process.stderr
     assert state_in(run.out)["step"] == 3 and not (run.out / "last.tmp").exists()
     assert train(dataclasses.replace(run, resume=True))["epoch"] == 1
+
+
+def test_a_loader_process_that_dies_is_one_sentence_and_the_run_goes_on(
+    config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
+):
+    straight = train(config("straight", epochs=1, ablation="sa_only"))
+    run = config(epochs=1, ablation="sa_only", workers=1, save_every=2)
+    get, place = ImageSamples.__getitem__, run.out / "last.pt"
+
+    def die_later(samples: ImageSamples, index: int) -> Any:
+        if get_worker_info() is not None and place.exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return get(samples, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageSamples, "__getitem__", die_later)
+        with pytest.raises(DCALError, match=r"process that loads images ended \(.*\).*fewer --workers.*--resume$"):
+            train(run)
+    assert state_in(run.out)["step"] >= 2
+    found = train(dataclasses.replace(run, resume=True, workers=0))
+    same = ("command", "seconds")
+    assert {name: value for name, value in found.items() if name not in same} == {
+        name: value for name, value in straight.items() if name not in same
+    }
 
 
 def test_resuming_before_the_first_state_starts_anew(config: Callable[..., TrainConfig]):

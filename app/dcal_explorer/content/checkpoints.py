@@ -52,13 +52,15 @@ class CheckpointLibrary:
 
         With `task` ("fgvc", "reid") only those of that task, as far as their configurations can be read.
         """
-        found = sorted(
-            path.parent.name for path in self.folder.glob("*/config.json") if not path.parent.name.startswith(".")
-        )
+        found = sorted(self._found())
         if task is not None:
             found = [name for name in found if (config := self._readable(name)) is not None and config.task == task]
         first = min(found, key=self._little_to_show, default="")
         return sorted(found, key=lambda name: (name != first, name))
+
+    def _found(self) -> list[str]:
+        """The names, in no order; no configuration is read."""
+        return [path.parent.name for path in self.folder.glob("*/config.json") if not path.parent.name.startswith(".")]
 
     def config(self, name: str) -> dcal.ModelConfig:
         """The checkpoint's configuration; its weights are not read. Raises CheckpointError if it cannot be read."""
@@ -77,7 +79,7 @@ class CheckpointLibrary:
 
     def version(self, name: str) -> str:
         """Changes whenever its configuration, weights or calibration do. Raises CheckpointError for an unknown name."""
-        if name not in self.names():
+        if name not in self._found():
             raise dcal.CheckpointError(f"there is no checkpoint {name!r}; there are {', '.join(self.names())}")
         return files_version(self.folder / name, (CONFIG, WEIGHTS, CALIBRATION))
 

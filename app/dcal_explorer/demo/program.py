@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 from dcal_explorer.content.places import CHECKPOINTS, GALLERY_VARIABLE
-from dcal_explorer.threads import sleep_when_idle
+from dcal_explorer.demo.uploads import upload_folder
+from dcal_explorer.threads import few_arenas, sleep_when_idle
 
 if TYPE_CHECKING:
     from dcal_explorer.content.checkpoints import CheckpointLibrary
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve the page until it is stopped. Uploads are kept in a temporary folder, which is removed then."""
+    """Serve the page until Ctrl-C or SIGTERM. Uploads are kept in a temporary folder, which is removed then."""
     options = parse(arguments)
-    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    os.environ |= {
+        **{"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"},
+        # gradio's own dashboard of calls, which is off, else makes a table of the last 10,000 after every call
+        **{"GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9), "GRADIO_ANALYTICS_MAX_EVENTS": "1"},
+    }
     if options.gallery:
         os.environ[GALLERY_VARIABLE] = os.pathsep.join(str(place) for place in options.gallery)
     sleep_when_idle()
-    with tempfile.TemporaryDirectory(prefix="dcal-demo-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder  # before gradio is imported
+    few_arenas()
+    with ending_on_sigterm(), upload_folder() as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before gradio is imported
         from dcal import DCALError
         from dcal_explorer.demo.server import serve
 
         try:
-            serve(library(options), Path(folder), options.port, options.browser)
+            serve(library(options), folder, options.port, options.browser, options.allow_host)
         except DCALError as error:
             print(f"dcal: {error}", file=sys.stderr)
             return 2
@@ -49,6 +58,20 @@ def library(options: argparse.Namespace) -> CheckpointLibrary:
     return CheckpointLibrary(options.checkpoints)
 
 
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends the program as usual, so that what is temporary is removed; exit status 143."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dcal demo", description="What does a DCAL model attend to?")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 (or $GRADIO_SERVER_PORT)")
@@ -62,6 +85,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--backbone", help="instead of checkpoints, a model of timm by its name (`dcal models`)")
     parser.add_argument("--weights", type=Path, help="the backbone's, a local file; by itself, timm's from the hub")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which the server may be reached, behind a proxy for example; else only this machine's own",
+    )
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="do not open the browser")
     return parser.parse_args(arguments)
 

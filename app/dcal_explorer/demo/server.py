@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import gradio as gr
-from gradio import processing_utils
+from gradio import processing_utils, queueing, utils
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from dcal import DCALError
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.places import SAMPLES, STYLES, sample_images
 from dcal_explorer.demo import address, compare_tab, inspect_tab, reid_tab
@@ -17,6 +22,7 @@ from dcal_explorer.demo.callbacks.compare import CompareCallbacks
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
 from dcal_explorer.demo.inputs import NOT_UPLOADED
+from dcal_explorer.demo.uploads import LimitedUploads, UploadLimits
 
 HERE = Path(__file__).resolve().parent
 HEADER = (
@@ -30,6 +36,14 @@ BARE = (
     "these are its own self-attention's maps."
 )
 LARGEST = "20mb"  # upload
+LOOPBACK = ("127.0.0.1", "localhost")
+# Callbacks that wait in the models' own queue: there they become batches, and too many are refused politely.
+QUEUED = {"inspect", "evidence", "live", "settle", "compare_checkpoints", "search"}
+CONCURRENT = 64  # calls of each of them
+THREADS = 80  # more than the model's queue holds, so that light calls always find one
+UNREADABLE = (
+    "This call cannot be answered ({}). Check the number and the kinds of its arguments: /gradio_api/info lists them."
+)
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
 
@@ -51,7 +65,10 @@ def page(callbacks: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
                 with gr.Tab("Re-identify", id="reidentify") as each["reidentify"]:
                     reid_tab.build(each["reidentify"], ReIDCallbacks(callbacks))
         address.wire(blocks, inspect, tabs, each)
-    blocks.queue(default_concurrency_limit=2, max_size=64)
+    for function in blocks.fns.values():
+        if function.name in QUEUED:
+            function.concurrency_limit = CONCURRENT
+    blocks.queue(default_concurrency_limit=4, max_size=256)
     return blocks
 
 
@@ -68,11 +85,24 @@ def theme() -> gr.themes.Base:
     )
 
 
-def serve(library: CheckpointLibrary, folder: Path, port: int | None = None, browser: bool = False) -> None:
-    """Serve the page until interrupted."""
+def serve(
+    library: CheckpointLibrary,
+    folder: Path,
+    port: int | None = None,
+    browser: bool = False,
+    hosts: Sequence[str] = (),
+) -> None:
+    """Serve the page until interrupted, to whoever calls this machine by a loopback name or by one of `hosts`.
+
+    Uploads are kept in `folder`. Raises DCALError where nothing can be served: no checkpoint, or a port in use.
+    """
+    check_free(port)
     callbacks, samples = InspectCallbacks(library, folder), sample_images()
     fetch_nothing()
     write_whole_images()
+    tell_all_errors()
+    limits = UploadLimits(folder)
+    limits.tidy_always()
     blocks = page(callbacks, samples)
     _, url, _ = blocks.launch(
         server_name="127.0.0.1",
@@ -86,6 +116,8 @@ def serve(library: CheckpointLibrary, folder: Path, port: int | None = None, bro
         enable_monitoring=False,
         run_history=False,
         allowed_paths=[str(SAMPLES)],
+        app_kwargs={"middleware": [hosts_alone(hosts), Middleware(LimitedUploads, limits=limits)]},
+        max_threads=THREADS,
         prevent_thread_lock=True,
         _frontend=False,  # no check that the page answers within 3 s: a busy machine fails it
         quiet=True,
@@ -94,6 +126,36 @@ def serve(library: CheckpointLibrary, folder: Path, port: int | None = None, bro
     if browser:
         webbrowser.open(url)
     blocks.block_thread()
+
+
+def check_free(port: int | None) -> None:
+    """Raises DCALError for a port that cannot be listened on. None: gradio looks for a free one."""
+    if port is None:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK[0], port))
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or "it must lie in 0 … 65535"
+            raise DCALError(f"port {port} cannot be used ({why}): give another --port, or none") from error
+
+
+def hosts_alone(hosts: Sequence[str]) -> Middleware:
+    """Requests by another host name are refused: another page's name could have been pointed at this machine."""
+    return Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, *hosts], www_redirect=False)
+
+
+def tell_all_errors() -> None:
+    """Answer calls that gradio itself cannot read with a sentence; it would say nothing at all."""
+    original = utils.error_payload
+
+    def payload(error: BaseException | None, show_error: bool) -> dict[str, Any]:
+        if error is None or show_error or isinstance(error, gr.Error):
+            return original(error, show_error)
+        return original(gr.Error(UNREADABLE.format(type(error).__name__)), show_error)
+
+    queueing.error_payload = utils.error_payload = payload
 
 
 def fetch_nothing() -> None:

@@ -16,9 +16,10 @@ import numpy as np
 from dcal import DCALError, Inspection
 from dcal_explorer.content.map_scores import MapScores
 
-MOST = 32  # entries
+MOST = 256  # entries
 REMEMBERED = 1024  # sources of entries that left, from which they can be made again
-MOST_BYTES = 2**30
+MOST_BYTES = 2**29 - 2**26  # of the records; comparisons and queries have a store each with less
+FEW_BYTES = 2**27
 ROLLOUTS = 8  # settings of fusion and discard ratio kept with an entry
 
 
@@ -101,6 +102,7 @@ class SessionStore(Generic[T]):
         self.most, self.most_bytes, self.renew = most, most_bytes, renew
         self._entries: OrderedDict[str, T] = OrderedDict()
         self._sources: OrderedDict[str, Any] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -114,8 +116,7 @@ class SessionStore(Generic[T]):
         key = secrets.token_urlsafe(12)
         with self._lock:
             self._drop(instead_of)
-            self._entries[key] = entry
-            self._trim()
+            self._put(key, entry)
         return key
 
     def let_go(self, key: str) -> None:
@@ -130,40 +131,62 @@ class SessionStore(Generic[T]):
         """
         if not key:
             raise DCALError("There is no image yet: upload one, or click a sample.")
+        return self.record(key)
+
+    def record(self, key: str, source: Any = None) -> T:
+        """The entry kept under `key`, made again from its source if it left.
+
+        `source`, what the page shows, counts where the server remembers none: after more than `REMEMBERED` others, or
+        a restart. Raises DCALError if the entry cannot be made again.
+        """
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
                 return self._entries[key]
-            source = self._sources.get(key)
+            source = self._sources.get(key, source)
         if source is None or self.renew is None:
             raise DCALError("This image is no longer kept on the server. Upload it again.")
         entry = self.renew(source)
         with self._lock:
-            self._entries[key] = entry
-            self._trim()
-        return entry
+            if key not in self._entries:  # two calls of one page may have made it
+                self._put(key, entry)
+            return self._entries[key]
 
     def grown(self) -> None:
         """To be called when an entry holds more than before: the limits are checked again."""
         with self._lock:
+            self._sizes = {key: entry.nbytes for key, entry in self._entries.items()}
             self._trim()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all entries hold."""
+        with self._lock:
+            return sum(entry.nbytes for entry in self._entries.values())
+
+    def _put(self, key: str, entry: T) -> None:
+        self._entries[key], self._sizes[key] = entry, entry.nbytes
+        self._trim()
 
     def _drop(self, key: str | None) -> None:
         self._sources.pop(key or "", None)
+        self._sizes.pop(key or "", None)
         entry = self._entries.pop(key or "", None)
         if entry is not None:
             entry.close()
 
     def _trim(self) -> None:
-        while len(self._entries) > self.most or (len(self._entries) > 1 and self._bytes() > self.most_bytes):
-            key, entry = next(iter(self._entries.items()))
+        """The newest entry always stays. What can be made again leaves first, the least recently used of it."""
+        while len(self._entries) > 1 and (
+            len(self._entries) > self.most or sum(self._sizes.values()) > self.most_bytes
+        ):
+            old = list(self._entries)[:-1]
+            key = next((key for key in old if self._entries[key].source is not None), old[0])
+            source = self._entries[key].source
             self._drop(key)
-            self._sources[key] = entry.source
+            self._sources[key] = source
         while len(self._sources) > REMEMBERED:
             self._sources.popitem(last=False)
-
-    def _bytes(self) -> int:
-        return sum(entry.nbytes for entry in self._entries.values())
 
 
 def arrays(seen: Inspection) -> list[np.ndarray]:

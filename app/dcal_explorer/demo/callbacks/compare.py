@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 
-import dcal
 from dcal import DCALError, Inspection, draw
 from dcal.analysis.record_agreement import map_of, record_agreement
 from dcal.errors import check_choice
-from dcal.explain.inspect import explain_class
 from dcal_explorer.content import captions, compare_captions
 from dcal_explorer.demo.callbacks.inspect import COMPARED_SIDE, RGB, InspectCallbacks
 from dcal_explorer.demo.inputs import checked_look, checked_text, checked_texts, checked_upload, shows_errors
-from dcal_explorer.demo.sessions import SessionStore, arrays, total_bytes
+from dcal_explorer.demo.sessions import FEW_BYTES, SessionStore, arrays, total_bytes
 
 FEWEST, MOST = 2, 4  # checkpoints
 
@@ -46,8 +44,8 @@ class CompareCallbacks:
     """The tab's callbacks. `record` is always the key of a comparison, which is kept on the server."""
 
     def __init__(self, inspect: InspectCallbacks) -> None:
-        self.library, self.folder, self.running = inspect.library, inspect.folder, inspect.running
-        self.records = SessionStore[Comparison](renew=lambda source: self._compared(*source))
+        self.library, self.folder, self.models = inspect.library, inspect.folder, inspect.models
+        self.records = SessionStore[Comparison](most_bytes=FEW_BYTES, renew=lambda source: self._compared(*source))
 
     @shows_errors
     def compare_checkpoints(
@@ -124,15 +122,12 @@ class CompareCallbacks:
             raise DCALError("This image is no longer kept on the server. Upload it again.")
         seen = {}
         for name in names:
-            model = self.library.model(name)
-            with self.running:
-                seen[name] = dcal.inspect(model, path)
+            seen[name] = self.models.inspect(name, path)
         classes = [record.top(1)[0][0] for record in seen.values() if captions.names_classes(record.config)]
         chosen = target or (Counter(classes).most_common(1)[0][0] if classes else None)
         if target is not None and not any(target in record.classes for record in seen.values()):
             raise DCALError(f"There is no class {target!r} in any of these checkpoints.")
         for name, record in seen.items():
             if chosen is not None and captions.names_classes(record.config) and chosen in record.classes:
-                with self.running:
-                    seen[name] = explain_class(self.library.model(name), record, record.classes.index(chosen))
+                seen[name] = self.models.explain(name, record, chosen)
         return Comparison(seen, path, chosen)

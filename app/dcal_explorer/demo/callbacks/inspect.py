@@ -5,18 +5,17 @@ Layers, heads, rows and columns count from 1 here, as on the page; the core coun
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 
 import dcal
 from dcal import DCALError, Inspection, draw
 from dcal.errors import check_choice
-from dcal.explain.inspect import explain_class
 from dcal.model.rollout import FUSIONS
 from dcal_explorer.content import captions, map_scores
 from dcal_explorer.content.checkpoints import CheckpointLibrary
@@ -32,11 +31,14 @@ from dcal_explorer.demo.inputs import (
     numbers,
     shows_errors,
 )
+from dcal_explorer.demo.model_queue import OnWait, quietly
+from dcal_explorer.demo.models import Models
 from dcal_explorer.demo.sessions import Drawing, Entry, SessionStore
 
 RGB = np.ndarray  # an image, uint8
 DOWNLOAD_SIDE = 2048  # pixels of a downloaded image's longer side
 COMPARED_SIDE = 512  # of images that stand beside each other
+PROGRESS = gr.Progress()  # what gradio replaces by a visitor's own
 GLCA_SCORES = {"input": "glca_input", "block": "glca", "local": "glca_local"}  # keys of analysis.json
 
 
@@ -47,13 +49,17 @@ class InspectCallbacks:
     """
 
     def __init__(self, library: CheckpointLibrary, folder: Path) -> None:
-        self.library, self.folder = library, folder
+        self.library, self.folder, self.models = library, folder, Models(library)
         self.records = SessionStore[Entry](renew=lambda source: self._inspected(*source))
-        self.running = threading.Lock()  # one image at a time is in a model
+        self.running = self.models.queue.running  # held by whoever is in a model
 
     @shows_errors
     def inspect(
-        self, image: dict[str, Any] | None, checkpoint: str, record: str | None = None
+        self,
+        image: dict[str, Any] | None,
+        checkpoint: str,
+        record: str | None = None,
+        progress: gr.Progress = PROGRESS,
     ) -> tuple[str | None, dict[str, Any], str]:
         """Inspect an image with a checkpoint: the five most probable classes of each branch, and a summary.
 
@@ -62,16 +68,15 @@ class InspectCallbacks:
         if image is None:
             return None, {}, captions.EMPTY
         name = checked_text("checkpoint", checkpoint)
-        entry = self._inspected(name, checked_upload(self.folder, image))
+        entry = self._inspected(name, checked_upload(self.folder, image), place_in_queue(progress))
         key = self.records.keep(entry, instead_of=record)
         return key, captions.top(entry.seen), captions.summary(entry.seen, name, self.library.metrics(name))
 
-    def _inspected(self, checkpoint: str, path: Path) -> Entry:
-        model = self.library.model(checkpoint)
+    def _inspected(self, checkpoint: str, path: Path, on_wait: OnWait = quietly) -> Entry:
+        self.library.version(checkpoint)  # an unknown name is said first
         if not path.is_file():
             raise DCALError("This image is no longer kept on the server. Upload it again.")
-        with self.running:
-            seen = dcal.inspect(model, path)
+        seen = self.models.inspect(checkpoint, path, on_wait)
         return Entry(checkpoint, seen, path, MapScores.of(self.library.analysis(checkpoint)))
 
     @shows_errors
@@ -225,7 +230,8 @@ class InspectCallbacks:
         seen = entry.seen
         if seen.selected is None:
             return None, captions.no_glca(self.library.bare)
-        chosen = self.at_ratio(entry, checked_number("R", ratio, 0, 1))
+        asked = checked_number("R", ratio, 0, 1)
+        chosen = self.models.reselect(entry.checkpoint, seen, asked, input_map=False)  # which is not drawn here
         mask = chosen.selected_mask
         assert mask is not None
         entry.top_ratio = float(ratio)
@@ -238,8 +244,7 @@ class InspectCallbacks:
 
     def at_ratio(self, entry: Entry, ratio: float) -> Inspection:
         """The entry's record under another R; the backbone does not run."""
-        with self.running:
-            return dcal.reselect(self.library.model(entry.checkpoint), entry.seen, ratio)
+        return self.models.reselect(entry.checkpoint, entry.seen, ratio)
 
     @shows_errors
     def evidence(
@@ -269,8 +274,7 @@ class InspectCallbacks:
         if target not in seen.classes:
             raise DCALError(f"There is no class {target!r}: choose one of the {len(seen.classes)} of this checkpoint.")
         if seen.target != (index := seen.classes.index(target)):
-            with self.running:
-                entry.seen = explain_class(self.library.model(entry.checkpoint), seen, index)
+            entry.seen = self.models.explain(entry.checkpoint, seen, index)
             self.records.grown()
         return entry.seen
 
@@ -345,3 +349,15 @@ class InspectCallbacks:
         place = self.folder / record
         place.mkdir(parents=True, exist_ok=True)
         return place
+
+
+def place_in_queue(progress: gr.Progress) -> OnWait:
+    """Shows a visitor on the page how many requests are before the own one, and about how long they take."""
+    first: list[int] = []
+
+    def show(place: int, seconds: float) -> None:
+        first.append(place + 1)
+        words = f"Waiting: {place} before this one, about {max(1, round(seconds))} s"
+        progress((max(0, first[0] - place - 1), first[0]), desc=words, unit="requests")
+
+    return show

@@ -92,9 +92,9 @@ class ReIDCallbacks(RankingCallbacks):
         model, gallery = self.library.model(session.checkpoint), self.opened(session)
         image = self.nearest(session, found)
         paths = [gallery.embedded.image_path(hit.item) for hit in (found, other) if hit is not None]
-        with self.running:
-            if image.seen is None:
-                image.seen = dcal.inspect(model, gallery.file_path(str(image.known.path)))
+        if image.seen is None:
+            image.seen = self.models.inspect(session.checkpoint, gallery.file_path(str(image.known.path)))
+        with self.models.queue.running:
             match = dcal.explain_match(model, image.seen, *paths)
         pair = yard_pair(gallery, image.known, found)
         return Explanation(found, match, pair, self.library.evidence(session.checkpoint), other)

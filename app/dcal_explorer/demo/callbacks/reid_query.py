@@ -17,7 +17,7 @@ from dcal_explorer.content.places import gallery_places
 from dcal_explorer.demo.callbacks.inspect import RGB, InspectCallbacks
 from dcal_explorer.demo.inputs import checked_flag, checked_text, checked_upload, shows_errors
 from dcal_explorer.demo.query_session import QueryImage, QuerySession
-from dcal_explorer.demo.sessions import SessionStore
+from dcal_explorer.demo.sessions import FEW_BYTES, SessionStore
 
 TOGETHER = 8  # images of one query
 
@@ -26,9 +26,9 @@ class QueryCallbacks:
     """What makes a query. `record` is always the key of a query session, which is kept on the server."""
 
     def __init__(self, inspect: InspectCallbacks, places: Sequence[Path] | None = None) -> None:
-        self.library, self.folder, self.running = inspect.library, inspect.folder, inspect.running
+        self.library, self.folder, self.models = inspect.library, inspect.folder, inspect.models
         self.galleries = Galleries(inspect.library, gallery_places() if places is None else places)
-        self.records = SessionStore[QuerySession](renew=lambda source: self._session(*source))
+        self.records = SessionStore[QuerySession](most_bytes=FEW_BYTES, renew=lambda source: self._session(*source))
 
     @shows_errors
     def search(
@@ -134,7 +134,5 @@ class QueryCallbacks:
         """A gallery's image, or another one, which is inspected."""
         if known.path is not None or image is None:
             return QueryImage(known)
-        model = self.library.model(checkpoint)
-        with self.running:
-            seen = dcal.inspect(model, image)
+        seen = self.models.inspect(checkpoint, image)
         return QueryImage(known, seen, image if isinstance(image, Path) else None)

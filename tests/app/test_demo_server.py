@@ -1,0 +1,98 @@
+"""The demo as a process, over HTTP: who may call it, what a wrong call gets, several visitors at once, and its end."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.load import demo, load
+from benchmarks.visitor import SHOWS_THE_MARK, Refused, Visitor, endpoints
+from dcal_explorer.demo.uploads import PREFIX
+
+CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    with demo("--checkpoints", str(CHECKPOINTS)) as (port, process):
+        yield port, process
+
+
+@pytest.fixture(scope="module")
+def port(server: tuple[int, subprocess.Popen[str]]) -> int:
+    return server[0]
+
+
+def answer(port: int, path: str = "/", host: str = "127.0.0.1", body: bytes | None = None) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    headers = {"Host": host, "Content-Type": "application/json"}
+    connection.request("GET" if body is None else "POST", path, body, headers)
+    found = connection.getresponse()
+    text = found.read().decode()
+    connection.close()
+    return found.status, text
+
+
+def test_only_this_machine_s_own_names_are_answered(port: int) -> None:
+    for host in ("127.0.0.1", f"localhost:{port}"):
+        assert answer(port, host=host)[0] == 200
+    for host in ("attacker.example", f"127.0.0.1.attacker.example:{port}", ""):
+        for path in ("/", "/gradio_api/info", "/config"):
+            status, text = answer(port, path, host)
+            assert status == 400 and "DCAL" not in text
+
+
+def test_the_page_fetches_nothing_from_elsewhere(port: int) -> None:
+    _, page = answer(port)
+    loaded = re.findall(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(https?:[^"]*)"', page)
+    assert not [address for address in loaded if "127.0.0.1" not in address]
+
+
+@pytest.mark.parametrize("data", [[], [1], [1] * 20])
+def test_a_call_that_cannot_be_read_gets_a_sentence(port: int, data: list[int]) -> None:
+    visitor = Visitor(port, 0, {"layer": {str(place): value for place, value in enumerate(data)}})
+    with pytest.raises(Refused) as caught:
+        visitor.call("layer")
+    assert len(str(caught.value)) > 20
+
+
+def test_a_file_of_the_server_is_not_read(port: int) -> None:
+    visitor = Visitor(port, 0, endpoints(port))
+    outside = {"path": str(Path(__file__)), "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(Refused) as caught:
+        visitor.call("inspect", image=outside, checkpoint="cub50-full")
+    assert len(str(caught.value)) > 20 and str(Path(__file__).parent) not in str(caught.value)
+
+
+def test_visitors_at_once_get_their_own_answers(server: tuple[int, subprocess.Popen[str]]) -> None:
+    port, process = server
+    found = load(port, process.pid, visitors=4, seconds=4, think=0, evidence=True, checkpoint="cub50-full")
+    assert not {call.wrong for call in found.calls if call.wrong}
+    assert {call.name for call in found.calls} & SHOWS_THE_MARK  # a slow machine comes no further than a call or two
+    assert len(found.times("inspect")) >= 4 and len(found.times("evidence")) >= 4
+
+
+def test_a_busy_port_is_one_sentence(port: int) -> None:
+    command = [sys.executable, "-m", "dcal_explorer.demo", "--no-browser", "--port", str(port)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert found.returncode == 2
+    assert found.stderr == f"dcal: port {port} cannot be used (Address already in use): give another --port, or none\n"
+
+
+def test_sigterm_leaves_nothing_behind(server: tuple[int, subprocess.Popen[str]]) -> None:
+    """The last test of the server."""
+    port, process = server
+    visitor = Visitor(port, 0, {})
+    place = next(path for path in Path(visitor.upload(7)["path"]).parents if path.name.startswith(PREFIX))
+    assert place.parent == Path(tempfile.gettempdir())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 128 + signal.SIGTERM
+    assert not place.exists()
