@@ -119,5 +119,6 @@ def unpacked(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Imag
         fields = {field: columns(ending) for ending, field in RANKED.items()}
         answers = QueryRanks(tuple(about["identities"]), arrays["cameras"], **fields)
     maps = {name.removeprefix("map_"): values for name, values in arrays.items() if name.startswith("map_")}
-    where = (str(about[name]) for name in ("fingerprint", "dataset", "view"))
-    return ImageResults(*where, tuple(about["images"]), answers, maps, tuple(about["classes"]))
+    fingerprint, dataset, view = (str(about[name]) for name in ("fingerprint", "dataset", "view"))
+    images, classes = tuple(about["images"]), tuple(about["classes"])
+    return ImageResults(fingerprint, dataset, view, images, answers, maps, classes)

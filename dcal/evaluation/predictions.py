@@ -53,8 +53,10 @@ class Predictions:
         place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
         count = np.bincount(place, minlength=bins)
         there = count > 0
-        sums = (np.bincount(place, values, minlength=bins)[there] for values in (confidence, self.correct(branch)))
-        return Reliability(*(total / count[there] for total in sums), count[there])
+        sure, right = (
+            np.bincount(place, values, minlength=bins)[there] for values in (confidence, self.correct(branch))
+        )
+        return Reliability(sure / count[there], right / count[there], count[there])
 
     def loss(self, branch: str) -> Float[np.ndarray, " n"]:
         """-ln of the label's probability, which is at least 1e-12."""

@@ -12,10 +12,10 @@ import streamlit as st
 
 import dcal
 from dcal import draw
-from dcal.analysis.record_agreement import record_agreement
+from dcal.analysis.record_agreement import map_of, record_agreement
 from dcal.explain.inspect import explain_class
 from dcal_explorer.content import captions, compare_captions
-from dcal_explorer.content.compare_captions import MAP_NAMES, map_of
+from dcal_explorer.content.compare_captions import MAP_NAMES
 from dcal_explorer.content.live_payload import live_payload
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard.choices import choose_checkpoints
@@ -49,6 +49,8 @@ def page() -> None:
     seen = {name: explained(name, library().version(name), data, target) for name in compared}
     if verdict := captions.verdict(list(seen.values())):
         st.markdown(verdict)
+    if not all(captions.names_classes(record.config) for record in seen.values()):
+        st.caption(captions.NO_CLASSES)
     views(seen, f"{hash((data, target)):x}")
     st.dataframe([compare_captions.prediction_row(name, record) for name, record in seen.items()], hide_index=True)
     if len(seen) > 1:
