@@ -144,7 +144,7 @@ class Inspection:
             return self._patches(self.attention_rows(layer, 0)[head])
         chosen = self.layers()[within("layer", layer, self.num_layers)]
         parts = [self.pooled[rows] @ block[0, head].numpy() for rows, block in chosen.blocks()]
-        return self._patches(np.sum(parts, axis=0, dtype=np.float32))
+        return self._patches(np.stack(parts).sum(axis=0, dtype=np.float32))
 
     def token(self, layer: int, row: int, col: int, head: int | None = None) -> Map:
         """What the patch at (row, col) attends to in one layer: in one head, or averaged over heads."""

@@ -111,8 +111,10 @@ def score_relevance(
     with torch.no_grad():
         if pool is not None:  # a learned query attends to the tokens: that is where either map starts
             signed, positive = (over_all(model, row) for row in weighted_attention(pool, gradients.pop()))
+            pooled = model.pooled(tokens)
+            assert pooled is not None  # where a query attends, tokens are pooled
             relevant, sums = positive, signed.sum(dim=-1, keepdim=True)
-            rolled = torch.where(sums > 0, signed / sums, model.pooled(tokens)[:, None])  # else as if by no gradient
+            rolled = torch.where(sums > 0, signed / sums, pooled[:, None])  # else as if by no gradient
         for layer, gradient in zip(reversed(traced[start:]), reversed(gradients), strict=True):
             signed, positive = weighted_attention(layer, gradient)
             rolled = rollout_step(rolled, HeadMean(normalise_rows(signed)))

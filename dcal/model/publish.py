@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dcal.errors import CheckpointError, DCALError
-from dcal.model.checkpoint import CARD, CONFIG, METRICS, WEIGHTS, check_safetensors, read_config
+from dcal.model.checkpoint import CARD, CONFIG, METRICS, WEIGHTS, read_config
+from dcal.model.weights import check_safetensors
 
 PUBLISHED = (WEIGHTS, CONFIG, METRICS, CARD, "evaluation.json", "analysis.json", "calibration.json")
 

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dcal.analysis.maps import centre_map, random_map
-from dcal.explain.pair_relevance import readout_weights
 from dcal.explain.relevance import Traced, trace, weighted_attention, with_gradients
 from dcal.model.attention import attention_rows
 from dcal.model.dcal import DCAL
+from dcal.model.pooling import readout_weights
 from dcal.model.rollout import HeadMean, QueriesKeys, class_rollout, normalise_rows, rollout_step
 
 Images = Float[Tensor, "b 3 img_h img_w"]
@@ -86,7 +86,7 @@ def relevance(
         for station in stations:
             images = trial.blank + station * (trial.queries - trial.blank)
             layers, gradients, weights = gradients_of(trial, images, target, read)
-            first = rows = weights.expand(len(images), -1)
+            first = rows = weights
             for layer, gradient in zip(reversed(layers[start:]), reversed(gradients[start:]), strict=True):
                 step = carried(layer, gradient, rows, keep)
                 rows = rows + (step / step.abs().sum(dim=1, keepdim=True).clamp(min=1e-12) if scaled else step)
@@ -107,7 +107,7 @@ def carried(layer: Traced, gradient: Tensor, rows: Tensor, keep: Callable[[Tenso
 
 def gradients_of(
     trial: Trial, images: Images, target: str, read: Reading
-) -> tuple[list[Traced], tuple[Tensor, ...], Float[Tensor, " n"]]:
+) -> tuple[list[Traced], tuple[Tensor, ...], Float[Tensor, "b n"]]:
     """Every layer, the target's gradient at its attention output, and the read-out's weights."""
     with with_gradients():
         layers, tokens = trace(trial.model, trial.model.embed(images.clone()))
@@ -128,7 +128,7 @@ def after(trial: Trial, target: str) -> Float[Tensor, "b width"]:
 def gradient_rollout(trial: Trial, target: str) -> PatchMap:
     """Rollout over max(0, mean over heads of A ∘ ∇A), rows scaled to one."""
     layers, gradients, weights = gradients_of(trial, trial.queries, target, feature)
-    rows = weights.expand(len(trial.queries), 1, -1)
+    rows = weights[:, None]
     with torch.no_grad():
         for layer, gradient in zip(reversed(layers), reversed(gradients), strict=True):
             rows = rollout_step(rows, HeadMean(normalise_rows(weighted_attention(layer, gradient)[0])))

@@ -9,8 +9,9 @@ from itertools import combinations
 import numpy as np
 
 from dcal.errors import DCALError
+from dcal.evaluation.predictions import Predictions
 from tools.study.plan import BASE
-from tools.study.results import Predictions, Result
+from tools.study.results import Result
 from tools.study.statistics import Difference, McNemar, crossed_difference, image_difference, mcnemar
 
 Key = tuple[str, str, str]  # ablation, recipe, branch

@@ -90,9 +90,9 @@ def gains(first: Evaluated, other: Evaluated) -> list[str]:
     from dcal.evaluation.comparison import changes
     from dcal.model.checkpoint import read_json
 
-    records = [read_json(Path(own.checkpoint) / "evaluation.json") for own in (first, other)]
-    group = "per_class" if "per_class" in records[0] else "per_camera"
-    ranked = changes(*records, group)
+    before, after = (read_json(Path(own.checkpoint) / "evaluation.json") for own in (first, other))
+    group = "per_class" if "per_class" in before else "per_camera"
+    ranked = changes(before, after, group)
     ends = {
         "gains": [own for own in ranked if own.gain > 0],
         "loses": [own for own in reversed(ranked) if own.gain < 0],

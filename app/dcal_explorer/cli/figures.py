@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -91,7 +91,9 @@ def attention_figure(seen: Sequence[Inspection]) -> Figure:
 
 def checkpoints_figure(seen: Mapping[str, Sequence[Inspection]]) -> Figure:
     """The same images by several checkpoints, each a row an image: the baseline against DCAL."""
-    rows, left, above = [], [], []
+    rows: list[Any] = []
+    left: list[str] = []
+    above: list[str] = []
     for images in zip(*seen.values(), strict=True):
         for name, own in zip(seen, images, strict=True):
             maps, names = attention_rows(own)

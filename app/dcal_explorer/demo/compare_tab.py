@@ -159,7 +159,7 @@ class CompareTab:
         """The model of such a record, one caller at a time."""
         self.one_record(key)
         model = self.callbacks.library.model(key.partition("/")[2])
-        with self.callbacks.running:
+        with self.callbacks.models.queue.running:
             yield model
 
     def arrive(self, image: Any, checkpoints: list[str], target: str | None, record: str | None) -> Any:

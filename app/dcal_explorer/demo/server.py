@@ -155,7 +155,7 @@ def tell_all_errors() -> None:
             return original(error, show_error)
         return original(gr.Error(UNREADABLE.format(type(error).__name__)), show_error)
 
-    queueing.error_payload = utils.error_payload = payload
+    queueing.error_payload = utils.error_payload = payload  # type: ignore[attr-defined]
 
 
 def fetch_nothing() -> None:

@@ -230,7 +230,7 @@ def contrast(target: int, name: str, rival: Rival) -> ViewMap:
 
 def features() -> list[ViewMap]:
     """Which patches have features like one patch's, and all features as colours."""
-    words = {"tab": "Features", "values": {}, "unit": NUMBER, "by_layer": True}
+    words: dict[str, Any] = {"tab": "Features", "values": {}, "unit": NUMBER, "by_layer": True}
     return [
         ViewMap(
             key="similarity",

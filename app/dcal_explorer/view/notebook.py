@@ -43,7 +43,8 @@ class NotebookView(anywidget.AnyWidget):
         """Answer what the view fetches: {"number", "request"} comes, {"number", "arrays" or "error"} goes."""
         if not isinstance(content, dict) or "number" not in content:
             return
-        model_of = None if self.model is None else lambda _: nullcontext(self.model)
+        model = self.model
+        model_of = None if model is None else lambda _: nullcontext(model)
         found = answered(self._record, content.get("request"), model_of, self.measurements)
         error = found.get("error")
         self.send({"number": content["number"], **({"error": error} if error else {"arrays": found})})
