@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := uv==0.13.9
+ZENSICAL     := zensical==0.0.73
+MKDOCSTRINGS := mkdocstrings-python==2.0.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dashboard test stress bench check format-check lint types audit format constraints screenshots clean
+.PHONY: help setup demo dashboard test stress bench check format-check lint types audit format constraints site screenshots clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -53,7 +55,10 @@ format: $(VENV)/.development ## format everything and apply the lint rules' safe
 
 constraints: $(VENV)/.development ## pin anew all that an installation brings (constraints.txt)
 	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate --no-emit-index-url \
-		requirements.txt pyproject.toml --extra dev --extra milvus --output-file constraints.txt
+		requirements.txt pyproject.toml --extra dev --extra milvus --extra onnx --extra heic --output-file constraints.txt
+
+site: $(VENV)/.development ## the documentation as a site, with the API from the docstrings, into build/site
+	$(BIN)/python -m uv tool run --from $(ZENSICAL) --with $(MKDOCSTRINGS) zensical build --clean --strict
 
 screenshots: $(VENV)/.development ## every page of both faces on a desktop, a phone and in dark mode, into runs/screenshots
 	$(BIN)/python -m tools.screenshots

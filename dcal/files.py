@@ -15,6 +15,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from dcal.errors import DCALError
+from dcal.modes import give_usual_mode
 
 # What the system says when a place cannot be written to, whatever was written.
 NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
@@ -35,13 +36,13 @@ def remove_stale(place: Path) -> None:
 
 
 def write_whole(content: bytes, path: Path) -> None:
-    """Write a file that all may read, whole or not at all."""
+    """Write a file, whole or not at all."""
     remove_stale(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        os.chmod(temporary, 0o644)  # mkstemp's are for the owner alone
+        give_usual_mode(temporary)  # mkstemp's are for the owner alone
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)

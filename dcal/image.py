@@ -6,6 +6,7 @@ decoded, and whatever a decoder raises becomes an ImageError.
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import re
@@ -13,6 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,8 @@ Source = str | Path | bytes | Image.Image | np.ndarray
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")  # pillow's names; JPEG opens MPO too
 ACCEPTED = "Use a JPEG, PNG, WebP, AVIF, TIFF, BMP or GIF image."
+HEIF = "HEIF"  # the format of HEIC files, which pillow-heif opens where it is installed (the extra `heic`)
+HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypmif1", b"ftypmsf1")  # how such files begin
 MAX_PIXELS = 80_000_000  # below pillow's own alarm; 240 MB as RGB
 MAX_BYTES = 2**30  # of a file: 80 million pixels of four 16-bit channels take 0.64 GB
 MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, and each costs a pass over all pixels
@@ -71,10 +75,18 @@ def decoded(data: bytes) -> DecodedImage:
         )
     with decoding():
         try:
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+            opened = Image.open(io.BytesIO(data), formats=(*FORMATS, HEIF) if opens_heic(data) else FORMATS)
         except UnidentifiedImageError as error:
             raise ImageError(f"{_what_is(data)} {ACCEPTED}") from error
     return _upright(opened)
+
+
+def opens_heic(data: bytes) -> bool:
+    """Whether the data are a HEIC file's and pillow can be made to open it, which it then is."""
+    if data[4:12] not in HEIC or find_spec("pillow_heif") is None:
+        return False
+    importlib.import_module("pillow_heif").register_heif_opener(thumbnails=False)
+    return True
 
 
 @contextmanager
@@ -200,8 +212,10 @@ def _what_is(data: bytes) -> str:
         return "This is a PDF document, not an image, whatever its name ends in."
     if b"<svg" in head:
         return "This is an SVG drawing: it has no pixels. Export it as PNG first."
-    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
-        return "This is a HEIC image, which cannot be opened here. Export it as JPEG first."
+    if data[4:12] in HEIC and find_spec("pillow_heif") is None:
+        return 'This is a HEIC image. Export it as JPEG, or install what opens it: pip install "dcal[heic]".'
+    if data[4:12] in HEIC:
+        return "This HEIC image is damaged, or of a kind that cannot be opened. Export it as JPEG first."
     return "This is not an image that can be opened: it is damaged or of an unknown kind."
 
 

@@ -25,3 +25,15 @@ def reported(values: Iterable[Value], total: int, what: str, on_progress: OnProg
     for done, value in enumerate(values, 1):
         yield value
         on_progress(what, done, total)
+
+
+def time_left(seconds: float) -> str:
+    """A duration in the two largest of its units: "3 h 20 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h left"
+    if hours:
+        return f"{hours} h {minutes} min left"
+    return f"{minutes} min {rest} s left" if minutes else f"{rest} s left"

@@ -159,3 +159,13 @@ def test_a_single_pixel_is_refused():
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ImageError, match=r"nowhere\.jpg"):
         read_image(tmp_path / "nowhere.jpg")
+
+
+def test_heic_is_opened_where_pillow_heif_is_installed(tmp_path, flag, monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    heic = pillow_heif.from_pillow(flag)
+    heic.save(tmp_path / "phone.heic", quality=90)
+    assert read_image(tmp_path / "phone.heic").image.size == flag.size
+    monkeypatch.setattr("dcal.image.find_spec", lambda name: None)
+    with pytest.raises(ImageError, match=r'This is a HEIC image\. .* pip install "dcal\[heic\]"'):
+        read_image(tmp_path / "phone.heic")

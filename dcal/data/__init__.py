@@ -1,7 +1,10 @@
 """Data sets in their official layouts and of the user's own, and images as training samples."""
 
 from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from dcal.data.fgvc.aircraft import Aircraft
 from dcal.data.fgvc.base import Labelled
@@ -40,8 +43,40 @@ REID_DATASETS: dict[str, type[ReID]] = {
 }
 
 
+ENTRY_POINTS = "dcal.datasets"  # the group by which an installed package offers its data sets, NAME = "module:Class"
+
+
+def register(name: str, kind: type[Any]) -> None:
+    """Add a data set from outside this package: a subclass of `Labelled` or of `ReID`, under a name of its own.
+
+    From then on it is a data set like the others, for the command line, too. Raises DCALError for a name that is
+    taken by another class, and for a class that is neither.
+    """
+    if not issubclass(kind, Labelled | ReID):
+        raise DCALError(f"a data set is a subclass of dcal.data.Labelled or dcal.data.ReID, not {kind!r}")
+    tables: dict[str, Any] = DATASETS if issubclass(kind, Labelled) else REID_DATASETS
+    if tables.setdefault(name, kind) is not kind:
+        raise DCALError(f"there is a data set {name!r} already, {tables[name].__qualname__}: choose another name")
+
+
+@cache
+def load_entry_points() -> None:
+    """Register the data sets that installed packages offer in the group `ENTRY_POINTS`, once.
+
+    Raises DCALError, naming the package's entry, where one cannot be imported.
+    """
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            register(entry.name, entry.load())
+        except (ImportError, AttributeError) as error:
+            raise DCALError(
+                f"the data set {entry.name!r} of an installed package ({entry.value}) cannot be imported: {error}"
+            ) from error
+
+
 def data_sets(task: str) -> Mapping[str, type[Labelled] | type[ReID]]:
     """The data sets of a task, by name: "fgvc" has labelled images, "reid" images with identities."""
+    load_entry_points()
     return DATASETS if task == "fgvc" else REID_DATASETS
 
 

@@ -117,6 +117,8 @@ def report(data: DataSet[Any], decoded: Mapping[str, Decoded], train: Mapping[st
         problems.append(f"{len(unreadable)} of the {len(data)} images cannot be read: {first(unreadable)}")
     if shared := [f"{name} = {train[each.digest]}" for name, each in decoded.items() if each.digest in train]:
         notes.append(f"{len(shared)} images are byte for byte images of the training split: {first(shared)}")
+    if twice := twice_labelled(data, decoded):
+        notes.append(f"{len(twice)} images have a twin, byte for byte, with another label: {first(twice)}")
     sizes = [(each.height, each.width) for each in decoded.values() if not each.problem]
     return SplitReport(
         split=data.split,
@@ -130,6 +132,19 @@ def report(data: DataSet[Any], decoded: Mapping[str, Decoded], train: Mapping[st
         notes=tuple(notes),
         problems=tuple(problems),
     )
+
+
+def twice_labelled(data: DataSet[Any], decoded: Mapping[str, Decoded]) -> list[str]:
+    """ "image = image" for every image of the split that is also there under another label (Re-ID: identity)."""
+    labels: dict[str, tuple[str, int]] = {}
+    found = []
+    for record in data.records:
+        name = data.shown(record.path)
+        label = getattr(record, "label", getattr(record, "identity", 0))
+        digest = decoded[name].digest if name in decoded else ""
+        if digest and labels.setdefault(digest, (name, label))[1] != label:
+            found.append(f"{name} = {labels[digest][0]}")
+    return found
 
 
 class Decoding(Dataset[Decoded]):
@@ -158,6 +173,20 @@ def decode_all(records: Sequence[ImageRecord], workers: int, on_progress: OnProg
         decoded += chunk
         on_progress("decoding", len(decoded), len(records))
     return decoded
+
+
+def require_readable(records: Sequence[ImageRecord], workers: int, on_progress: OnProgress = silent) -> None:
+    """Raises ImageError, naming the first ones and the reason, if an image cannot be decoded."""
+    decoded = decode_all(records, workers, on_progress)
+    broken = [(record.path, each.problem) for record, each in zip(records, decoded, strict=True) if each.problem]
+    if not broken:
+        return
+    (path, problem), others = broken[0], [str(path) for path, _ in broken[1:]]
+    more = f" {len(others)} more cannot be read: {first(others)}." if others else ""
+    raise ImageError(
+        f"{path}: {problem}{more} Nothing was trained yet. Mend or remove such images (`dcal data check` lists them), "
+        "or begin without this check: --no-check-images"
+    )
 
 
 def describe(split: SplitReport) -> list[str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from dcal.errors import DCALError
 from dcal.gallery import Gallery, rank
 from dcal.gallery.embed import reader
-from dcal.model.dcal import DCAL
+from dcal.model.exported import Model, device_of
 from dcal.progress import OnProgress, silent
 
 Answer = tuple[str, float]  # a class and its probability, or an identity and the cosine of its nearest image
@@ -30,7 +30,7 @@ class Prediction:
 
 
 def predict(
-    model: DCAL,
+    model: Model,
     images: Sequence[Path],
     top: int = 5,
     gallery: Gallery | None = None,
@@ -48,7 +48,7 @@ def predict(
     if top < 1 or batch_size < 1:
         raise DCALError(f"top and batch_size must be at least 1, got {top} and {batch_size}")
     numbers = [list(range(start, min(start + batch_size, len(images)))) for start in range(0, len(images), batch_size)]
-    done, device = 0, next(model.parameters()).device
+    done, device = 0, device_of(model)
     for own, batch in zip(numbers, reader(images, model.config.preprocess, numbers, workers), strict=True):
         found: dict[int, tuple[Answer, ...]] = {}
         if batch.images is not None:
@@ -60,7 +60,7 @@ def predict(
         on_progress("images", done, len(images))
 
 
-def check_task(model: DCAL, gallery: Gallery | None) -> None:
+def check_task(model: Model, gallery: Gallery | None) -> None:
     task = model.config.task
     if model.training:
         raise DCALError("the model is in training mode: call model.eval() first")
@@ -73,7 +73,7 @@ def check_task(model: DCAL, gallery: Gallery | None) -> None:
 
 
 def answered(
-    model: DCAL, images: Float[Tensor, "b 3 img_h img_w"], top: int, gallery: Gallery | None
+    model: Model, images: Float[Tensor, "b 3 img_h img_w"], top: int, gallery: Gallery | None
 ) -> list[tuple[Answer, ...]]:
     with torch.inference_mode():
         output = model(images)
@@ -82,7 +82,7 @@ def answered(
     return [by_identity(gallery, row, top) for row in output.embedding.float().cpu().numpy()]
 
 
-def by_class(model: DCAL, probabilities: Float[np.ndarray, " c"], top: int) -> tuple[Answer, ...]:
+def by_class(model: Model, probabilities: Float[np.ndarray, " c"], top: int) -> tuple[Answer, ...]:
     names = model.config.classes or tuple(map(str, range(len(probabilities))))
     return tuple((names[i], float(probabilities[i])) for i in np.argsort(-probabilities, kind="stable")[:top])
 

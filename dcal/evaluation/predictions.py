@@ -12,9 +12,19 @@ from jaxtyping import Bool, Float, Int
 from dcal.data.records import Record
 from dcal.data.reid.base import ReIDRecord
 from dcal.evaluation.classification import Evaluation
+from dcal.evaluation.classification_report import BINS
 from dcal.evaluation.reid import BranchQualities
 
 BRANCHES = ("fused", "sa", "glca")
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Answers by their confidence, a bin of it a row; empty bins are left out."""
+
+    confidence: Float[np.ndarray, " bins"]  # the mean in the bin
+    accuracy: Float[np.ndarray, " bins"]
+    count: Int[np.ndarray, " bins"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +47,15 @@ class Predictions:
     def correct(self, branch: str) -> Bool[np.ndarray, " n"]:
         return self.predicted[branch] == self.labels
 
+    def reliability(self, branch: str = "fused", bins: int = BINS) -> Reliability:
+        """How often answers of a confidence are right (Guo et al., 2017): what the calibration error sums up."""
+        confidence = self.confidence[branch].astype(np.float64)
+        place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+        count = np.bincount(place, minlength=bins)
+        there = count > 0
+        sums = (np.bincount(place, values, minlength=bins)[there] for values in (confidence, self.correct(branch)))
+        return Reliability(*(total / count[there] for total in sums), count[there])
+
     def loss(self, branch: str) -> Float[np.ndarray, " n"]:
         """-ln of the label's probability, which is at least 1e-12."""
         return -np.log(np.maximum(self.own[branch], 1e-12))
@@ -57,6 +76,11 @@ class QueryRanks:
 
     def __len__(self) -> int:
         return len(self.cameras)
+
+    def cmc(self, most: int = 20, branch: str = "joined") -> Float[np.ndarray, " most"]:
+        """The share of queries with a match within the first k, k = 1 … `most`; those without any do not count."""
+        first = self.first[branch][self.first[branch] > 0]
+        return (first[:, None] <= np.arange(1, most + 1)).mean(axis=0)
 
 
 def as_predictions(found: Evaluation, images: str) -> Predictions:

@@ -135,7 +135,8 @@ class ReIDEvaluation:
         self.config, self.model = config, model
         kind = REID_DATASETS[str(config.dataset)]
         self.query, self.gallery = (kind(config.root, split) for split in ("query", "gallery"))
-        self.sides = QueryGallery(self.query.records, self.gallery.records, config.one_camera)
+        self.one_camera = config.one_camera or not self.query.cameras_known
+        self.sides = QueryGallery(self.query.records, self.gallery.records, self.one_camera)
         self.sides.check()
         self.dataset = f"{self.query}. {self.gallery}"
 
@@ -167,7 +168,7 @@ class ReIDEvaluation:
 
     def analysis(self, on_progress: OnProgress) -> dict[str, Any]:
         study, query, gallery = self.config.study, self.sides.query, self.sides.gallery
-        triples = draw_triples(query, gallery, study.pairs, study.seed, self.config.one_camera)
+        triples = draw_triples(query, gallery, study.pairs, study.seed, self.one_camera)
         measured = measure_evidence(
             self.model, triples, study.steps, study.seed, study.pairs_occluded, on_progress=on_progress
         )

@@ -27,6 +27,7 @@ from dcal.model.attention import attention_rows
 from dcal.model.backbone import TokenLayout
 from dcal.model.config import ModelConfig, from_plain
 from dcal.model.rollout import Layer, QueriesKeys, layer_rollouts
+from dcal.modes import give_usual_mode
 from dcal.preprocess import Box
 
 Map = Float32[np.ndarray, "rows cols"]
@@ -217,6 +218,7 @@ class Inspection:
             try:
                 with os.fdopen(handle, "wb") as file:
                     np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # allow_pickle is not among the names
+                give_usual_mode(temporary)  # mkstemp's are for the owner alone
                 os.replace(temporary, path)
             finally:
                 Path(temporary).unlink(missing_ok=True)

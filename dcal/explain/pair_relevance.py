@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from timm.models import VisionTransformer
+from timm.models.vision_transformer import Block
 from torch import Tensor
 
 from dcal.errors import DCALError
@@ -53,22 +54,22 @@ class PairRelevance:
 
 @dataclass(frozen=True, repr=False)
 class TracedBranches:
-    """A forward pass with its graph: every layer of the backbone, GLCA's block, and the branches' unit features.
+    """A forward pass with its graph: every layer of the backbone, GLCA's blocks, and the branches' unit features.
 
-    `asking` are the tokens that are queries of GLCA's block, class token first. The read-out weights say how much of
+    `asking` are the tokens that are queries of GLCA's blocks, class token first. The read-out weights say how much of
     each token's output is in the branch's feature (`sa_weights`: of n tokens, `glca_weights`: of `asking`).
     """
 
     layers: list[Traced]
     features: dict[str, Float[Tensor, "b width"]]
     sa_weights: Float[Tensor, " n"]
-    glca: Traced | None = None
+    glca: tuple[Traced, ...] = ()
     asking: Int[Tensor, "b m"] | None = None
     glca_weights: Float[Tensor, " m"] | None = None
     __repr__ = describe
 
     def traced(self) -> list[Traced]:
-        return self.layers if self.glca is None else [*self.layers, self.glca]
+        return [*self.layers, *self.glca]
 
 
 def pair_relevance(
@@ -110,14 +111,18 @@ def trace_branches(model: DCAL, images: Images, top_ratio: float | None = None) 
         return TracedBranches(layers, features, weights)
     scores = class_rollout([QueriesKeys(layer.q, layer.k) for layer in layers])
     selected = model.select(scores[:, model.layout.prefix :], top_ratio)
-    q, k, v = model.glca.heads(tokens, selected)
-    output = attend(q, k, v)
-    queries = model.glca.finish(tokens, selected, output)
+    blocks: list[Traced] = []
+
+    def cross_attention(block: Block, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        output = attend(q, k, v)
+        blocks.append(Traced(q.detach(), k.detach(), v.detach(), output))
+        return output
+
+    queries = model.glca.walk(tokens, selected, cross_attention)
     features["glca"] = F.normalize(read_out(queries, model.config.readout), dim=-1)
     asking = torch.cat([torch.zeros_like(selected[:, :1]), selected + model.layout.prefix], dim=1)
     shares = read_out(torch.eye(asking.shape[1]).to(tokens)[None], model.config.readout)[0]
-    block = Traced(q.detach(), k.detach(), v.detach(), output)
-    return TracedBranches(layers, features, weights, block, asking, shares)
+    return TracedBranches(layers, features, weights, tuple(blocks), asking, shares)
 
 
 def readout_weights(backbone: VisionTransformer, tokens: Float[Tensor, "b n width"]) -> Float[Tensor, " n"]:
@@ -197,12 +202,18 @@ def _readout(traced: TracedBranches, name: str) -> Float[Tensor, "b n"]:
 
 
 def _glca_step(traced: TracedBranches, name: str, gradients: Sequence[Tensor], signed: bool) -> Float[Tensor, "b n"]:
-    """What GLCA's block adds to the last layer's tokens; of what is fused, a half."""
+    """What GLCA's blocks add to the last layer's tokens; of what is fused, a half.
+
+    Every block's attention goes to those tokens; on the way down through a block its queries keep what they have.
+    """
     sa = traced.sa_weights.expand(len(traced.features["sa"]), -1)
-    if name == "sa" or traced.glca is None or traced.glca_weights is None:
-        return torch.zeros_like(sa)
+    total = torch.zeros_like(sa)
+    if name == "sa" or traced.glca_weights is None:
+        return total
     weights = traced.glca_weights.expand(len(sa), -1) * (1 if name == "glca" else 0.5)
-    return relevance_step(traced.glca, gradients[-1][None], weights[None], signed)[0]
+    for block, gradient in zip(traced.glca, gradients[len(traced.layers) :], strict=True):
+        total = total + relevance_step(block, gradient[None], weights[None], signed)[0]
+    return total
 
 
 def _by_side(values: dict[str, Tensor], sides: int) -> list[dict[str, Tensor]]:

@@ -16,7 +16,7 @@ from dcal.gallery.exact import Candidates, in_order, rounding, unit_rows
 from dcal.gallery.filters import Exclusion, Labels
 from dcal.gallery.item import Item, Origin
 from dcal.model.checkpoint import fingerprint
-from dcal.model.dcal import DCAL
+from dcal.model.exported import Model
 from dcal.retrieval.calibration import Calibration
 
 SPARE = 8  # candidates beyond those asked for, so that one request to the engine is mostly enough
@@ -108,7 +108,7 @@ class Gallery(ABC):
         """The index of the image with this path below the image folder; None if there is none."""
         return self.labels.places.get(path)
 
-    def check_model(self, model: DCAL | str) -> None:
+    def check_model(self, model: Model | str) -> None:
         """Raises DCALError unless the embeddings are of this model, or of weights with this fingerprint."""
         found = model if isinstance(model, str) else fingerprint(model)
         if found != self.fingerprint:

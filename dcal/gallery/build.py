@@ -23,7 +23,7 @@ from dcal.gallery.shards import Parts
 from dcal.gallery.sources import Images
 from dcal.gallery.storage import DTYPES, EMBEDDINGS, FAILED, ITEMS, Stored, relative, write_failed, write_folder
 from dcal.model.checkpoint import swap
-from dcal.model.dcal import DCAL
+from dcal.model.exported import Model
 from dcal.progress import OnProgress, silent
 
 GOES_ON = "The same command goes on where this one stopped."
@@ -39,7 +39,7 @@ class Built:
 
 
 def build_folder(
-    model: DCAL,
+    model: Model,
     images: Images,
     out: str | Path,
     checkpoint: str,
@@ -74,7 +74,7 @@ def build_folder(
 
 
 def build_collection(
-    model: DCAL,
+    model: Model,
     images: Images,
     out: str | Path,
     checkpoint: str,
@@ -105,7 +105,7 @@ def build_collection(
 
 
 def embedded(
-    model: DCAL, images: Images, folder: Path, batch_size: int, workers: int, on_progress: OnProgress
+    model: Model, images: Images, folder: Path, batch_size: int, workers: int, on_progress: OnProgress
 ) -> Parts:
     """All parts of a build whose gallery will be `folder`. Raises DCALError if no image at all can be read."""
     check_place(folder)

@@ -20,8 +20,8 @@ from dcal.gallery.shards import Part, Parts, Plan
 from dcal.gallery.sources import Images
 from dcal.image import read_image
 from dcal.model.checkpoint import fingerprint
-from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
+from dcal.model.exported import ExportedModel, Model, device_of
 from dcal.preprocess import Preprocess
 from dcal.progress import OnProgress
 
@@ -29,13 +29,14 @@ Sample = tuple[int, Tensor | str]
 BATCHES = 4  # in a part: what a kill costs at most
 
 
-def origin_of(model: DCAL, checkpoint: str) -> Origin:
+def origin_of(model: Model, checkpoint: str) -> Origin:
     """The weights and layout of the embeddings; `checkpoint` is the name to display."""
-    branches = ("sa",) if model.glca is None else ("sa", "glca")
-    return Origin(fingerprint(model), checkpoint, dict.fromkeys(branches, model.backbone.num_features))
+    branches = [branch for branch in model.config.branches if branch != "pwca"]
+    width = model.width // len(branches) if isinstance(model, ExportedModel) else model.backbone.num_features
+    return Origin(fingerprint(model), checkpoint, dict.fromkeys(branches, width))
 
 
-def begun(model: DCAL, images: Images, folder: Path, batch_size: int) -> Parts:
+def begun(model: Model, images: Images, folder: Path, batch_size: int) -> Parts:
     """The parts of a build in `folder`, those that an interrupted one left included.
 
     Raises DCALError if that was begun with other weights, other images or another batch size.
@@ -47,11 +48,11 @@ def begun(model: DCAL, images: Images, folder: Path, batch_size: int) -> Parts:
         path = images.root / item.path
         size = path.stat().st_size if path.is_file() else None
         listed.update(repr((item.path, item.identity, item.camera, size)).encode())
-    device = next(model.parameters()).device.type
+    device = device_of(model).type
     return Parts(folder, Plan(fingerprint(model), listed.hexdigest(), len(images.items), batch_size, BATCHES, device))
 
 
-def embed_missing(model: DCAL, images: Images, parts: Parts, workers: int, on_progress: OnProgress) -> None:
+def embed_missing(model: Model, images: Images, parts: Parts, workers: int, on_progress: OnProgress) -> None:
     """Make the parts that are missing."""
     step, numbers = parts.plan.batch_size, {part: parts.images(part) for part in parts.missing()}
     batches = {
@@ -74,7 +75,7 @@ def reporting(batches: Iterable[Batch], done: int, total: int, on_progress: OnPr
         on_progress("images", done, total)
 
 
-def embed_part(model: DCAL, batches: Iterable[Batch]) -> Part:
+def embed_part(model: Model, batches: Iterable[Batch]) -> Part:
     """The embeddings of the batches of one part, none if no image of it can be read."""
     kept: list[int] = []
     failed: dict[int, str] = {}

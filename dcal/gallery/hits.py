@@ -75,10 +75,20 @@ def listed(
 
 
 def one_per_identity(hits: Sequence[Hit]) -> tuple[Hit, ...]:
-    """The first hit of each identity, at its own rank, `images` of that identity counted; each of unknown identity."""
+    """The first hit of each identity that is no junk, at its own rank, `images` of that identity counted.
+
+    Junk stands for an identity of which there is nothing else; every image of unknown identity for itself.
+    """
     counts = Counter(hit.item.identity for hit in hits)
-    kept: dict[object, Hit] = {}
+    chosen: dict[str, Hit] = {}
     for hit in hits:
-        known = hit.item.identity is not None
-        kept.setdefault(hit.item.identity if known else hit.index, replace(hit, images=counts[hit.item.identity]))
-    return tuple(hit if hit.item.identity is not None else replace(hit, images=1) for hit in kept.values())
+        if (identity := hit.item.identity) is not None:
+            kept = chosen.setdefault(identity, hit)
+            if kept.verdict == "junk" != hit.verdict:
+                chosen[identity] = hit
+    indices = {hit.index for hit in chosen.values()}
+    return tuple(
+        hit if hit.item.identity is None else replace(hit, images=counts[hit.item.identity])
+        for hit in hits
+        if hit.item.identity is None or hit.index in indices
+    )

@@ -14,14 +14,14 @@ from dcal.gallery.exact import unit_rows
 from dcal.gallery.item import Item
 from dcal.gallery.verdicts import QueryInfo
 from dcal.image import Source, read_image
-from dcal.model.dcal import DCAL
 from dcal.model.embeddings import embed
+from dcal.model.exported import Model
 
 Single = Source | Inspection | Float32[np.ndarray, " d"] | Item
 
 
 def resolve(
-    gallery: Gallery, query: Single, model: DCAL | None, known: QueryInfo
+    gallery: Gallery, query: Single, model: Model | None, known: QueryInfo
 ) -> tuple[Float32[np.ndarray, " d"], QueryInfo]:
     """A query's embedding, of length 1, and what is known of it."""
     if isinstance(query, Item):
@@ -45,7 +45,7 @@ def resolve(
 
 
 def together(
-    gallery: Gallery, queries: Sequence[Single], model: DCAL | None, known: QueryInfo
+    gallery: Gallery, queries: Sequence[Single], model: Model | None, known: QueryInfo
 ) -> tuple[Float32[np.ndarray, " d"], QueryInfo, tuple[str, ...]]:
     """Several images as one query: (the mean of their embeddings, what all have in common, the gallery's own paths).
 

@@ -15,7 +15,7 @@ from dcal.gallery.exact import Candidates, cosines
 from dcal.gallery.hits import Hit, listed, one_per_identity, probabilities
 from dcal.gallery.query import Single, probably_new, together
 from dcal.gallery.verdicts import QueryInfo, Verdicts
-from dcal.model.dcal import DCAL
+from dcal.model.exported import Model
 from dcal.retrieval import STANDARD, Protocol, Quality, Reranking, rerank
 
 NOTHING_KNOWN = QueryInfo()
@@ -64,7 +64,7 @@ class Ranking:
 def rank(
     gallery: Gallery,
     query: Single | Sequence[Single],
-    model: DCAL | None = None,
+    model: Model | None = None,
     *,
     k: int = 10,
     known: QueryInfo = NOTHING_KNOWN,

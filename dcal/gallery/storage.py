@@ -22,6 +22,7 @@ from dcal.errors import DCALError, check_choice
 from dcal.gallery.item import Item, Origin
 from dcal.model.checkpoint import files_version
 from dcal.model.config import from_plain
+from dcal.modes import give_usual_mode
 
 ITEMS, EMBEDDINGS, FAILED = "items.csv", "embeddings.safetensors", "failed.csv"
 COLUMNS = ("path", "identity", "camera")
@@ -77,7 +78,7 @@ def write_folder(folder: Path, stored: Stored, dtype: str = "float32") -> None:
         folder / EMBEDDINGS,
         metadata={"gallery": json.dumps(asdict(about))},
     )
-    (folder / EMBEDDINGS).chmod(0o644)  # safetensors writes for the owner alone
+    give_usual_mode(folder / EMBEDDINGS)  # safetensors writes for the owner alone
 
 
 def write_failed(folder: Path, failed: Mapping[str, str]) -> None:

@@ -70,8 +70,12 @@ def attention_rows(
     """softmax(Q Kᵀ / √d), a block of rows at a time, as (which rows, their values).
 
     A block is overwritten by the next one: use it or copy it before taking the next. No gradient flows through it.
+    Under `torch.export` there is one block of all rows, so that the graph depends on no number of images.
     """
     q, k = q.detach(), k.detach()  # not `no_grad`: paused between blocks, that would hold for the caller too
+    if torch.compiler.is_exporting():
+        yield slice(None), torch.softmax(q @ k.transpose(2, 3) * q.shape[3] ** -0.5, dim=-1)
+        return
     (b, h, count, d), n = q.shape, k.shape[2]
     blocks = 1 if n < WHOLE_BELOW else math.ceil(count / ROWS)
     size = math.ceil(count / blocks)
@@ -94,6 +98,9 @@ def attend_keeping_mean(
 
     `mean` is where the averaged map is written, if given.
     """
+    if torch.compiler.is_exporting():
+        _, whole = next(attention_rows(q, k))
+        return whole @ v.to(q.dtype), whole.mean(dim=1)
     b, h, n, d = q.shape
     output = q.new_empty((b, n, h, d)).transpose(1, 2)  # in this order joining the heads afterwards copies nothing
     mean = q.new_empty((b, n, n)) if mean is None else mean

@@ -53,12 +53,18 @@ class TokenLayout:
 
 
 def create_backbone(
-    name: str, num_classes: int, img_size: tuple[int, int], pretrained: bool | str | Path, drop_path: float = 0.0
+    name: str,
+    num_classes: int,
+    img_size: tuple[int, int],
+    pretrained: bool | str | Path,
+    drop_path: float = 0.0,
+    num_layers: int | None = None,
 ) -> VisionTransformer:
     """timm's model `name` for images of `img_size` (height, width), position embeddings resized to fit.
 
     `pretrained`: False, True (timm's hub weights: needs the network), or a local file or directory in one of the
-    formats of `dcal.model.weights`, whose classifier is left out unless it has `num_classes` rows. Raises DCALError for
+    formats of `dcal.model.weights`, whose classifier is left out unless it has `num_classes` rows. `num_layers`: only
+    so many of the first blocks are kept, and the final norm stands behind the last of them. Raises DCALError for
     an architecture or a size that does not fit, CheckpointError for weights that cannot be had or do not fit.
     """
     if not timm.is_model(name):
@@ -71,6 +77,8 @@ def create_backbone(
     except Exception as error:  # e.g. a convolutional network has no img_size
         raise DCALError(f"{name!r} cannot serve as backbone ({error}): we need {SUPPORTED}") from error
     check_backbone(plan, name, img_size)
+    if num_layers is not None and not 1 <= num_layers <= len(plan.blocks):
+        raise DCALError(f"num_sa_layers must lie between 1 and {name!r}'s {len(plan.blocks)} layers, got {num_layers}")
     overlay = None if isinstance(pretrained, bool) else local_weights(Path(pretrained), plan)
     options = {**options, "pretrained": bool(pretrained), "pretrained_cfg_overlay": overlay}
     try:
@@ -84,6 +92,7 @@ def create_backbone(
         model.pretrained_cfg["state_dict"] = None  # else the model would hold the weights twice
     elif pretrained:
         check_finite(model.state_dict(), f"timm's weights for {name!r}")
+    model.blocks = model.blocks[:num_layers]
     return model
 
 
@@ -210,8 +219,9 @@ def encode(
         if stream is not None:
             stream.append((k, v))
         if means and len(layers) < depth - 1:
-            matrices.extend([] if matrices else q.new_empty((depth - 1, b, n, n)))
-            attended, matrix = attend_keeping_mean(q, k, v, matrices[len(layers)])
+            if not matrices and not torch.compiler.is_exporting():
+                matrices.extend(q.new_empty((depth - 1, b, n, n)))
+            attended, matrix = attend_keeping_mean(q, k, v, matrices[len(layers)] if matrices else None)
             layers.append(HeadMean(matrix))
             return attended
         if keep_rollout:

@@ -18,13 +18,16 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save, save_file
 
+from dcal.device import find_device
 from dcal.errors import CheckpointError, DCALError
 from dcal.files import remove_stale, writing
 from dcal.model.backbone import check_finite, stored_shapes
 from dcal.model.config import ModelConfig
 from dcal.model.dcal import DCAL, create_model
+from dcal.model.exported import ExportedModel, Model, is_exported
 from dcal.model.model_card import model_card
 from dcal.model.weights import check_safetensors
+from dcal.modes import give_usual_mode
 
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
 # What a checkpoint's directory may hold: what is saved, and what was made of it later and goes with it.
@@ -58,28 +61,23 @@ def save_checkpoint(
     config = {"format": FORMAT, "library_name": "dcal", **model.config.to_dict()}
     needed = sum(tensor.nbytes for tensor in tensors.values())
     with writing(place.parent, needed, f"{place.name} is as it was before."):
-        _write_checkpoint(model, place, tensors, config, dict(metrics or {}), dict(card or {}))
+        text = model_card(model, Path(directory), dict(metrics or {}), dict(card or {}))
+        _write_checkpoint(place, tensors, config, dict(metrics or {}), text)
     return Path(directory)
 
 
 def _write_checkpoint(
-    model: DCAL,
-    place: Path,
-    tensors: dict[str, torch.Tensor],
-    config: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    card: Mapping[str, str],
+    place: Path, tensors: dict[str, torch.Tensor], config: Mapping[str, Any], metrics: Mapping[str, Any], card: str
 ) -> None:
     remove_stale(place)
     fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         save_file(tensors, fresh / WEIGHTS, metadata=METADATA)
-        (fresh / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
+        give_usual_mode(fresh / WEIGHTS)  # safetensors writes for the owner alone
         _write_json(fresh / CONFIG, config)
         _write_json(fresh / METRICS, metrics)
-        text = model_card(model, place.name, metrics, card)
-        (fresh / CARD).write_text(text, encoding="utf-8")
-        fresh.chmod(0o755)
+        (fresh / CARD).write_text(card, encoding="utf-8")
+        give_usual_mode(fresh)
         swap(fresh, place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -165,6 +163,19 @@ def load_checkpoint(source: str | Path) -> DCAL:
     return model
 
 
+def load_model(source: str | Path, device: str = "cpu") -> Model:
+    """The model of a checkpoint on a device (see `find_device`), or an exported one (a path that ends in .onnx).
+
+    Raises CheckpointError as `load_checkpoint` and `ExportedModel` do, DCALError for an exported model on a GPU.
+    """
+    place = find_device(device)
+    if not is_exported(source):
+        return load_checkpoint(source).to(place)
+    if device not in ("auto", "cpu"):
+        raise DCALError(f"{source} runs on the CPU: leave the device {device!r} away")
+    return ExportedModel(source)
+
+
 def create_model_from(config: ModelConfig) -> DCAL:
     """A model of `config`, with fresh weights."""
     return create_model(**{field.name: getattr(config, field.name) for field in dataclasses.fields(config)})
@@ -241,13 +252,15 @@ def _download(repo: str) -> Path:
 _fingerprints: weakref.WeakKeyDictionary[DCAL, tuple[tuple[tuple[int, int], ...], str]] = weakref.WeakKeyDictionary()
 
 
-def fingerprint(model: DCAL) -> str:
+def fingerprint(model: Model) -> str:
     """SHA-256 of the model's weights: of its `model.safetensors` as loaded, so that `sha256sum` gives the same.
 
     Any other model, or one that was changed or moved since, has the hash of the file that stores it without loss: in
     half precision where that loses nothing, else in float32. So a model that was loaded keeps its hash on every device
-    until its weights change.
+    until its weights change. An exported model has that of the checkpoint it was made from.
     """
+    if isinstance(model, ExportedModel):
+        return model.fingerprint
     if any(tensor.is_inference() for tensor in model.state_dict(keep_vars=True).values()):
         return _hash(model)  # such tensors have no version by which a change could be noticed
     versions = _versions(model)

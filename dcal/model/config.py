@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import reprlib
 from dataclasses import dataclass, field
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from dcal.errors import DCALError, check_choice
@@ -34,6 +35,9 @@ class ModelConfig:
     readout: str = "mean"
     selection: str = "rollout"  # how GLCA's queries are chosen; "random" is the paper's control
     distractor_stream: str = "own"  # whose keys and values distract in PWCA at layer i: PWCA's own, or SA's
+    num_sa_layers: int | None = None  # L: the backbone's first layers, which are kept; None: all of them
+    num_glca_layers: int = 1  # M, the blocks of GLCA
+    num_pwca_layers: int | None = None  # T: the last layers, which are pair-wise in PWCA; None: all of them
     preprocess: Preprocess = field(default_factory=Preprocess)
     classes: tuple[str, ...] = ()
 
@@ -44,8 +48,9 @@ class ModelConfig:
         check_choice("selection", self.selection, SELECTIONS)
         check_choice("distractor_stream", self.distractor_stream, STREAMS)
         check_ratio(self.top_ratio)
-        if self.num_classes < 1:
-            raise DCALError(f"num_classes must be at least 1, got {self.num_classes}")
+        for name in ("num_classes", "num_sa_layers", "num_glca_layers", "num_pwca_layers"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise DCALError(f"{name} must be at least 1, got {value}")
         if self.classes and len(self.classes) != self.num_classes:
             raise DCALError(f"{len(self.classes)} class names were given for num_classes={self.num_classes}")
         if self.preprocess.size != self.img_size:
@@ -93,11 +98,16 @@ def from_plain(cls: type, values: Any) -> Any:
 
 
 def checked(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the type `hint`: a number, a string, a tuple or a dict of these, or a dataclass already made.
+    """`value` as the type `hint`: a number, a string, a tuple or dict of these, or a dataclass already made; None where
+    that is allowed.
 
     Raises DCALError, naming the field, for any other value, for numbers that are not finite or larger than `LARGEST`,
     and for text that cannot be written.
     """
+    if get_origin(hint) is UnionType:
+        if value is None:
+            return None
+        hint = next(own for own in get_args(hint) if own is not NoneType)
     if get_origin(hint) is tuple:
         return checked_tuple(name, value, get_args(hint))
     if get_origin(hint) is dict and isinstance(value, dict):

@@ -87,7 +87,7 @@ class DCAL(nn.Module):
         self.layout = layout_of(backbone)
         width, reid = backbone.num_features, config.task == "reid"
         self.sa_classifier = Classifier(width, config.num_classes) if reid else None  # FGVC: the backbone's own head
-        self.glca = GLCA(backbone) if "glca" in config.branches else None
+        self.glca = GLCA(backbone, config.num_glca_layers) if "glca" in config.branches else None
         if self.glca is not None:
             self.glca_classifier = Classifier(width, config.num_classes) if reid else linear(width, config.num_classes)
 
@@ -148,7 +148,8 @@ class DCAL(nn.Module):
         stream: Sequence[KeysValues] | None = None,
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b width"]]:
         """(PWCA's logits, its feature) from the embedding, read as SA's are. `stream`: see `encode_pairs`."""
-        pwca = self.read_sa(encode_pairs(self.backbone, x, check_distractor(distractor, len(x)), stream))
+        partner, pair_layers = check_distractor(distractor, len(x)), self.config.num_pwca_layers
+        pwca = self.read_sa(encode_pairs(self.backbone, x, partner, stream, pair_layers))
         return pwca.sa_logits, pwca.sa_feature
 
     def shared_stream(self) -> list[KeysValues] | None:
@@ -223,7 +224,7 @@ class DCAL(nn.Module):
             x, stream = self.embed(images), self.shared_stream()
             if stream is not None:
                 encode(self.backbone, x, stream=stream)
-            return attention_shares(self.backbone, x, distractor, stream)
+            return attention_shares(self.backbone, x, distractor, stream, self.config.num_pwca_layers)
         finally:
             for module in training:
                 module.training = True
@@ -256,6 +257,9 @@ def create_model(
     readout: str = "mean",
     selection: str = "rollout",
     distractor_stream: str = "own",
+    num_sa_layers: int | None = None,
+    num_glca_layers: int = 1,
+    num_pwca_layers: int | None = None,
     classes: Sequence[str] = (),
     preprocess: Preprocess | None = None,
     drop_path: float = 0.0,
@@ -263,7 +267,8 @@ def create_model(
     """A new model on timm's `backbone`. `img_size` is (height, width) in pixels, or one number for both.
 
     `pretrained`: False, True (hub; needs the network), or a local file (`dcal.model.weights`). `preprocess`
-    defaults to what timm states for the backbone. Raises DCALError for names, sizes and ratios that do not fit, with
+    defaults to what timm states for the backbone. `num_sa_layers`, `num_glca_layers`, `num_pwca_layers`: the paper's L,
+    M and T (see `ModelConfig`). Raises DCALError for names, sizes and ratios that do not fit, with
     what would.
     """
     size = (img_size, img_size) if isinstance(img_size, int) else (img_size[0], img_size[1])
@@ -277,10 +282,15 @@ def create_model(
         readout=readout,
         selection=selection,
         distractor_stream=distractor_stream,
+        num_sa_layers=num_sa_layers,
+        num_glca_layers=num_glca_layers,
+        num_pwca_layers=num_pwca_layers,
         preprocess=preprocess or Preprocess(size=size),
         classes=tuple(classes),
     )
-    model = create_backbone(backbone, 0 if task == "reid" else num_classes, size, pretrained, drop_path)
+    model = create_backbone(backbone, 0 if task == "reid" else num_classes, size, pretrained, drop_path, num_sa_layers)
+    if num_pwca_layers is not None and num_pwca_layers > len(model.blocks):
+        raise DCALError(f"num_pwca_layers must lie between 1 and the {len(model.blocks)} layers, got {num_pwca_layers}")
     if preprocess is None:
         config = replace(config, preprocess=preprocess_of(model, size))
     return DCAL(config, model)

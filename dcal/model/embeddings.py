@@ -11,7 +11,8 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dcal.errors import DCALError
-from dcal.model.dcal import DCAL, Output
+from dcal.model.dcal import Output
+from dcal.model.exported import ExportedModel, Model
 from dcal.model.shapes import describe
 
 
@@ -36,7 +37,7 @@ class Embeddings:
 
 
 @torch.inference_mode()
-def embed(model: DCAL, batches: Iterable[Tensor], forward: Callable[[Tensor], Output] | None = None) -> Embeddings:
+def embed(model: Model, batches: Iterable[Tensor], forward: Callable[[Tensor], Output] | None = None) -> Embeddings:
     """The embeddings of batches of images (b, 3, img_h, img_w), as `Preprocess` makes them, on the model's device.
 
     `forward` stands in for `model(images)`, e.g. to keep maps on the way.
@@ -44,6 +45,8 @@ def embed(model: DCAL, batches: Iterable[Tensor], forward: Callable[[Tensor], Ou
     """
     if model.training:
         raise DCALError("the model is in training mode, where its features are noisy: call model.eval() first")
+    if isinstance(model, ExportedModel):
+        return exported_embeddings(model, batches)
     device = next(model.parameters()).device
     sa, glca = [], []
     for images in batches:
@@ -54,6 +57,18 @@ def embed(model: DCAL, batches: Iterable[Tensor], forward: Callable[[Tensor], Ou
     if not sa:
         raise DCALError("nothing to embed: there was no batch")
     return Embeddings(unit(sa), unit(glca) if glca else None)
+
+
+def exported_embeddings(model: ExportedModel, batches: Iterable[Tensor]) -> Embeddings:
+    """`embed` of an exported model, whose embedding has both branches' features side by side, each of length 1."""
+    parts = [model(images).embedding for images in batches]
+    if not parts:
+        raise DCALError("nothing to embed: there was no batch")
+    joined = torch.cat(parts)
+    if "glca" not in model.config.branches:
+        return Embeddings(unit([joined]), None)
+    sa, glca = joined.chunk(2, dim=1)
+    return Embeddings(unit([sa]), unit([glca]))
 
 
 def unit(features: list[Tensor]) -> Float32[np.ndarray, "n d"]:

@@ -9,17 +9,20 @@ last SA block.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
 from timm.models import VisionTransformer
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from dcal.errors import check_choice
 from dcal.model.attention import attend, attention_rows, dropout_of, finish_block, project_keys_values, project_queries
 from dcal.model.config import check_ratio
 
-CrossHeads = tuple[Float[Tensor, "b h m d"], Float[Tensor, "b h n d"], Float[Tensor, "b h n d"]]
+# A block, its Q (b h m d), K and V (b h n d) → what its queries attend to (b h m d)
+CrossAttention = Callable[[Block, Tensor, Tensor, Tensor], Tensor]
 
 
 def selected_count(patches: int, ratio: float) -> int:
@@ -33,12 +36,17 @@ def select_patches(scores: Float[Tensor, "b p"], ratio: float) -> Int[Tensor, "b
 
 
 class GLCA(nn.Module):
-    """One global-local cross-attention block and its final norm, for a backbone whose last block it starts from."""
+    """M global-local cross-attention blocks and a final norm, for a backbone whose last block they start from.
 
-    def __init__(self, backbone: VisionTransformer) -> None:
+    PAPER has M = 1 and is silent on more. Ours are one after the other: the queries of a later block are the outputs of
+    the one before, keys and values are always those of all tokens as SA leaves them.
+    """
+
+    def __init__(self, backbone: VisionTransformer, num_layers: int = 1) -> None:
         super().__init__()
         self.prefix = backbone.num_prefix_tokens
         self.block = copy.deepcopy(backbone.blocks[-1])
+        self.later = nn.ModuleList(copy.deepcopy(backbone.blocks[-1]) for _ in range(num_layers - 1))
         # some backbones normalise after pooling; the branch's embedding is normalised the same way, before averaging
         self.norm = copy.deepcopy(backbone.fc_norm if isinstance(backbone.norm, nn.Identity) else backbone.norm)
 
@@ -46,32 +54,42 @@ class GLCA(nn.Module):
         self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
     ) -> Float[Tensor, "b k_and_class width"]:
         """The class token and the selected patches, class token first, after attending to all `tokens`."""
-        q, k, v = self.heads(tokens, selected)
-        return self.finish(tokens, selected, attend(q, k, v, dropout_of(self.block.attn)))
+        return self.walk(tokens, selected, lambda block, q, k, v: attend(q, k, v, dropout_of(block.attn)))
 
-    def heads(self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]) -> CrossHeads:
-        """Q of the class token and the selected patches, K and V of all `tokens`."""
-        normed = self.block.norm1(tokens)
-        k, v = project_keys_values(self.block.attn, normed)
-        return project_queries(self.block.attn, self._gather(normed, selected)), k, v
+    def walk(
+        self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"], attention: CrossAttention
+    ) -> Float[Tensor, "b k_and_class width"]:
+        """`forward` with another `attention`, called for each block with it and its Q (of the queries), K, V (of all).
 
-    def finish(
-        self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"], attended: Float[Tensor, "b h m d"]
-    ) -> Float[Tensor, "b m width"]:
-        """What `forward` gives, from the output of its attention."""
-        own = self._gather(tokens, selected)
-        return self.norm(finish_block(self.block, own, self.block.norm1(own), attended))
+        The first block's keys, values and queries are projected from one norm of all tokens.
+        """
+        queries = self._gather(tokens, selected)
+        for block in (self.block, *self.later):
+            normed = block.norm1(queries)
+            q = project_queries(block.attn, normed)
+            k, v = project_keys_values(block.attn, block.norm1(tokens))
+            queries = finish_block(block, queries, normed, attention(block, q, k, v))
+        return self.norm(queries)
 
     def attention(
         self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
     ) -> Float[Tensor, "b h k_and_class n"]:
-        """The maps behind `forward`: what the class token and each selected patch attend to, per head. No gradient."""
-        q, k, _ = self.heads(tokens, selected)
-        return torch.cat([block.clone() for _, block in attention_rows(q, k)], dim=2)
+        """The maps behind `forward`: what the class token and each selected patch attend to, per head. No gradient.
+
+        Of several blocks, the last one's.
+        """
+        maps: list[Tensor] = []
+
+        def kept(block: Block, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            maps[:] = [torch.cat([rows.clone() for _, rows in attention_rows(q, k)], dim=2)]
+            return attend(q, k, v)
+
+        self.walk(tokens, selected, kept)
+        return maps[0]
 
     def _gather(self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]) -> Float[Tensor, "b m width"]:
         queries = torch.cat([torch.zeros_like(selected[:, :1]), selected + self.prefix], dim=1)
-        return tokens.take_along_dim(queries[..., None], dim=1)
+        return tokens.gather(1, queries[..., None].expand(-1, -1, tokens.shape[2]))
 
 
 def read_out(queries: Float[Tensor, "b m width"], readout: str) -> Float[Tensor, "b width"]:

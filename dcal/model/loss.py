@@ -21,16 +21,25 @@ class DCALLoss(nn.Module):
     is taken before the neck as the logits are after it (TransReID's baseline adds them alike, `triplet` = 1). PAPER is
     silent on the initial w; ours is 0 (equal weights). Put the parameters in the optimizer, without weight decay.
     PWCA's target is image 1's label, so all branches share `targets`. A single branch needs no weighing: its loss is
-    L_branch itself and there are no parameters. Raises DCALError for unknown names, and for none at all.
+    L_branch itself and there are no parameters. Nor are there without `uncertainty`: then L = ½ Σ L_branch, as with
+    every w at 0. `triplet_margin`: see `triplet_loss`. Raises DCALError for unknown names, and for none at all.
     """
 
-    def __init__(self, branches: Sequence[str], label_smoothing: float = 0.0, triplet: float = 0.0) -> None:
+    def __init__(
+        self,
+        branches: Sequence[str],
+        label_smoothing: float = 0.0,
+        triplet: float = 0.0,
+        triplet_margin: float | None = None,
+        uncertainty: bool = True,
+    ) -> None:
         super().__init__()
         self.branches = tuple(check_choice("branch", branch, ABLATIONS["full"]) for branch in branches)
         if not self.branches:
             raise DCALError(f"a loss needs at least one branch of {', '.join(map(repr, ABLATIONS['full']))}")
-        self.label_smoothing, self.triplet = label_smoothing, triplet
-        self.weights = nn.Parameter(torch.zeros(len(self.branches))) if len(self.branches) > 1 else None
+        self.label_smoothing, self.triplet, self.triplet_margin = label_smoothing, triplet, triplet_margin
+        learned = uncertainty and len(self.branches) > 1
+        self.weights = nn.Parameter(torch.zeros(len(self.branches))) if learned else None
 
     def forward(
         self, out: Output, targets: Int[Tensor, " b"]
@@ -54,18 +63,25 @@ class DCALLoss(nn.Module):
         loss = F.cross_entropy(logits.to(precise), targets, label_smoothing=self.label_smoothing)
         if self.triplet == 0:
             return loss
-        return loss + self.triplet * triplet_loss(getattr(out, f"{branch}_feature").to(precise), targets)
+        feature = getattr(out, f"{branch}_feature").to(precise)
+        return loss + self.triplet * triplet_loss(feature, targets, self.triplet_margin)
 
     def joint(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         """½ Σ ( L_branch · e^{-w} + w ) over the branches given, which may be some of them: the terms simply add up."""
-        if self.weights is None:
+        if len(self.branches) == 1:
             return losses[self.branches[0]]
+        if self.weights is None:
+            return 0.5 * torch.stack(list(losses.values())).sum()
         weights = dict(zip(self.branches, self.weights, strict=True))
         return torch.stack([0.5 * (loss * torch.exp(-weights[b]) + weights[b]) for b, loss in losses.items()]).sum()
 
 
-def triplet_loss(features: Float[Tensor, "b width"], identities: Int[Tensor, " b"]) -> Float[Tensor, ""]:
+def triplet_loss(
+    features: Float[Tensor, "b width"], identities: Int[Tensor, " b"], margin: float | None = None
+) -> Float[Tensor, ""]:
     """The mean over images of log(1 + exp(d_p - d_n)): batch-hard with a soft margin (Hermans et al., 2017).
+
+    With a `margin` m, the mean of max(0, d_p - d_n + m) instead.
 
     d_p is the Euclidean distance to the farthest image of the same identity, d_n to the nearest of another one, both
     within the batch. An image that is the only one of its identity has d_p = 0. Features are not normalised, as in
@@ -81,4 +97,5 @@ def triplet_loss(features: Float[Tensor, "b width"], identities: Int[Tensor, " b
     distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
     farthest = distances.masked_fill(~same, 0.0).amax(dim=1)
     nearest = distances.masked_fill(same, torch.inf).amin(dim=1)
-    return F.softplus(farthest - nearest).mean()
+    gap = farthest - nearest
+    return (F.softplus(gap) if margin is None else F.relu(gap + margin)).mean()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import timm
 
 from dcal.model.config import ModelConfig
 from dcal.model.dcal import DCAL
@@ -27,14 +30,20 @@ USE = {
 }
 
 
-def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Mapping[str, str]) -> str:
-    """Markdown with Hugging Face front matter: what the model is, how to load it, how it measures, then `sections`."""
+def model_card(model: DCAL, place: Path, metrics: Mapping[str, Any], sections: Mapping[str, str]) -> str:
+    """Markdown with Hugging Face front matter: what the model is, how to load it, how it measures, then `sections`.
+
+    `place` is where the checkpoint is saved; the card loads it from there, but tells no absolute path.
+    """
+    name = place.name
+    shown = place.as_posix() if not place.is_absolute() else name
     config, parameters = model.config, sum(p.numel() for p in model.parameters())
     lines = [
         "---",
         "library_name: dcal",
         f"pipeline_tag: {'image-classification' if config.task == 'fgvc' else 'image-feature-extraction'}",
         f"tags: [dcal, vision-transformer, attention-rollout, {TAGS[config.task]}]",
+        *provenance(config, metrics),
         "---",
         "",
         f"# {name}",
@@ -47,7 +56,7 @@ def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Map
         "```python",
         "import dcal",
         "",
-        f'model = dcal.load("checkpoints/{name}")',
+        f'model = dcal.load("{shown}")  # or the repository on the Hub, "OWNER/NAME"',
         *USE[config.task],
         "```",
     ]
@@ -57,6 +66,18 @@ def model_card(model: DCAL, name: str, metrics: Mapping[str, Any], sections: Map
     for heading, text in sections.items():
         lines += ["", f"## {heading}", "", text]
     return "\n".join(lines) + "\n"
+
+
+def provenance(config: ModelConfig, metrics: Mapping[str, Any]) -> list[str]:
+    """The front matter's lines on licence, data set and base model, as far as the metrics of a run tell them."""
+    lines = ["license: other", "license_name: terms-of-the-training-data", "license_link: README.md#data"]
+    if "dataset" in metrics:
+        lines.append(f"datasets: [{metrics['dataset']}]")
+    pretrained = "--pretrained false" not in str(metrics.get("command", "--pretrained false"))
+    known = timm.get_pretrained_cfg(config.backbone) if timm.is_model(config.backbone) else None
+    if pretrained and known is not None and known.hf_hub_id:
+        lines.append(f"base_model: {known.hf_hub_id}")
+    return lines
 
 
 def choices(config: ModelConfig) -> str:

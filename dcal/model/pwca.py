@@ -1,7 +1,8 @@
 """Pair-wise cross-attention: softmax(Q_i K_cᵀ / √d) V_c, K_c = [K_i; K_j], V_c = [V_i; V_j], j the distractor of i.
 
 Shares all its weights with SA and is used in training only. PAPER is silent on the distractor's stream at layer i; we
-take PWCA's own, or SA's keys and values of every layer (an ablation).
+take PWCA's own, or SA's keys and values of every layer (an ablation). PAPER has as many pair-wise layers as SA. With
+fewer (`pair_layers`), the last ones are pair-wise, and those before them plain self-attention.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from jaxtyping import Float, Int
 from timm.layers import Attention
 from timm.models import VisionTransformer
 from torch import Tensor
+from torch.nn import Sequential
 
 from dcal.errors import DCALError
 from dcal.model.attention import Attended, KeysValues, attend, attention_rows, dropout_of, project, run_blocks
@@ -71,6 +73,7 @@ def encode_pairs(
     x: Float[Tensor, "b n width"],
     partner: Int[Tensor, " b"],
     stream: Sequence[KeysValues] | None = None,
+    pair_layers: int | None = None,
 ) -> Float[Tensor, "b n width"]:
     """The last block's tokens under pair-wise cross-attention. The same blocks as `dcal.model.backbone.encode`.
 
@@ -79,12 +82,22 @@ def encode_pairs(
     (an odd batch's ring, an image as its own distractor, another stream) keys and values are gathered and joined.
     """
     if stream is None and is_matching(partner):
-        return encode_matched(model, x, partner)
-    return encode_joined(model, x, partner, stream)
+        return encode_matched(model, x, partner, pair_layers)
+    return encode_joined(model, x, partner, stream, pair_layers)
+
+
+def alone_and_paired(model: VisionTransformer, pair_layers: int | None) -> tuple[Sequential, Sequential]:
+    """The blocks before the pair-wise ones, and these: the last `pair_layers`, all of them for None."""
+    alone = 0 if pair_layers is None else len(model.blocks) - pair_layers
+    return model.blocks[:alone], model.blocks[alone:]
+
+
+def self_attention(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
+    return attend(*project(attention, normed), dropout_of(attention))
 
 
 def encode_matched(
-    model: VisionTransformer, x: Float[Tensor, "b n width"], partner: Int[Tensor, " b"]
+    model: VisionTransformer, x: Float[Tensor, "b n width"], partner: Int[Tensor, " b"], pair_layers: int | None = None
 ) -> Float[Tensor, "b n width"]:
     """`encode_pairs` for a matching: each pair is one sequence of 2n tokens."""
 
@@ -93,8 +106,8 @@ def encode_matched(
         attended = attend(q, k, v, dropout_of(attention))
         return rearrange(attended, "pair h (two n) d -> (pair two) h n d", two=2)
 
-    order = pair_order(partner)
-    return run_blocks(model.blocks, x[order], paired)[order.argsort()]
+    order, (alone, together) = pair_order(partner), alone_and_paired(model, pair_layers)
+    return run_blocks(together, run_blocks(alone, x, self_attention)[order], paired)[order.argsort()]
 
 
 def encode_joined(
@@ -102,10 +115,12 @@ def encode_joined(
     x: Float[Tensor, "b n width"],
     partner: Int[Tensor, " b"],
     stream: Sequence[KeysValues] | None = None,
+    pair_layers: int | None = None,
     watch: Watch | None = None,
 ) -> Float[Tensor, "b n width"]:
-    """`encode_pairs` for any partners: K_c and V_c are built as written. `watch` gets every layer's Q and K_c."""
-    others: Iterator[KeysValues] | None = None if stream is None else iter(stream)
+    """`encode_pairs` for any partners: K_c and V_c are built as written. `watch` gets every such layer's Q and K_c."""
+    alone, together = alone_and_paired(model, pair_layers)
+    others: Iterator[KeysValues] | None = None if stream is None else iter(stream[len(alone) :])
 
     def joined(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
         q, k, v = project(attention, normed)
@@ -115,7 +130,7 @@ def encode_joined(
             watch(q, k)
         return attend(q, k, v, dropout_of(attention))
 
-    return run_blocks(model.blocks, x, joined)
+    return run_blocks(together, run_blocks(alone, x, self_attention), joined)
 
 
 @torch.no_grad()
@@ -124,18 +139,19 @@ def attention_shares(
     x: Float[Tensor, "b n width"],
     partner: Int[Tensor, " b"],
     stream: Sequence[KeysValues] | None = None,
+    pair_layers: int | None = None,
 ) -> Float[Tensor, " layers"]:
     """For each layer, the part of softmax(Q_i K_cᵀ / √d) that falls on the distractor's keys, in [0, 1].
 
     The mean over heads, queries and images; maps are made a block of rows at a time. Two equal images give ½; a
-    distractor that is ignored gives 0.
+    distractor that is ignored gives 0, and so does a layer that is not pair-wise.
     """
-    shares: list[Tensor] = []
+    shares: list[Tensor] = [x.new_zeros(()) for _ in alone_and_paired(model, pair_layers)[0]]
 
     def measure(q: Tensor, keys: Tensor) -> None:
         n = q.shape[2]
         parts = [block[..., n:].sum() for _, block in attention_rows(q, keys)]
         shares.append(torch.stack(parts).sum() / q[..., 0].numel())
 
-    encode_joined(model, x, partner, stream, measure)
+    encode_joined(model, x, partner, stream, pair_layers, measure)
     return torch.stack(shares)

@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dcal.errors import DCALError, check_choice
+from dcal.modes import give_usual_mode
 
 CALIBRATION, FORMAT = "calibration.json", 1
 METHODS = ("logistic", "isotonic")
@@ -170,7 +171,7 @@ def write_calibration(folder: Path, calibration: Calibration) -> Path:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp's are for the owner alone
+        give_usual_mode(temporary)  # mkstemp's are for the owner alone
         os.replace(temporary, folder / CALIBRATION)
     finally:
         Path(temporary).unlink(missing_ok=True)

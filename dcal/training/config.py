@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from dcal.data import data_sets, place_of
 from dcal.errors import DCALError, check_choice
 from dcal.model.ablation import branches
+from dcal.training.editable import Editable
 
-POSITIVE = ("learning_rate", "head_rate", "layer_decay", "loss_weight_rate", "img_width")
-AT_LEAST_ONE = ("epochs", "batch_size", "accumulate", "instances", "log_every")
+POSITIVE = ("learning_rate", "head_rate", "layer_decay", "loss_weight_rate", "img_width", "triplet_margin")
+AT_LEAST_ONE = (
+    *("epochs", "batch_size", "accumulate", "instances", "log_every"),
+    *("num_sa_layers", "num_glca_layers", "num_pwca_layers"),
+)
 AT_LEAST_ZERO = (
     *("eval_every", "save_every", "workers", "weight_decay", "seed"),
     *("triplet", "momentum", "warmup_epochs"),
@@ -19,11 +24,19 @@ AT_LEAST_ZERO = (
 FOLDERS = ("data_root", "out", "also_root")
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """One training run. "Paper" marks its FGVC recipe, unless "Re-ID" stands there; the rest states its source."""
+@dataclass
+class TrainConfig(Editable):
+    """One training run. "Paper" marks its FGVC recipe, unless "Re-ID" stands there; the rest states its source.
+
+    Fields can be set until a run is started with the configuration: `config = CUBConfig(); config.batch_size = 32`.
+    """
 
     preset: ClassVar[str | None] = None  # its name in PRESETS
+    other_names: ClassVar[Mapping[str, str]] = {
+        "num_epochs": "epochs",
+        "top_k_ratio": "top_ratio",
+        "lr": "learning_rate",
+    }
 
     data_root: Path | None = None  # the folder that holds the data set in its official layout; the yard needs none
     out: Path | None = None  # the run's folder; None: runs/<preset or data set>-<ablation>-s<seed>
@@ -41,6 +54,9 @@ class TrainConfig:
     readout: str = "mean"  # what GLCA's embedding is read from; see dcal.model.glca
     selection: str = "rollout"  # GLCA's queries; "random" is the paper's control
     distractor_stream: str = "own"  # whose keys and values distract in PWCA; "sa" is an ablation
+    num_sa_layers: int | None = None  # the paper's L: the backbone's first layers, which are kept; None: all of them
+    num_glca_layers: int = 1  # the paper's M: GLCA blocks, one after the other; paper: 1
+    num_pwca_layers: int | None = None  # the paper's T: the last layers, which are pair-wise in PWCA; None: all; paper
     epochs: int = 100  # paper
     batch_size: int = 16  # paper; the last, smaller batch of an epoch is dropped, so that every step weighs the same
     instances: int = 4  # reid: images of each identity in a batch, which has batch_size / instances identities; paper
@@ -55,7 +71,9 @@ class TrainConfig:
     warmup_epochs: float = 1.0  # paper silent; linear, at most half of the run. DeiT warms up for 5 of 300
     drop_path: float = 0.1  # stochastic depth is the paper's, the rate DeiT's
     label_smoothing: float = 0.0  # paper: plain cross-entropy
-    triplet: float = 0.0  # × the soft-margin batch-hard triplet loss, added to the cross-entropy of every branch; reid
+    use_uncertainty_weighting: bool = True  # paper: the losses' weights are learned; off: all branches weigh the same
+    triplet: float = 0.0  # × the batch-hard triplet loss, added to the cross-entropy of every branch; reid
+    triplet_margin: float | None = None  # of the triplet loss; None: the soft margin of TransReID, whose recipe it is
     one_camera: bool = False  # reid: one camera, or cameras are unknown; a match by the same one counts
     ema: float = 0.0  # decay of the weights' moving average, then evaluated and exported; 0: off. Paper silent
     val_fraction: float = 0.0  # share of the training images (reid: identities) held out to choose the epoch; 0: none
@@ -69,19 +87,26 @@ class TrainConfig:
     compile: bool = False  # torch.compile of the branches' forward passes
     channels_last: bool = False  # memory layout of images and of the patch embedding
     wandb: str | None = None  # a project of Weights & Biases, besides log.jsonl and TensorBoard; needs wandb installed
+    check_images: bool = True  # decode every image of every split before a new run begins
     resume: bool = False  # continue a run in its folder, with more epochs a finished one; begin one if there is none
 
     def __post_init__(self) -> None:
-        for name in FOLDERS:
-            if isinstance(value := getattr(self, name), str):  # as Python code often has them
-                object.__setattr__(self, name, Path(value))
-        object.__setattr__(self, "pretrained", pretrained_word(self.pretrained))
+        self.check()
+
+    def normalised(self, name: str, value: Any) -> Any:
+        """Folders as paths, as Python code often has strings; `pretrained` in its one form."""
+        if name in FOLDERS and isinstance(value, str):
+            return Path(value)
+        return pretrained_word(value) if name == "pretrained" else value
+
+    def check(self) -> None:
+        """Raises DCALError, with the numbers, for values that cannot work."""
         check_choice("dataset", self.dataset, data_sets(self.task))
         branches(self.ablation)
         for names, least in ((AT_LEAST_ONE, 1), (AT_LEAST_ZERO, 0)):
             for name in names:
-                if getattr(self, name) < least:
-                    raise DCALError(f"{name} must be at least {least}, got {getattr(self, name)}")
+                if (value := getattr(self, name)) is not None and value < least:
+                    raise DCALError(f"{name} must be at least {least}, got {value}")
         for name in POSITIVE:
             if (value := getattr(self, name)) is not None and not value > 0:
                 raise DCALError(f"{name} must be greater than 0, got {value}")
@@ -97,6 +122,8 @@ class TrainConfig:
             raise DCALError(
                 "triplet, also and one_camera belong to --task reid: classified images have no identities to compare"
             )
+        if self.triplet_margin is not None and not self.triplet:
+            raise DCALError(f"triplet_margin {self.triplet_margin} has no effect: set triplet, which weighs that loss")
         if self.also_root is not None and self.also is None:
             raise DCALError(f"also_root {self.also_root} has no effect: name its data set with also (--also)")
         if self.also is not None and check_choice("also", self.also, data_sets(self.task)) == self.dataset:
@@ -106,6 +133,33 @@ class TrainConfig:
                 f"a batch of {self.batch_size} cannot hold identities of {self.instances} images each: make batch_size "
                 "a multiple of instances"
             )
+
+    @property
+    def num_epochs(self) -> int:
+        """Another name for `epochs`."""
+        return self.epochs
+
+    @num_epochs.setter
+    def num_epochs(self, value: int) -> None:
+        self.epochs = value
+
+    @property
+    def top_k_ratio(self) -> float:
+        """Another name for `top_ratio`."""
+        return self.top_ratio
+
+    @top_k_ratio.setter
+    def top_k_ratio(self, value: float) -> None:
+        self.top_ratio = value
+
+    @property
+    def lr(self) -> float | None:
+        """Another name for `learning_rate`."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: float | None) -> None:
+        self.learning_rate = value
 
     @property
     def size(self) -> tuple[int, int]:

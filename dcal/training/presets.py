@@ -1,4 +1,4 @@
-"""Presets: `CUBConfig(batch_size=32, learning_rate=1e-3, top_ratio=0.15)`.
+"""Presets: `config = CUBConfig(); config.batch_size = 32`, or `CUBConfig(batch_size=32, learning_rate=1e-3)`.
 
 TrainConfig's defaults are the paper's recipe for fine-grained data sets, ReIDConfig's the one for re-identification,
 each number with its source; a preset says what differs. On the command line the data set chooses its preset
@@ -22,7 +22,7 @@ from dcal.training.config import TrainConfig
 # Backbones by timm's names: deit_{tiny,small,base}_patch16_224 (ImageNet-1k), vit_base_patch16_224.augreg_in21k.
 
 
-@dataclass(frozen=True)
+@dataclass
 class CUBConfig(TrainConfig):
     """`dcal train --dataset cub --data-root CUB_200_2011`: 200 birds, 5,994 images to train and 5,794 to test."""
 
@@ -30,7 +30,7 @@ class CUBConfig(TrainConfig):
     dataset: str = "cub"
 
 
-@dataclass(frozen=True)
+@dataclass
 class CarsConfig(TrainConfig):
     """`dcal train --dataset cars --data-root cars`: 196 cars, 8,144 images to train and 8,041 to test."""
 
@@ -38,7 +38,7 @@ class CarsConfig(TrainConfig):
     dataset: str = "cars"
 
 
-@dataclass(frozen=True)
+@dataclass
 class AircraftConfig(TrainConfig):
     """`dcal train --dataset aircraft --data-root fgvc-aircraft-2013b`: 100 aeroplanes, 6,667 and 3,333 images."""
 
@@ -46,7 +46,7 @@ class AircraftConfig(TrainConfig):
     dataset: str = "aircraft"
 
 
-@dataclass(frozen=True)
+@dataclass
 class FGVCConfig(TrainConfig):
     """`dcal train --preset fgvc --dataset folder --data-root images`: any data set of labelled images."""
 
@@ -56,7 +56,7 @@ class FGVCConfig(TrainConfig):
 # --- smaller budgets --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass
 class CUB50Config(TrainConfig):
     """`dcal train --preset cub50 --data-root CUB_200_2011`: CUB's first fifty classes, in an hour or so on a CPU.
 
@@ -77,7 +77,7 @@ class CUB50Config(TrainConfig):
     label_smoothing: float = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass
 class SmallConfig(CUB50Config):
     """`dcal train --preset small --dataset folder --data-root images`: a few hundred to a few thousand images.
 
@@ -98,7 +98,7 @@ class SmallConfig(CUB50Config):
 # VeRi-776     71.3/94.3 -> 74.1/94.7   76.7/95.5 -> 78.1/95.9   78.3/95.9 -> 80.0/96.5   78.1/96.0 -> 80.2/96.9
 
 
-@dataclass(frozen=True)
+@dataclass
 class ReIDConfig(TrainConfig):
     """`dcal train --task reid --dataset reid-csv --data-root images.csv`: any Re-ID data set, 256 × 128 pixels."""
 
@@ -117,14 +117,14 @@ class ReIDConfig(TrainConfig):
     triplet: float = 1.0  # paper: cross-entropy + triplet; weighed alike by TransReID
 
 
-@dataclass(frozen=True)
+@dataclass
 class MarketConfig(ReIDConfig):
     """`dcal train --dataset market1501 --data-root Market-1501-v15.09.15`: 751 persons, 12,936 images to train."""
 
     preset = "market1501"
 
 
-@dataclass(frozen=True)
+@dataclass
 class DukeConfig(ReIDConfig):
     """`dcal train --dataset dukemtmc --data-root DukeMTMC-reID`: 702 persons, 16,522 images to train."""
 
@@ -132,7 +132,7 @@ class DukeConfig(ReIDConfig):
     dataset: str = "dukemtmc"
 
 
-@dataclass(frozen=True)
+@dataclass
 class MSMTConfig(ReIDConfig):
     """`dcal train --dataset msmt17 --data-root MSMT17_V1`: 1,041 persons, 32,621 images to train."""
 
@@ -140,7 +140,7 @@ class MSMTConfig(ReIDConfig):
     dataset: str = "msmt17"
 
 
-@dataclass(frozen=True)
+@dataclass
 class VeRiConfig(ReIDConfig):
     """`dcal train --dataset veri776 --data-root VeRi`: 576 vehicles, 37,778 images to train."""
 
@@ -149,7 +149,7 @@ class VeRiConfig(ReIDConfig):
     img_size: int | tuple[int, int] = 256  # paper: vehicles are square
 
 
-@dataclass(frozen=True)
+@dataclass
 class Vehicle2CamConfig(ReIDConfig):
     """`dcal train --dataset vehicle2cam --data-root vehicle2cam`: 507 vehicles, 1,014 images to train."""
 
@@ -159,7 +159,7 @@ class Vehicle2CamConfig(ReIDConfig):
     instances: int = 2  # there are two images of a vehicle; with four, each would be there twice
 
 
-@dataclass(frozen=True)
+@dataclass
 class YardConfig(ReIDConfig):
     """`dcal train --dataset yard`: the 80 vehicles that come with this package, in half an hour or so on a CPU.
 
@@ -184,7 +184,7 @@ class YardConfig(ReIDConfig):
     instances: int = 2  # vehicle2cam has two images of a vehicle
 
 
-@dataclass(frozen=True)
+@dataclass
 class SmallReIDConfig(YardConfig):
     """`dcal train --preset small-reid --dataset reid-csv --data-root images.csv`: some hundred to thousand images.
 

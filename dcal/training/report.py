@@ -35,15 +35,3 @@ def describe(line: dict[str, Any]) -> str:
 def percent(found: dict[str, Any]) -> str:
     shares = "  ".join(f"{name} {value:.1%}" for name, value in found.items() if isinstance(value, float))
     return f"{shares}  ({', '.join(f'{name} = {count}' for name, count in found.items() if isinstance(count, int))})"
-
-
-def time_left(seconds: float) -> str:
-    """A duration in the two largest of its units: "3 h 20 min"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h left"
-    if hours:
-        return f"{hours} h {minutes} min left"
-    return f"{minutes} min {rest} s left" if minutes else f"{rest} s left"

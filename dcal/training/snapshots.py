@@ -19,7 +19,13 @@ from dcal.training.config import TrainConfig
 # Fields that a resumed run may have otherwise: they change no number, or (accumulate) are judged as shards.
 FREE = {
     *("data_root", "also_root", "out", "workers", "device", "accumulate", "resume"),
-    *("log_every", "save_every", "eval_every", "wandb"),
+    *("log_every", "save_every", "eval_every", "wandb", "check_images"),
+}
+
+# Fields that states of earlier releases lack, and what held then.
+ADDED = {
+    **{"num_sa_layers": None, "num_glca_layers": 1, "num_pwca_layers": None},
+    **{"use_uncertainty_weighting": True, "triplet_margin": None},
 }
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
@@ -117,6 +123,7 @@ def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     theirs = state["config"]
     if theirs.get("img_width", 0) is None:  # as it was stored before two numbers could be given
         theirs["img_width"] = theirs["img_size"]
+    theirs = {**ADDED, **theirs}
     differing = [
         f"{name} was {theirs.get(name)!r}, now {value!r}"
         for name, value in settings.items()

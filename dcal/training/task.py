@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Subset
 
 from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.pk_sampler import PKSampler
+from dcal.data.records import ImageRecord
 from dcal.data.reid.base import ReIDRecord, training_labels
 from dcal.data.samples import ImageSamples, ReIDSamples, Samples
 from dcal.data.splits import hold_out, hold_out_identities
@@ -59,6 +60,10 @@ class Task(ABC):
     @abstractmethod
     def contents(self) -> list[Row]:
         """Every image of every split: what must be the same in every process, and whenever the run goes on."""
+
+    @abstractmethod
+    def images(self) -> list[ImageRecord]:
+        """Every image of every split, once."""
 
     def loader(
         self, samples: Subset[tuple[Tensor, int]], split: str, on_progress: OnProgress
@@ -107,6 +112,10 @@ class ClassificationTask(Task):
         found = evaluate(model, loaded) if len(own) else None
         return Evaluation.interleaved(present(ranks.gather(found))).summary()
 
+    def images(self) -> list[ImageRecord]:
+        every = [*self.samples.records, *(record for own in self.judged.values() for record in own.records)]
+        return list({record.path: record for record in every}.values())
+
     def contents(self) -> list[Row]:
         every = {"train": self.samples, **self.judged}
         return [
@@ -136,11 +145,10 @@ class ReIdentification(Task):
             own, held = hold_out_identities(train.records, 0.0 if index else config.val_fraction, config.seed)
             labels += [max(labels, default=-1) + 1 + label for label in training_labels(own)]
             kept += own
-            self.sides["test"][f"{name}_" if index else ""] = QueryGallery(
-                query.records, gallery.records, config.one_camera
-            )
+            one_camera = config.one_camera or not train.cameras_known
+            self.sides["test"][f"{name}_" if index else ""] = QueryGallery(query.records, gallery.records, one_camera)
             if held:
-                self.sides["val"][""] = QueryGallery(held, held, config.one_camera)
+                self.sides["val"][""] = QueryGallery(held, held, one_camera)
             about += [f"{train}.", f"{query}.", f"{gallery}.", train.terms]
         self.held_out = bool(self.sides["val"])
         for sides in (*self.sides["test"].values(), *self.sides["val"].values()):
@@ -177,6 +185,10 @@ class ReIdentification(Task):
             judged = sides.judge(joined_embeddings(present(ranks.gather(part))))
             found |= {prefix + name: value for name, value in judged.summary().items()}
         return found
+
+    def images(self) -> list[ImageRecord]:
+        judged = (image for own in self.sides.values() for sides in own.values() for image in sides.images)
+        return list({record.path: record for record in (*self.samples.records, *judged)}.values())
 
     def root_of(self, image: Path) -> Path:
         """The folder of the data set that the image is of."""

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dcal.data.samples import Samples
+from dcal.data.validate import require_readable
 from dcal.device import precision
 from dcal.errors import DCALError, Interrupted, LossError
 from dcal.model.ablation import branches
@@ -35,17 +36,18 @@ from dcal.model.checkpoint import fingerprint, save_checkpoint
 from dcal.model.dcal import DCAL, create_model
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
-from dcal.progress import OnProgress, silent
+from dcal.progress import OnProgress, silent, time_left
 from dcal.provenance import hardware, memory_mib
 from dcal.training.command import train_command
 from dcal.training.config import TrainConfig
 from dcal.training.contents import check_contents
 from dcal.training.distributed import Processes, device_of, process_group, sum_gradients
+from dcal.training.epoch_maps import fixed_images, maps_of, write_images, write_maps
 from dcal.training.folder import finished, locked, prepare_out, run_errors, set_aside, write_json, write_run
 from dcal.training.interrupts import Interrupts, ignore_signals, noted_signals
 from dcal.training.logger import RunLogger, RunningMeans
 from dcal.training.optimizer import learning_rate, make_optimizer, parameter_groups
-from dcal.training.report import banner, describe, percent, time_left
+from dcal.training.report import banner, describe, percent
 from dcal.training.seeds import draw_seed
 from dcal.training.snapshots import comparable, load_newest, load_state, save_best, save_state
 from dcal.training.step import forward_backward
@@ -59,13 +61,17 @@ def train(config: TrainConfig, on_progress: OnProgress = silent) -> dict[str, An
     accuracy would be selection on the test set. So without `val_fraction` the LAST epoch is exported and evaluations on
     the way are only written down; with it, the epoch that is best on the held-out training images is (out/best.pt), by
     top-1 (FGVC) or mAP (Re-ID). Raises DCALError on a data set smaller than one batch, on an `out` that holds another
-    run, and on a loss or a gradient that is not finite, naming the images.
+    run, and on a loss or a gradient that is not finite, naming the images; ImageError on an image that cannot be read.
+    The configuration cannot be edited any more afterwards.
     """
+    config.freeze()
     with process_group(config.device) as ranks, noted_signals() as interrupts, run_errors(config.folder):
         device, task = device_of(config.device, ranks), open_task(config)
         check_shards(config, ranks)
         if not ranks.first:
             return train_as(ranks, config, device, task, silent, interrupts)
+        if config.check_images and not (config.resume and config.folder.exists()):
+            require_readable(task.images(), config.workers, on_progress)
         prepare_out(config)
         with locked(config.folder):
             return train_as(ranks, config, device, task, on_progress, interrupts)
@@ -112,12 +118,21 @@ def train_as(
         readout=config.readout,
         selection=config.selection,
         distractor_stream=config.distractor_stream,
+        num_sa_layers=config.num_sa_layers,
+        num_glca_layers=config.num_glca_layers,
+        num_pwca_layers=config.num_pwca_layers,
         classes=task.classes,
         preprocess=samples.preprocess,
         drop_path=config.drop_path,
     )
     model = model.to(device).to(memory_format=layout)
-    loss_function = DCALLoss(branches(config.ablation), config.label_smoothing, config.triplet).to(device)
+    loss_function = DCALLoss(
+        branches(config.ablation),
+        config.label_smoothing,
+        config.triplet,
+        config.triplet_margin,
+        config.use_uncertainty_weighting,
+    ).to(device)
     optimizer = make_optimizer(parameter_groups(model, loss_function, config), config)
     ema = ModelEmaV3(model, decay=config.ema, use_warmup=True) if config.ema else None
     judged = model if ema is None else ema.module  # what is evaluated and exported
@@ -134,6 +149,8 @@ def train_as(
         compile_branches(model)
     if ranks.first:
         write_run(out, config, train_command(config, ranks.world))
+        fixed = fixed_images(samples)  # whose maps are kept after every epoch
+        write_images(fixed, out)
 
     # --- the epochs -----------------------------------------------------------------------------------------------
     pairs, dtype = "pwca" in branches(config.ablation), precision(config.amp, device)
@@ -244,6 +261,7 @@ def train_as(
         # what the run needs to continue, and what it will export
         best = found[task.goal] if improved else best
         if ranks.first:
+            write_maps(maps_of(judged, fixed), epoch + 1, out)
             if improved:
                 save_best(snapshot(pending=False), out)
             save_state(snapshot(pending=False), out)

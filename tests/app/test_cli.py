@@ -181,8 +181,7 @@ def test_lines_that_cannot_be_parsed(words: str, help_of: str, capsys: pytest.Ca
         ("eval --checkpoint c --task reid --analysis --images 3", "--images belong to the analysis of --task fgvc"),
         ("eval --checkpoint c --task fgvc --rerank", "rerank and one_camera belong to --task reid"),
         ("train --dataset yard --also-root elsewhere", "also_root elsewhere has no effect"),
-        ("train --data-root d --num_glca_layers 2", "there is one GLCA block, as in the paper: --ablation sa_only"),
-        ("train --data-root d --triplet-margin=0.3", "soft margin"),
+        ("train --data-root d --triplet-margin=0.3", "triplet_margin 0.3 has no effect: set triplet"),
     ],
 )
 def test_an_option_without_effect_is_an_error(words: str, message: str, capsys: pytest.CaptureFixture[str]):

@@ -12,11 +12,10 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import dcal
-from dcal import draw
+from dcal.analysis.record_agreement import record_agreement
 from dcal.model.model_card import ABOUT
-from dcal_explorer.dashboard import sidebar
+from dcal_explorer.dashboard import image_bar
 from dcal_explorer.dashboard.sidebar import CHECKPOINTS
-from dcal_explorer.dashboard.views import compare
 from tests.fixtures.ablations import NAMES, write_ablations
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +55,25 @@ def test_a_sample_is_shown_at_once(inspect_page):
     assert not inspect_page.exception and not inspect_page.error
     assert "Relevance for American Goldfinch" in texts(inspect_page)
     assert "cub50-full" in texts(inspect_page)
+
+
+def test_what_the_address_asks_for_and_is_gone_is_reported():
+    app = AppTest.from_file(str(ROOT / "app" / "dcal_explorer" / "dashboard" / "main.py"), default_timeout=PATIENCE)
+    app.query_params["checkpoint"] = "cub50-lost"
+    app.run()
+    assert ["no checkpoint `cub50-lost` any more" in error.value for error in app.error] == [True]
+    assert app.selectbox(key="checkpoint").value == "cub50-lost"
+    app.selectbox(key="checkpoint").set_value("cub50-full").run()
+    assert not app.error and "Relevance for American Goldfinch" in texts(app)
+
+
+def test_an_image_that_is_gone_is_reported(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv(CHECKPOINTS, str(folder))
+    st.cache_resource.clear()
+    app = AppTest.from_function(compare_page, default_timeout=PATIENCE)
+    app.query_params["sample"] = "images/lost.jpg"
+    app.run()
+    assert ["The image `images/lost.jpg` is not in the samples" in error.value for error in app.error] == [True]
 
 
 def test_another_class_and_another_r(inspect_page):
@@ -110,39 +128,40 @@ class TestCompare:
             == 1
         )
 
-    def test_what_is_absent_is_said(self, app: AppTest) -> None:
-        app.run()
-        for sentence in (compare.NO_MAP, compare.NO_SELECTION, compare.ONE_BRANCH):
-            assert sum(sentence in part for part in parts(app)) == 2
-        assert texts(app).count("GLCA's 3 selected patches (R = 25%)") == 2
-        assert "**PWCA** is used in training only and has no map" in texts(app)
-        app.multiselect(key="compared").set_value(["oak", "yew"]).run()  # none with GLCA
-        assert not app.exception
-        assert sum(compare.NO_MAP in part for part in parts(app)) == 2
-
-    def test_maps_of_one_kind_are_drawn_on_the_scale_of_them_all(
+    def test_views_share_scale_and_patch_and_move_together(
         self, app: AppTest, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        drawn: list[tuple[np.ndarray, float, float]] = []
+        shown: list[tuple[dcal.Inspection, dict[str, Any], str, bool]] = []
 
-        def overlay(seen: dcal.Inspection, map: np.ndarray, low: float, high: float, **look: Any) -> np.ndarray:
-            drawn.append((map, low, high))
-            return np.zeros((8, compare.SIDE, 3), dtype=np.uint8)
+        def view(
+            seen: dcal.Inspection, packed: dict[str, Any], key: str, state: Any, remembers: bool, link: str
+        ) -> None:
+            shown.append((seen, packed, link, remembers))
 
-        monkeypatch.setattr(draw, "overlay", overlay)
+        monkeypatch.setattr("dcal_explorer.dashboard.live.live_view", view)
         app.run()
-        app.slider(key="compared_layer").set_value(2).run()
-        assert not app.exception
-        photo = next(iter(sidebar.samples().values()))
-        seen = [dcal.inspect(dcal.load(folder / name), photo) for name in NAMES]
-        rollouts, carried = [record.rollout[1] for record in seen], [seen[1].glca_input_map, seen[3].glca_input_map]
-        wanted = [rollouts[0], rollouts[1], carried[0], rollouts[2], rollouts[3], carried[1]]
-        scales = {id(m): (min(map(np.min, kind)), max(map(np.max, kind))) for kind in (rollouts, carried) for m in kind}
-        for (map_, low, high), expected in zip(drawn[-6:], wanted, strict=True):
-            np.testing.assert_array_equal(map_, expected)
-            assert (low, high) == scales[id(expected)]
+        assert not app.exception and not app.error
+        assert len({packed["id"] for _, packed, _, _ in shown}) == 4 and len({p["group"] for _, p, _, _ in shown}) == 1
+        assert [(link, remembers) for _, _, link, remembers in shown] == [("compare", n == 0) for n in range(4)]
+        rollouts = [record.rollout for record, _, _, _ in shown]
+        expected = [min(map(np.min, rollouts)), max(map(np.max, rollouts))]
+        for _, packed, _, _ in shown:
+            assert next(own["scale"] for own in packed["maps"] if own["key"] == "rollout") == pytest.approx(expected)
+        target = app.selectbox(key="compared_class").value
+        assert {record.classes[record.target] for record, _, _, _ in shown if record.target is not None} == {target}
 
-    def test_sliders_draw_again_and_compute_nothing(self, app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_agreement_with_the_reference_in_numbers(self, app: AppTest, folder: Path) -> None:
+        app.query_params["reference"] = "ash"
+        app.run()
+        image = next(iter(image_bar.samples().values()))
+        elm, ash = (dcal.inspect(dcal.load(folder / name), image) for name in ("elm", "ash"))
+        rows = {row["checkpoint"]: row for row in app.dataframe[1].value.to_dict("records")}
+        assert rows["ash"]["Rollout after the last layer"] == "1.000" and rows["oak"]["selected patches"] == "–"
+        found = record_agreement(elm, ash)
+        assert rows["elm"]["Rollout after the last layer"] == f"{found.rollout:.3f}"
+        assert rows["elm"]["GLCA's map"] == f"{found.glca:.3f}"
+
+    def test_another_look_computes_nothing(self, app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
         calls: list[str] = []
 
         def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -155,19 +174,27 @@ class TestCompare:
         for name in ("inspect", "load", "read_image", "fingerprint"):
             monkeypatch.setattr(dcal, name, counted(name, getattr(dcal, name)))
         app.run()
-        for value in (1, 4):
-            app.slider(key="compared_layer").set_value(value).run()
-            assert f"Rollout by layer {value}" in texts(app)
         calls.clear()
         app.file_uploader(key="upload").set_value(("fractal.png", fractal(), "image/png")).run()
         assert sorted(calls) == ["inspect"] * 4 + ["read_image"]  # the four models were loaded before
         calls.clear()
-        app.slider(key="compared_layer").set_value(2).run()
-        app.slider(key="opacity").set_value(0.3).run()
-        app.selectbox(key="colormap").set_value("magma").run()
-        app.toggle(key="smooth").set_value(True).run()
-        assert not app.exception and "Rollout by layer 2" in texts(app)
-        assert calls == []
+        app.selectbox(key="reference").set_value("yew").run()
+        assert not app.exception and calls == []
+
+    def test_a_checkpoint_that_is_gone_is_reported_and_not_replaced(self, app: AppTest) -> None:
+        app.query_params["compared"] = ["oak", "fir"]
+        app.run()
+        assert not app.exception
+        assert ["no checkpoint `fir` any more" in error.value for error in app.error] == [True]
+        assert app.multiselect(key="compared").value == ["oak", "fir"]
+        assert sum("about" in part for part in parts(app)) == 1
+
+    def test_an_upload_goes_along_to_the_next_page(self, app: AppTest) -> None:
+        app.run()
+        app.file_uploader(key="upload").set_value(("fractal.png", fractal(), "image/png")).run()
+        assert app.session_state["kept_upload"] == ("fractal.png", fractal())
+        app.file_uploader(key="upload").set_value([]).run()
+        assert "kept_upload" not in app.session_state
 
     def test_a_bad_upload_gets_a_message(self, app: AppTest) -> None:
         app.run()

@@ -9,22 +9,28 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from dcal_explorer.dashboard.views import compare
 from tests.fixtures.ablations import LAYERS, NAMES, write_ablations
 from tests.fixtures.contrast import contrast
 
 PATIENCE = 60_000  # ms
 COLUMN = ".st-key-columns [data-testid=stColumn]"
+# Whether every element of the columns lies where it lay at the last call: nothing is loading any more.
+STILL = """() => {
+    const now = JSON.stringify([...document.querySelectorAll('.st-key-columns *')].map(e => {
+        const { x, y, width, height } = e.getBoundingClientRect();
+        return [x, y, width, height].map(Math.round);
+    }));
+    const still = now === window.placesBefore;
+    window.placesBefore = now;
+    return still;
+}"""
 expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def url(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = write_ablations(tmp_path_factory.mktemp("four"))
-    return (
-        serve("-m", "streamlit", "run", "app/dcal_explorer/dashboard/main.py", DCAL_CHECKPOINTS=str(folder))
-        + "/compare"
-    )
+    return serve("-m", "streamlit", "run", "app/dcal_explorer/dashboard/main.py", DCAL_CHECKPOINTS=str(folder))
 
 
 def boxes(page: Page, selector: str) -> list[dict[str, Any]]:
@@ -36,44 +42,29 @@ def boxes(page: Page, selector: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_four_columns_stand_in_rows_or_stack(page: Page, url: str, scheme: Any) -> None:
+def test_four_views_stand_in_a_row_or_stack_and_move_together(page: Page, url: str, scheme: Any) -> None:
     page.set_viewport_size({"width": 1440, "height": 1000})
     page.emulate_media(color_scheme=scheme)
-    page.goto(url)
+    page.goto(f"{url}/compare")
     expect(page.locator(f"{COLUMN} .about")).to_have_count(len(NAMES))
-    expect(page.locator(f"{COLUMN} img")).to_have_count(8)  # four rollouts; two GLCA maps and two selections
-    expect(page.locator(f"{COLUMN} .absent").first).to_contain_text(compare.NO_MAP)
-    expect(page.locator(f"{COLUMN} [data-testid=stElementContainer]")).to_have_count(9 * len(NAMES))  # all are there
+    expect(page.locator(f"{COLUMN} .dcal-stage")).to_have_count(2 * len(NAMES))
+    page.wait_for_function(STILL, polling=250)
 
-    page.wait_for_timeout(2000)  # until the columns have settled
     columns = boxes(page, COLUMN)
-    assert (
-        len({c["y"] for c in columns}) == 1 and len({c["width"] for c in columns}) == 1 and columns[0]["width"] >= 200
-    )
-    assert [c["x"] for c in columns] == sorted({c["x"] for c in columns})
-    for part in (".bars", "img", "[data-testid=stCaptionContainer]"):  # the first of each column, whatever is above it
-        assert len({boxes(page, f"{COLUMN}:nth-child({i}) {part}")[0]["y"] for i in (1, 2, 3, 4)}) == 1, part
-    last = [boxes(page, f"{COLUMN}:nth-child({i}) [data-testid=stCaptionContainer]")[-1]["y"] for i in (1, 2, 3, 4)]
-    assert len(set(last)) == 1  # also where something is absent
-    for text in (
-        ".about p",
-        ".about h3",
-        ".bars li span",
-        ".bars h4",
-        ".absent p",
-        "[data-testid=stCaptionContainer] p",
-    ):
+    assert len({c["y"] for c in columns}) == 1 and len({c["width"] for c in columns}) == 1
+    assert [c["x"] for c in columns] == sorted({c["x"] for c in columns}) and columns[0]["width"] >= 200
+    assert len({b["y"] for b in boxes(page, f"{COLUMN} .dcal-pane[data-pane=map] .dcal-stage")}) == 1
+    for text in (".about p", ".about h3"):
         assert contrast(page, f"{COLUMN} {text}") > 4.5, text
 
-    slider = page.get_by_role("slider", name="Layer of the rollout")
-    slider.focus()
-    slider.press("ArrowLeft")
-    expect(page.get_by_text(f"Rollout by layer {LAYERS - 1}", exact=True)).to_have_count(4)
+    layer = page.locator(f"{COLUMN} .dcal-layer input").first
+    layer.fill("1")
+    expect(page.locator(f"{COLUMN} .dcal-layer output")).to_have_text([f"2 of {LAYERS}"] * len(NAMES))
 
     page.set_viewport_size({"width": 400, "height": 850})
     page.wait_for_function(f"document.querySelector('{COLUMN}').getBoundingClientRect().width > 300")
+    page.wait_for_function(STILL, polling=250)
     columns = boxes(page, COLUMN)
     assert len({c["x"] for c in columns}) == 1 and all(c["x"] >= 0 and c["x"] + c["width"] <= 400 for c in columns)
     assert all(below["y"] >= above["y"] + above["height"] for above, below in pairwise(columns))
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    assert boxes(page, f"{COLUMN} .absent")[0]["height"] < 150  # what is not there takes little room

@@ -13,18 +13,23 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 import streamlit as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import dcal
 from dcal.analysis.twin_pairs import on_difference, told_apart_by_pair
 from dcal.data.reid.yard import Yard
+from dcal.evaluation.image_results import ImageResults, packed
+from dcal.evaluation.predictions import Predictions
 from dcal.gallery import rank
 from dcal.gallery.projection import projection
 from dcal.gallery.survey import comparison, survey
 from dcal.retrieval import Reranking
+from dcal.training import epoch_maps
 from dcal_explorer.content.numbers import decimal, percent, share
+from dcal_explorer.content.places import DATA_ROOT_VARIABLE
 from dcal_explorer.dashboard.sidebar import CHECKPOINTS
-from dcal_explorer.dashboard.views import retrieval, twins
+from dcal_explorer.dashboard.views import ablations, retrieval, twins
 from dcal_explorer.dashboard.views.runs import RUNS
 from tests.app.test_dashboard import PATIENCE, parts, texts
 from tests.fixtures.ablations import NAMES, write_ablations
@@ -124,12 +129,41 @@ class TestAblations:
         app = opened(ablations_page, folder, monkeypatch, before="oak", after="ash")
         assert ["evaluated on different images" in error.value for error in app.error] == [True]
 
+    def test_images_by_disagreement(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        images = [f"images/{name}.png" for name in ("owl", "kiwi", "emu")]
+        for name, predicted in {"oak": [0, 1, 2], "ash": [0, 2, 2]}.items():
+            weights = json.loads((folder / name / "evaluation.json").read_text())["fingerprint"]
+            own = np.where(np.array(predicted) == [0, 1, 2], 0.75, 0.25).astype(np.float32)
+            answers = Predictions("same", np.arange(3), {"fused": np.array(predicted)}, {"fused": own}, {"fused": own})
+            found = ImageResults(weights, "three birds", "squash", tuple(images), answers, {}, ("Owl", "Kiwi", "Emu"))
+            (folder / name / "predictions.npz").write_bytes(packed(found))
+        root = folder.parent / "data" / "birds"
+        (root / "images").mkdir(parents=True)
+        Image.new("RGB", (40, 30)).save(root / "images" / "kiwi.png")
+        monkeypatch.setenv(DATA_ROOT_VARIABLE, str(root.parent))
+        app = opened(ablations_page, folder, monkeypatch, before="oak", after="ash", disagree_right="oak")
+        assert not app.exception and not app.error
+        assert "**1 images**, 1 to 1 shown." in texts(app) and "✗ ash: Emu; label 25.0%" in texts(app)
+        assert "Without elm, yew" in texts(app)
+        assert [button.key for button in app.button] == ["open-images/kiwi.png"]
+        app.selectbox(key="disagree_right").set_value("any").run()
+        assert "**3 images**" in texts(app) and texts(app).index("**Kiwi**") < texts(app).index("**Owl**")
+
+    def test_results_of_other_weights_do_not_count(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (folder / "oak" / "predictions.npz").write_bytes(b"cut off")
+        app = opened(ablations_page, folder, monkeypatch, before="oak", after="ash")
+        assert not app.exception
+        assert ["oak/predictions.npz cannot be read" in error.value for error in app.error] == [True]
+        assert str(folder) not in app.error[0].value
+        assert "Which images they disagree on is not known" in texts(app)
+
     def test_the_bundled_checkpoints(self) -> None:
-        for task in ("fgvc", "reid"):
+        for task, title in ablations.TASKS.items():
             app = AppTest.from_function(ablations_page, default_timeout=PATIENCE)
-            app.query_params["task"] = task
+            app.query_params["task"] = title
             app.run()
             assert not app.exception and not app.error
+            assert app.multiselect(key=f"ablations_{task}").value
             assert len(app.dataframe[0].value) == 4
             assert "not measured" not in texts(app)
 
@@ -201,6 +235,23 @@ class TestRetrieval:
         finally:
             place.unlink()
 
+    def test_a_lasso_opens_its_images(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        drawn = {}
+
+        def chart(figure: Any, key: str, **_: Any) -> dict[str, Any]:
+            drawn[key] = figure
+            return {"selection": {"points": [{"customdata": [4]}, {"customdata": [9]}]}}
+
+        monkeypatch.setattr(st, "plotly_chart", chart)
+        app = opened(retrieval_page, reid, monkeypatch, retrieval_checkpoint="reid-full")
+        assert not app.exception and "**2 images chosen.**" in texts(app)
+        items = dcal.open_gallery(reid / "reid-full" / "gallery").items
+        for item in (items[4], items[9]):
+            assert f'alt="vehicle {item.identity}, camera {item.camera}"' in "".join(parts(app))
+        traces = drawn["embedding_map-pca-vehicle"].data
+        assert [trace.name for trace in traces] == ["25", "26", "59", "60"]
+        assert sorted(place for trace in traces for (place,) in trace.customdata) == list(range(12))
+
 
 class TestImages:
     def test_filters_and_one_image(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +267,23 @@ class TestImages:
         assert not app.exception
         assert "No image is left" in texts(app) or "images**" in texts(app)
 
+    def test_test_images_of_a_checkpoint(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = write_ablations(tmp_path / "four")
+        weights = dcal.fingerprint(dcal.load(folder / "ash"))
+        (folder / "ash" / "evaluation.json").write_text(json.dumps({"fingerprint": weights}))
+        own = {"fused": np.array([0.75, 0.25, 0.5], dtype=np.float32)}
+        answers = Predictions("same", np.array([0, 1, 2]), {"fused": np.array([0, 2, 2])}, own, own)
+        names = ("owl.png", "kiwi.png", "emu.png")
+        found = ImageResults(weights, "three birds", "squash", names, answers, {}, ("Owl", "Kiwi", "Emu"))
+        (folder / "ash" / "predictions.npz").write_bytes(packed(found))
+        asked = {"source": "Test images of a checkpoint", "evaluated_checkpoint": "ash", "evaluated_answer": "Wrong"}
+        app = opened(images_page, folder, monkeypatch, **asked)
+        assert not app.exception and not app.error
+        assert "**1 images**, 1 to 1 shown." in texts(app) and "✗ Emu; label 25.0%" in texts(app)
+        assert "The images are not at hand" in texts(app)
+        app.selectbox(key="evaluated_checkpoint").set_value("oak").run()
+        assert "No test image of this checkpoint is known" in texts(app)
+
 
 class TestRuns:
     def test_a_run_while_it_goes_on(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,9 +294,15 @@ class TestRuns:
         lines.append({"epoch": 1, "step": 20, "split": "test", "top1": 0.75, "exported": True})
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"epo')
+        images = np.full((2, 32, 48, 3), 128, dtype=np.uint8)
+        epoch_maps.write_images(images, tmp_path / "mine")
+        for epoch in (1, 2):
+            maps = np.random.default_rng(epoch).random((2, 2, 3)).astype(np.float32)
+            epoch_maps.write_maps({"rollout": maps, "glca_input": maps}, epoch, tmp_path / "mine")
         monkeypatch.setenv(RUNS, str(tmp_path))
         app = AppTest.from_function(runs_page, default_timeout=PATIENCE).run()
         assert not app.exception and not app.error
+        assert "After epoch 2, each image on a scale of its own." in texts(app)
         assert "**mine** · epoch 0, step 20 · 1 evaluations" in texts(app)
         assert app.dataframe[0].value.to_dict("records")[0]["top1"] == "75.0%"
         assert "**Losses**" in texts(app) and "**PWCA's attention on the distractor**" in texts(app)

@@ -195,11 +195,20 @@ def test_folders(tmp_path: Path):
         *(("dog/deep/down/9.JPEG", 1), ("eel/0.jpg", 2)),
     ]
     assert [record.label for record in test.records] == [0, 0, 1]
-    assert str(train) == (
-        "class folders of pets, train split: 3 classes, 7 images; 1 files in train that are no images are ignored"
+    assert str(train).startswith(
+        "class folders of pets, train split: 3 classes, 7 images; 1 files in train that are no images are ignored; "
+        "1 of the 3 classes in train have their images in folders inside the class folder (dog, dog/deep/down)"
     )
     assert str(test).endswith("1 classes have no image in this split: eel")
     assert test.records[0].box is None
+
+
+def test_class_folders_inside_class_folders_are_told(tmp_path: Path):
+    write_folders(tmp_path / "pets" / "train", cat={"tabby": 2, "siamese": 1}, dog={"poodle": 2})
+    write_folders(tmp_path / "pets", test={"cat": 1, "dog": 1})
+    (note,) = Folder(tmp_path / "pets").notes
+    assert "1 of the 2 classes in train have their images in folders inside the class folder" in note
+    assert "(cat/siamese, cat/tabby)" in note and "if the 3 inner folders are the classes" in note
 
 
 def test_folders_with_val(tmp_path: Path):

@@ -243,10 +243,11 @@ def test_a_pattern_with_a_split_and_tracks(tmp_path: Path):
     [
         (None, r"lacks pattern\.txt, whose first line"),
         (r"(?P<identity>\d+", "is not a regular expression: missing \\)"),
-        (r"(?P<identity>\d+)_(?P<camera>\d+)", "needs groups identity, camera, and split .*; it has identity, camera"),
+        (r"(?P<identity>\d+)_(?P<camera>\d+)", "needs groups identity and split .*; it has identity, camera"),
         (r"(?P<split>\w+)/\d+", "it has split"),
         (r"(\w+)/\d+", "it has none"),
         (r"(?P<split>\w+)/(?P<identity>\d+)_(?P<camera>\d+)", "gives the split 'probe'; the splits are train, query"),
+        (r"(?P<split>\w+)/\d+", "needs groups identity and split .*, and maybe camera; it has split"),
         (r"(?P<train>train)?.*?(?P<identity>\d+)_(?P<camera>\d+)", "matched none of the groups train, query, gallery"),
         (
             r"(?P<split>\w+)/(?P<identity>\d+)_c(?P<camera>\d+)",
@@ -258,6 +259,27 @@ def test_patterns_that_are_wrong(tmp_path: Path, pattern: str | None, message: s
     root = write_files(tmp_path, {"train": ["1_1"], "probe": ["2_1"]})
     with pytest.raises(DCALError, match=message):
         PatternFolder(root, pattern=pattern)
+
+
+def test_a_pattern_with_a_test_split_and_no_cameras(tmp_path: Path):
+    """Every image of test is searched among the others; without a camera group there is one camera."""
+    root = write_files(tmp_path, {"train/ann": ["1", "2"], "test/bob": ["1", "2"], "test/eve": ["1", "2"]})
+    query, gallery = (
+        PatternFolder(root, s, pattern=r"(?P<split>\w+)/(?P<identity>\w+)/") for s in ("query", "gallery")
+    )
+    assert query.records == gallery.records and len(query.records) == 4
+    assert not query.cameras_known and {record.camera for record in query.records} == {1}
+    assert query.notes == ["no cameras are named: all images count as one camera's (as with --one-camera)"]
+    named = PatternFolder(root, "query", pattern=r"(?:(?P<train>train)|(?P<test>test))/(?P<identity>\w+)/")
+    assert named.records == query.records
+
+
+def test_a_list_with_a_test_split_and_no_cameras(tmp_path: Path):
+    lines = [f"images/{number}.jpg,{'ab'[number // 2]},{'test' if number > 1 else 'train'}" for number in range(4)]
+    root = write_list(tmp_path, "path,identity,split", *lines)
+    query, gallery = (ReIDCsv(root, split) for split in ("query", "gallery"))
+    assert query.records == gallery.records and len(query.records) == 2 and not query.cameras_known
+    assert ReIDCsv(root, "train").names == {0: "a", 1: "b"}
 
 
 # --- lists ----------------------------------------------------------------------------------------------------------
@@ -341,11 +363,11 @@ def test_a_pattern_with_a_date_and_a_viewpoint(tmp_path: Path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["path,label,split"], "lacks the columns identity, camera"),
+        (["path,label,split"], "lacks the columns identity"),
         ([COLUMNS, "images/0.jpg,1,,train"], "line 2: camera is empty"),
         (
-            [COLUMNS, "images/0.jpg,1,1,test"],
-            "the split is train, query, gallery; got 'test'",
+            [COLUMNS, "images/0.jpg,1,1,probe"],
+            "the split is train, query, gallery, test; got 'probe'",
         ),
         (
             [COLUMNS, *["images/0.jpg,1,1,query"] * 2],

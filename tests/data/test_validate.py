@@ -80,6 +80,15 @@ def test_a_wrong_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "unknown dataset 'dogs': choose one of 'cub', 'cars', 'aircraft', 'folder'" in capsys.readouterr().err
 
 
+def test_an_image_with_two_labels_is_told(tmp_path: Path):
+    root = write_folders(tmp_path, train={"cat": 2, "dog": 2}, test={"cat": 1, "dog": 1})
+    (root / "train" / "dog" / "same.jpg").write_bytes((root / "train" / "cat" / "1.jpg").read_bytes())
+    (root / "train" / "dog" / "again.jpg").write_bytes((root / "train" / "dog" / "0.jpg").read_bytes())
+    assert check(Folder, root, workers=0).splits[0].notes == (
+        "1 images have a twin, byte for byte, with another label: train/dog/same.jpg = train/cat/1.jpg",
+    )
+
+
 def test_images_in_both_splits_are_told(tmp_path: Path):
     root = write_folders(tmp_path, train={"cat": 3, "dog": 2}, test={"cat": 1, "dog": 2})
     (root / "test" / "dog" / "same.jpg").write_bytes((root / "train" / "cat" / "1.jpg").read_bytes())

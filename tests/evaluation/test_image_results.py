@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from dcal.errors import DCALError
+from dcal.evaluation.classification import Evaluation
+from dcal.evaluation.classification_report import calibration_error
 from dcal.evaluation.coarse_maps import SIDE, MapRecorder, coarse, moved, shares
 from dcal.evaluation.image_results import PREDICTIONS, ImageResults, packed, read_image_results
-from dcal.evaluation.predictions import Predictions, QueryRanks
+from dcal.evaluation.predictions import Predictions, QueryRanks, as_predictions
 from dcal.model.dcal import create_model
 
 N = 5
@@ -95,6 +97,20 @@ def test_how_much_of_a_map_moves():
         moved(coarse(left), MAPS["rollout"])
     with pytest.raises(DCALError, match="not all 0"):
         coarse(np.zeros((1, 2, 3)))
+
+
+def test_reliability_sums_up_to_the_calibration_error():
+    labels = RANDOM.integers(0, 3, 50)
+    probabilities = RANDOM.dirichlet(np.ones(3), 50).astype(np.float32)
+    found = as_predictions(Evaluation(labels, probabilities, probabilities, None), "x").reliability()
+    error = (np.abs(found.accuracy - found.confidence) * found.count).sum() / found.count.sum()
+    assert error == pytest.approx(calibration_error(probabilities, labels), abs=1e-6) and found.count.sum() == 50
+
+
+def test_the_curve_counts_queries_with_a_match():
+    answers = ranked().answers
+    assert isinstance(answers, QueryRanks)
+    assert answers.cmc(4).tolist() == [0.25, 0.5, 0.5, 0.75]  # ranks 2, 1, 4, 8; one has none
 
 
 @pytest.mark.parametrize("ablation", ["full", "sa_only"])

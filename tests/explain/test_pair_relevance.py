@@ -61,6 +61,21 @@ def test_a_model_without_glca_has_one_branch():
     torch.testing.assert_close(found.query["sa"][0], expected, atol=1e-12, rtol=1e-8)
 
 
+def test_several_glca_blocks_add_up():
+    """A block that adds nothing to its queries changes no map; one that does, does."""
+    query, match = images(2)
+    one, two = (small_model(task="reid", num_glca_layers=count) for count in (1, 2))
+    two.load_state_dict(one.state_dict(), strict=False)
+    assert not torch.allclose(
+        pair_relevance(two, query, match).query["glca"], pair_relevance(one, query, match).query["glca"]
+    )
+    with torch.no_grad():
+        for name, parameter in two.glca.later.named_parameters():
+            if name.endswith(("attn.proj.weight", "attn.proj.bias", "mlp.fc2.weight", "mlp.fc2.bias")):
+                parameter.zero_()
+    torch.testing.assert_close(pair_relevance(two, query, match).query, pair_relevance(one, query, match).query)
+
+
 @pytest.mark.parametrize("branch", ["sa", "glca", "fused"])
 def test_the_gradient_is_what_a_finite_difference_of_the_attention_gives(branch):
     model, (query, match) = small_model(task="reid"), images(2)

@@ -11,9 +11,11 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
 
 from dcal.errors import DCALError
-from dcal.gallery import EmbeddedGallery, Item, Origin
+from dcal.gallery import EmbeddedGallery, Item, Origin, rank
 from dcal.gallery.groups import grouped
 from dcal.gallery.storage import Stored, write_folder
+from dcal.retrieval.calibration import Calibration, Curve
+from dcal_explorer.cli.index import lines
 from dcal_explorer.cli.main import main
 
 
@@ -57,3 +59,14 @@ def test_the_command_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert f"ARI {found.summary['ari']:.3f} at 0.400; best possible {found.summary['best_ari']:.3f} at" in shown
     assert main(["index", "group", str(tmp_path / "gallery"), "--out", str(out)]) == 2
     assert "Give --above" in capsys.readouterr().err
+
+
+def test_a_search_says_the_probability_and_what_is_probably_new() -> None:
+    gallery = clusters()
+    curve = Curve("logistic", (-1.0, 1.0), (0.0, 1.0), 4, 2)
+    plain = list(lines(rank(gallery, gallery.embeddings[0], k=2)))
+    assert "same" not in plain[0] and len(plain) == 3
+    gallery.calibration = Calibration("ab" * 32, "by hand", curve, curve, 2.0, 0.5)
+    shown = list(lines(rank(gallery, gallery.embeddings[0], k=2)))
+    assert shown[0].split()[:3] == ["rank", "similarity", "same"] and shown[1].split()[:3] == ["1", "1.0000", "100%"]
+    assert shown[-1].startswith("probably not in this gallery")

@@ -108,6 +108,22 @@ def test_weights_work_as_in_timm(trained, weights):
 # -- weights that are not there, or do not fit --
 
 
+@pytest.mark.parametrize("source", ["file", False])
+def test_the_first_layers_alone(source, trained, weights):
+    """L < 12: the first blocks with their weights, the final norm behind them."""
+    whole = create_backbone(SMALL, 7, (80, 80), weights)
+    model = dcal.create_model(SMALL, 7, img_size=(80, 80), num_sa_layers=2, pretrained=weights if source else False)
+    assert len(model.backbone.blocks) == 2 and model.config.num_sa_layers == 2
+    assert model.rollouts(torch.zeros(1, 3, 80, 80)).shape[1] == 2
+    if source:
+        for name, tensor in model.backbone.blocks.state_dict().items():
+            assert torch.equal(tensor, whole.blocks.state_dict()[name])
+        assert torch.equal(model.glca.block.norm1.weight, whole.blocks[1].norm1.weight)
+    for wrong in ({"num_sa_layers": 99}, {"num_pwca_layers": 99}, {"num_sa_layers": 2, "num_pwca_layers": 3}):
+        with pytest.raises(dcal.DCALError, match="must lie between 1 and"):
+            dcal.create_model(SMALL, 7, img_size=(80, 80), **wrong)
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(dcal.CheckpointError, match=r"no weights at .*nothing\.safetensors"):
         create_backbone(SMALL, 7, SIZE, tmp_path / "nothing.safetensors")

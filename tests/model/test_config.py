@@ -18,6 +18,9 @@ ODD = ModelConfig(
     readout="class",
     selection="random",
     distractor_stream="sa",
+    num_sa_layers=6,
+    num_glca_layers=2,
+    num_pwca_layers=3,
     preprocess=dcal.Preprocess((42, 28), "crop", 0.95, (0.5, 0.4, 0.3), (0.2, 0.3, 0.1), "lanczos"),
     classes=("Zaunkönig", "鷦鷯", "wren"),
 )

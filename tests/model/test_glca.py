@@ -57,6 +57,22 @@ def test_maps_are_the_softmax_behind_the_output(model):
         np.testing.assert_allclose(got[b], attention_map(q, k), rtol=1e-10, atol=1e-14)
 
 
+def test_several_blocks_are_one_after_the_other():
+    """The queries of a later block are what the one before put out; keys and values stay those of all tokens."""
+    model = small_model("registers", num_glca_layers=3).requires_grad_(False)
+    tokens, prefix = tokens_of(model), model.layout.prefix
+    selected = torch.tensor([[4, 1], [0, 5]])
+    got, maps = model.glca(tokens, selected), model.glca.attention(tokens, selected)
+    for b in range(2):
+        queries = tokens[b, [0, *(prefix + selected[b]).tolist()]]
+        for block in (model.glca.block, *model.glca.later):
+            q = heads(block, block.norm1(queries))[0]
+            queries = block_output(block, queries, tokens[b])
+        NEAR(got[b], final_norm(model)(queries))
+        k = heads(block, block.norm1(tokens[b]))[1]
+        np.testing.assert_allclose(maps[b], attention_map(q, k), rtol=1e-10, atol=1e-14)
+
+
 def test_the_block_starts_as_a_copy_of_the_last_one_and_is_its_own():
     model = dcal.create_model("test_vit", 5, img_size=(32, 48))
     last = dict(model.backbone.blocks[-1].named_parameters())

@@ -45,6 +45,15 @@ def test_the_formula(smoothing):
     )
 
 
+def test_without_uncertainty_all_branches_weigh_the_same():
+    out, names = an_output(), ("sa", "glca", "pwca")
+    plain, weighted = (DCALLoss(names, uncertainty=learned) for learned in (False, True))
+    assert list(plain.parameters()) == [] and len(list(weighted.parameters())) == 1
+    parts = [cross_entropy(logits) for logits in (out.sa_logits, out.glca_logits, out.pwca_logits)]
+    assert plain(out, TARGETS)[0].item() == pytest.approx(0.5 * sum(parts), rel=1e-6)
+    assert plain(out, TARGETS)[0].item() == pytest.approx(weighted(out, TARGETS)[0].item(), rel=1e-6)  # as it begins
+
+
 @pytest.mark.parametrize("w", [[0.0, 0.0], [0.4, -0.9]])
 def test_the_weights_own_gradient(w):
     out = an_output()

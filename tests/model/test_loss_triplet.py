@@ -15,7 +15,7 @@ from dcal.model.loss import DCALLoss, triplet_loss
 IDENTITIES = torch.tensor([4, 4, 9, 4, 7, 9, 7])
 
 
-def naive(features: torch.Tensor, identities: torch.Tensor) -> float:
+def naive(features: torch.Tensor, identities: torch.Tensor, margin: float | None = None) -> float:
     """The mean over anchors of the hardest of all triplets (anchor, positive, negative), each by itself."""
     rows, total = features.tolist(), 0.0
     for a, anchor in enumerate(rows):
@@ -24,13 +24,22 @@ def naive(features: torch.Tensor, identities: torch.Tensor) -> float:
             for n, negative in enumerate(rows):
                 if identities[p] == identities[a] != identities[n]:
                     hardest = max(hardest, math.dist(anchor, positive) - math.dist(anchor, negative))
-        total += math.log1p(math.exp(hardest))
+        total += math.log1p(math.exp(hardest)) if margin is None else max(0.0, hardest + margin)
     return total / len(rows)
 
 
-def test_it_is_the_hardest_triplet_of_every_anchor():
+@pytest.mark.parametrize("margin", [None, 0.3, 5.0])
+def test_it_is_the_hardest_triplet_of_every_anchor(margin: float | None):
     features = torch.randn(7, 5, dtype=torch.float64)
-    assert triplet_loss(features, IDENTITIES).item() == pytest.approx(naive(features, IDENTITIES), abs=1e-12)
+    expected = naive(features, IDENTITIES, margin)
+    assert triplet_loss(features, IDENTITIES, margin).item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_branches_losses_have_the_margin():
+    logits, feature = torch.randn(7, 10), torch.randn(7, 5)
+    parts = [DCALLoss(("sa",), 0.0, 1.0, margin)(Output(logits, feature), IDENTITIES)[0] for margin in (None, 0.3)]
+    difference = triplet_loss(feature, IDENTITIES, 0.3) - triplet_loss(feature, IDENTITIES)
+    assert (parts[1] - parts[0]).item() == pytest.approx(difference.item(), abs=1e-6) and difference.abs() > 0.01
 
 
 def test_identities_far_apart_cost_nothing_and_identities_in_one_place_log_two():

@@ -68,11 +68,28 @@ def model(request) -> dcal.DCAL:
     return small_model(request.param).requires_grad_(False)
 
 
-def naive_pairs(model: dcal.DCAL, x: torch.Tensor, partner: list[int]) -> torch.Tensor:
-    """softmax(Q_i [K_i; K_j]ᵀ / √d) [V_i; V_j] in loops, layer by layer, j = partner[i] in its own PWCA stream."""
-    for block in model.backbone.blocks:
-        x = torch.stack([block_output(block, x[i], torch.cat([x[i], x[j]])) for i, j in enumerate(partner)])
+def naive_pairs(model: dcal.DCAL, x: torch.Tensor, partner: list[int], alone: int = 0) -> torch.Tensor:
+    """softmax(Q_i [K_i; K_j]ᵀ / √d) [V_i; V_j] in loops, layer by layer, j = partner[i] in its own PWCA stream.
+
+    The first `alone` layers are plain self-attention.
+    """
+    for index, block in enumerate(model.backbone.blocks):
+        contexts = [x[i] if index < alone else torch.cat([x[i], x[j]]) for i, j in enumerate(partner)]
+        x = torch.stack([block_output(block, own, context) for own, context in zip(x, contexts, strict=True)])
     return x
+
+
+@pytest.mark.parametrize("partner", [[2, 3, 0, 1], [1, 2, 0]], ids=["matching", "ring"])
+def test_the_last_layers_alone_are_pair_wise(partner):
+    model = small_model("registers", num_pwca_layers=1).requires_grad_(False)
+    images, distractor = pictures(len(partner)), torch.tensor(partner)
+    wanted = naive_pairs(model, model.embed(images), partner, alone=len(model.backbone.blocks) - 1)
+    NEAR(pwca.encode_pairs(model.backbone, model.embed(images), distractor, None, 1), wanted)
+    NEAR(model(images, distractor).pwca_logits, model.read_sa(wanted).sa_logits)
+    shares = model.distractor_shares(images, distractor)
+    assert shares[:-1].eq(0).all() and 0 < shares[-1] < 1
+    others = small_model("registers", num_pwca_layers=1, distractor_stream="sa").requires_grad_(False)
+    NEAR(others(images, distractor).pwca_logits, model(images, distractor).pwca_logits)  # before it, the same stream
 
 
 @pytest.mark.parametrize("partner", [[1, 0], [2, 3, 0, 1], [1, 2, 0], [4, 2, 1, 0, 3], [0, 0, 0]], ids=str)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dcal.progress import reported, silent
+from dcal.progress import reported, silent, time_left
 from dcal.training.config import TrainConfig
 from dcal.training.interrupts import AGAIN, Interrupts, noted_signals
-from dcal.training.report import banner, time_left
+from dcal.training.report import banner
 from dcal_explorer.cli.progress import progress_lines
 
 

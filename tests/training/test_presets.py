@@ -38,6 +38,7 @@ from dcal.training.presets import (
     preset_for,
 )
 from dcal.training.task import preprocess_for
+from dcal.training.train import train
 from dcal_explorer.cli.main import main
 
 
@@ -114,13 +115,62 @@ def test_a_preset_in_python():
     folders = {"data_root": "birds", "out": "run", "also_root": "roads"}
     given = MarketConfig(also="veri776")
     for name, folder in folders.items():
-        object.__setattr__(given, name, folder)  # past the hook, which checks types where a user has none
-    given.__post_init__()
+        setattr(given, name, folder)
     assert given == MarketConfig(also="veri776", **{name: Path(folder) for name, folder in folders.items()})
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        run.batch_size = 8
     assert all(PRESETS[name].preset == name for name in PRESETS)
     assert set(PRESETS.values()) == set(subclasses(TrainConfig))
+
+
+def test_a_configuration_is_edited_until_a_run_takes_it(tmp_path: Path):
+    config = CUBConfig()
+    config.batch_size = 32
+    config.learning_rate = 1e-3
+    config.top_k_ratio = 0.15
+    config.num_epochs = 7
+    expected = CUBConfig(batch_size=32, learning_rate=1e-3, top_ratio=0.15, epochs=7)
+    assert config == expected and (config.lr, config.num_epochs, config.top_k_ratio) == (1e-3, 7, 0.15)
+    config.data_root = str(tmp_path)
+    with pytest.raises(DCALError, match=r"lacks images\.txt"):
+        train(config)
+    with pytest.raises(DCALError, match="a run has been started with this configuration"):
+        config.lr = 0.1
+    assert config.lr == 1e-3
+    assert dataclasses.replace(config, epochs=3).epochs == 3
+
+
+@pytest.mark.parametrize("name", ["batchsize", "num_epoch", "top_ration"])
+def test_a_field_that_there_is_not(name: str):
+    with pytest.raises(DCALError, match=f"CUBConfig has no field '{name}': write "):
+        setattr(CUBConfig(), name, 3)
+    with pytest.raises(DCALError, match=f"CUBConfig has no field '{name}': write "):
+        CUBConfig(**{name: 3})
+    with pytest.raises(DCALError, match="has no field 'num_epochs': write epochs"):
+        CUBConfig(num_epochs=3)
+
+
+def test_a_run_checks_what_was_edited(tmp_path: Path):
+    config = MarketConfig(data_root=tmp_path)
+    config.batch_size = 30
+    with pytest.raises(DCALError, match="a batch of 30 cannot hold identities of 4 images"):
+        train(config)
+    config.batch_size = 32  # nothing was started
+    config.check()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--num_sa_layers 6 --num_glca_layers 2 --num_pwca_layers 3", (6, 2, 3, True)),
+        ("--use_uncertainty_weighting False", (None, 1, None, False)),
+        ("--use-uncertainty-weighting=true", (None, 1, None, True)),
+        ("--use_uncertainty_weighting --seed 3", (None, 1, None, True)),
+        ("--no-use-uncertainty-weighting", (None, 1, None, False)),
+    ],
+)
+def test_layers_and_weighting_on_the_command_line(told: list[TrainConfig], words: str, expected: tuple[Any, ...]):
+    assert main(["train", *words.split()]) == 0
+    run = told[0]
+    assert (run.num_sa_layers, run.num_glca_layers, run.num_pwca_layers, run.use_uncertainty_weighting) == expected
 
 
 @pytest.mark.parametrize(
@@ -163,12 +213,13 @@ OTHERS: dict[str, Any] = {
     **{"loss_weight_rate": 9.0, "warmup_epochs": 0.5, "drop_path": 0.0, "label_smoothing": 0.2, "val_fraction": 0.25},
     **{"eval_every": 1, "log_every": 2, "save_every": 4, "seed": 5, "workers": 0, "device": "cpu", "amp": "bf16"},
     **{"ema": 0.9, "compile": True, "channels_last": True, "wandb": "birds", "img_width": 48, "instances": 3},
-    **{"optimizer": "sgd", "momentum": 0.5},
+    **{"optimizer": "sgd", "momentum": 0.5, "num_sa_layers": 6, "num_glca_layers": 2, "num_pwca_layers": 3},
+    **{"use_uncertainty_weighting": False, "check_images": False},
 }
 OTHERS_REID = {  # and what only re-identification has
     **OTHERS,
     **{"task": "reid", "dataset": "reid-csv", "also": "reid-folder", "also_root": Path("roads"), "triplet": 0.5},
-    **{"optimizer": "adamw", "momentum": 0.8, "one_camera": True},
+    **{"optimizer": "adamw", "momentum": 0.8, "one_camera": True, "triplet_margin": 0.3},
 }
 
 
@@ -278,6 +329,8 @@ def test_a_published_command_has_no_folders():
         ({"triplet": 1.0}, "triplet, also and one_camera belong to --task reid"),
         ({"drop_path": 2.0}, r"drop_path must lie in \[0, 1\), got 2.0"),
         ({"label_smoothing": -0.1}, r"label_smoothing must lie in \[0, 1\), got -0.1"),
+        ({"num_glca_layers": 0}, "num_glca_layers must be at least 1, got 0"),
+        ({"task": "reid", "dataset": "yard", "triplet_margin": 0.3}, "triplet_margin 0.3 has no effect: set triplet"),
         ({"img_width": 0}, "img_width must be greater than 0, got 0"),
         ({"task": "reid", "dataset": "yard", "also": "yard"}, "also names 'yard' again"),
         ({"task": "reid", "dataset": "yard", "batch_size": 30}, "a batch of 30 cannot hold identities of 4 images"),

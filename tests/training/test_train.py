@@ -25,6 +25,7 @@ from dcal.model.checkpoint import load_checkpoint, read_metrics
 from dcal.model.dcal import DCAL, create_model
 from dcal.model.loss import DCALLoss
 from dcal.model.pwca import random_matching
+from dcal.training import epoch_maps
 from dcal.training.config import TrainConfig
 from dcal.training.optimizer import learning_rate, parameter_groups
 from dcal.training.seeds import draw_seed
@@ -187,6 +188,8 @@ def test_a_run_leaves_a_checkpoint_a_log_and_metrics(config: Callable[..., Train
     assert steps[-1]["losses"]["sa"] < steps[0]["losses"]["sa"]
     assert metrics["top1"] == 1.0  # a colour a class
     assert (metrics["n"], metrics["epoch"], metrics["chosen_by"]) == (9, 4, "last epoch")
+    fixed = epoch_maps.read_images(run.out)
+    assert epoch_maps.epochs_of(run.out) == [1, 2, 3, 4] and fixed is not None and len(fixed) == epoch_maps.COUNT
     assert "--epochs 4" in metrics["command"] and str(run.out.parent) not in metrics["command"]
     model = load_checkpoint(run.out / "checkpoint")
     assert read_metrics(run.out / "checkpoint") == metrics == json.loads((run.out / "metrics.json").read_text())

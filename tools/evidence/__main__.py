@@ -1,6 +1,6 @@
 """Measure every method of match evidence, and every way of linking patches, on a bundled checkpoint.
 
-    python -m tools.evidence CHECKPOINT [--pairs 12] [--steps 5] [--seed 1]
+    python -m tools.evidence CHECKPOINT [--pairs 12] [--steps 5] [--seed 1] [--links]
 
 Writes docs/results/evidence/<checkpoint>.json, from which `python -m tools.documents` makes the tables of docs/reid.md.
 The pairs are others than those of `dcal eval --analysis` (seed 0), so that what chose the method does not judge it.
@@ -67,18 +67,15 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"mean": float(np.mean(values)), "se": float(np.std(values, ddof=1) / np.sqrt(len(values)))}
 
 
-def measured(model: DCAL, pairs: int, steps: int, seed: int) -> dict[str, Any]:
-    """{methods: {name: {similarity, margin, dependence}}, links: {name: …}}, each as {mean, se}."""
-    query, gallery = (Yard(split=split).records for split in ("query", "gallery"))
-    triples = draw_triples(query, gallery, pairs, seed)
+def measured(model: DCAL, triples: Sequence[Triple], steps: int) -> dict[str, Any]:
+    """{name of a method: {similarity, margin, dependence}}, each as {mean, se}."""
     trial = trial_of(model, triples)
     methods: dict[str, Any] = {}
     for name, method in METHODS.items():
         print(name, flush=True)
         methods[name] = {target: spread(worth(trial, method, target, steps)) for target in TARGETS}
         methods[name]["dependence"] = spread(dependence(trial, method))
-    links = {name: spread(values) for name, values in same_part(model, triples, seed).items()}
-    return {"methods": methods, "links": links}
+    return methods
 
 
 def main() -> int:
@@ -87,9 +84,13 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--links", action="store_true", help="the ways of linking alone, which take a minute")
     given = parser.parse_args()
     begun, model = time.perf_counter(), dcal.load(given.checkpoint)
-    found = measured(model, given.pairs, given.steps, given.seed)
+    query, gallery = (Yard(split=split).records for split in ("query", "gallery"))
+    triples = draw_triples(query, gallery, given.pairs, given.seed)
+    found = {} if given.links else {"methods": measured(model, triples, given.steps)}
+    found["links"] = {name: spread(values) for name, values in same_part(model, triples).items()}
     about = {"checkpoint": given.checkpoint.name, "pairs": given.pairs, "steps": given.steps, "seed": given.seed}
     about |= {
         "torch": torch.__version__,

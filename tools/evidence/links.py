@@ -23,7 +23,7 @@ Links = Sequence[tuple[int, int, float]]
 BY_LOT = "two patches of the vehicles by lot"
 
 
-def same_part(model: DCAL, triples: Sequence[Triple], seed: int) -> dict[str, list[float]]:
+def same_part(model: DCAL, triples: Sequence[Triple]) -> dict[str, list[float]]:
     """{way of linking: of every pair, the share of its strongest links whose ends show the same part of a vehicle}."""
     seen = {own.path: inspect(model, own.path) for triple in triples for own in (triple.query, triple.match)}
     mean = mean_token(model, [inspect(model, triple.other.path) for triple in triples[:OTHERS]])

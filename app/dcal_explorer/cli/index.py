@@ -50,7 +50,7 @@ def index(
 class Build:
     """Embed all images of a folder, or a split of a data set, into a gallery. The same command goes on after a kill."""
 
-    checkpoint: str  # a checkpoint directory, or a Hugging Face repository id
+    checkpoint: str  # a checkpoint directory, a Hugging Face repository id, or an ONNX file of `dcal export`
     out: Path  # the gallery's folder
     images: tyro.conf.Positional[Path | None] = None  # the folder, or the data set's; the yard needs none
     pattern: str | None = None  # regular expression of the images' paths, with groups (?P<identity>…), (?P<camera>…)
@@ -64,18 +64,17 @@ class Build:
     collection: str | None = None  # the gallery's name there; dcal, if none is given
 
     def run(self) -> int:
-        from dcal.device import find_device
         from dcal.gallery.build import build_collection, build_folder
         from dcal.gallery.milvus_collection import Collection
-        from dcal.model.checkpoint import load_checkpoint
+        from dcal.model.checkpoint import load_model
         from dcal_explorer.cli.progress import progress_bars
 
         if self.url is None:
             without_effect({"collection": self.collection}, "it names a gallery in a database, which --url gives")
         else:
             without_effect({"dtype": self.dtype}, "it is of embeddings on disk, and --url puts them into a database")
-        device, images = find_device(self.device), self.found()
-        model, name = load_checkpoint(self.checkpoint).to(device), Path(self.checkpoint).name
+        images = self.found()
+        model, name = load_model(self.checkpoint, self.device), Path(self.checkpoint).name.removesuffix(".onnx")
         target = None if self.url is None else Collection(self.url, self.collection or DCAL)
         options = {"batch_size": self.batch_size, "workers": self.workers}
         with progress_bars() as on_progress:
@@ -124,17 +123,15 @@ class Search:
     json: bool = False  # print one JSON object instead of lines
 
     def run(self) -> int:
-        from dcal.device import find_device
         from dcal.gallery import QueryInfo, open_gallery, rank
-        from dcal.model.checkpoint import load_checkpoint
+        from dcal.model.checkpoint import load_model
 
         if self.shows is None:
             without_effect({"seen_by": self.seen_by}, "a ranking is judged only if --shows names the query's identity")
         if Path(self.gallery).is_dir():
             without_effect({"collection": self.collection}, f"{self.gallery} is a folder, not a database")
-        device = find_device(self.device)
         gallery = open_gallery(self.gallery, collection=self.collection or DCAL)
-        model = load_checkpoint(self.checkpoint).to(device)
+        model = load_model(self.checkpoint, self.device)
         known = QueryInfo(self.shows, self.seen_by)
         ranking = rank(
             gallery, self.query, model, k=self.top, known=known, cameras=self.camera, identities=self.identity
@@ -188,14 +185,22 @@ def written(path: Path, text: str) -> None:
 
 
 def lines(ranking: Ranking) -> Iterator[str]:
-    """A ranking for people: rank, similarity, identity, camera, path, and the verdict where there is one."""
+    """A ranking for people: rank, similarity, probability, identity, camera, path, and the verdict where there is one.
+
+    Probabilities are there if the gallery's checkpoint has a calibration, and whether the query is probably new.
+    """
     wide = max([len("identity"), *(len(hit.item.identity or "–") for hit in ranking.hits)])
-    yield f"rank  similarity  {'identity':<{wide}}  camera  path"
+    calibrated = any(hit.probability is not None for hit in ranking.hits)
+    same = "  same" if calibrated else ""
+    yield f"rank  similarity{same}  {'identity':<{wide}}  camera  path"
     for hit in ranking.hits:
         rank, item = "–" if hit.rank is None else hit.rank, hit.item
         verdict = "" if hit.verdict is None else f"  {hit.verdict}"
         who = f"{item.identity or '–':<{wide}}  {item.camera or '–':<6}"
-        yield f"{rank:>4}  {hit.similarity:>10.4f}  {who}  {item.path}{verdict}"
+        chance = "–" if hit.probability is None else f"{hit.probability:.0%}"
+        yield f"{rank:>4}  {hit.similarity:>10.4f}{f'  {chance:>4}' if calibrated else ''}  {who}  {item.path}{verdict}"
+    if ranking.probably_new:
+        yield "probably not in this gallery: no image of another camera is similar enough"
     if ranking.known.identity is not None:
         found = f"AP {ranking.ap:.1%}, first match at rank {ranking.first}" if ranking.ap is not None else "no match"
         yield f"{ranking.matches} matches among {ranking.candidates:,} images: {found}"

@@ -29,6 +29,7 @@ VISUALIZE = """The maps of images (as `dcal inspect`), or of some test images of
 examples:
   dcal visualize --checkpoint checkpoints/cub50-full --dataset cub --images a.jpg b.jpg
   dcal visualize --checkpoint checkpoints/cub50-full --dataset cub --data-root CUB_200_2011
+  dcal visualize --checkpoint checkpoints/cub50-full --dataset cub --paper_figures --data_root CUB_200_2011
   dcal visualize --checkpoint checkpoints/cub50-full --interactive
 """
 TEST_IMAGES = 8  # of a data set, evenly over its test split
@@ -92,14 +93,9 @@ def visualize(
         images: which images; none: some test images of the data set
         out: the folder to write to
         interactive: open the demo with this checkpoint instead
-        paper_figures: (not drawn by this command)
+        paper_figures: draw figures as papers have them instead, as PDF and PNG: rollout across layers, SA against GLCA
+            with the selected patches, the baseline against this checkpoint, figures by R, ranked lists, ablations
     """
-    if paper_figures:
-        raise DCALError(
-            "the paper's figures are not drawn by one command: rollout across layers and SA against GLCA with the "
-            "selected patches are layers.png, sa.png, glca.png and selected.png of `dcal visualize --images …`; "
-            "ablations and ranked lists are in the dashboard (`dcal dashboard`)"
-        )
     if interactive:
         from dcal_explorer.cli.faces import demo
 
@@ -109,6 +105,11 @@ def visualize(
     from dcal.model.checkpoint import load_checkpoint
 
     chosen = list(images)
+    if paper_figures:
+        from dcal_explorer.cli.paper import paper_figures as draw_figures
+
+        evaluation = open_evaluation(EvalConfig(checkpoint=checkpoint, dataset=dataset, data_root=data_root))
+        return draw_figures(evaluation, among(evaluation.images, chosen), Path(checkpoint), out)
     if not chosen or not all(path.is_file() for path in chosen):
         evaluation = open_evaluation(EvalConfig(checkpoint=checkpoint, dataset=dataset, data_root=data_root))
         chosen = among(evaluation.images, chosen)

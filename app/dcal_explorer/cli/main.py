@@ -16,11 +16,15 @@ COMMANDS = {
     "predict": ("dcal_explorer.cli.predict", "the classes of images, or their nearest identities, as CSV"),
     "inspect": ("dcal_explorer.cli.inspect", "the attention maps of images, as PNG files and arrays"),
     "visualize": ("dcal_explorer.cli.inspect", "the same for a data set's test images, or in the browser"),
+    "compare": ("dcal_explorer.cli.compare", "the figures of several checkpoints side by side, and their maps"),
     "data": ("dcal_explorer.cli.data", "check a data set: counts, missing and damaged images"),
     "index": ("dcal_explorer.cli.index", "build a gallery of images, search one"),
     "models": ("dcal_explorer.cli.models", "list the backbones that fit"),
+    "export": ("dcal_explorer.cli.export", "write a checkpoint as ONNX, or for torch.export"),
+    "push": ("dcal_explorer.cli.push", "upload a checkpoint to the Hugging Face Hub"),
     "demo": ("dcal_explorer.cli.faces", "open the demo in the browser"),
     "dashboard": ("dcal_explorer.cli.faces", "open the dashboard in the browser"),
+    "completion": ("dcal_explorer.cli.completion", "a script by which bash or zsh completes these words"),
 }
 EXAMPLES = """
   dcal train --dataset cub --data-root CUB_200_2011 --ablation full
@@ -64,6 +68,9 @@ def run(name: str, words: Sequence[str]) -> int:
         hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(COMMANDS)}."
         print(f"dcal: there is no command {name!r}: {hint} `dcal --help` lists them", file=sys.stderr)
         return 2
+    from dcal.data import load_entry_points
+
+    load_entry_points()  # before the commands list the data sets
     module = importlib.import_module(COMMANDS[name][0])
     status: int = module.run(name, list(words))
     return status
@@ -71,9 +78,10 @@ def run(name: str, words: Sequence[str]) -> int:
 
 def overview() -> str:
     """What `dcal --help` prints."""
-    from dcal.data import DATASETS, REID_DATASETS
+    from dcal.data import DATASETS, REID_DATASETS, load_entry_points
     from dcal.model.ablation import ABLATIONS
 
+    load_entry_points()
     lines = [f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()]
     return "\n".join(
         [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def predict(
 
     Args:
         images: image files, and folders whose images are all taken
-        checkpoint: a checkpoint directory, or a Hugging Face repository id
+        checkpoint: a checkpoint directory, a Hugging Face repository id, or an ONNX file of `dcal export`
         csv: a file to write to, a row an image
         gallery: reid: the gallery to search, a folder or a database
         top: how many answers to an image
@@ -56,20 +57,19 @@ def predict(
         device: auto: cuda when there is one, else cpu
         json: print one JSON object instead of lines
     """
-    from dcal.device import find_device
     from dcal.evaluation import predict as core
     from dcal.gallery import open_gallery
-    from dcal.model.checkpoint import fingerprint, load_checkpoint
+    from dcal.model.checkpoint import fingerprint, load_model
     from dcal_explorer.cli.progress import progress_bars
 
     listed = image_files(images)
-    model = load_checkpoint(checkpoint).to(find_device(device))
+    model = load_model(checkpoint, device)
     searched = None if gallery is None else open_gallery(gallery)
     core.check_task(model, searched)
     table = None if csv is None else Table(csv, top, fingerprint(model)[:12])
     waiting = [path for path in listed if table is None or str(path) not in table.done]
     failed, shown = 0, []
-    with progress_bars() as on_progress:
+    with progress_bars() as on_progress, nullcontext() if table is None else closing(table):
         for found in core.predict(model, waiting, top, searched, batch_size, workers, on_progress):
             failed += bool(found.problem)
             if table is not None:
@@ -145,6 +145,9 @@ class Table:
             with self.path.open("r+b") as file:
                 file.truncate(len(whole))
         return [row for row in csv.reader(whole.decode("utf-8", errors="replace").splitlines()) if len(row) > 2]
+
+    def close(self) -> None:
+        self.file.close()
 
     def write(self, found: Prediction) -> None:
         cells = [cell for name, value in found.answers for cell in (name, f"{value:.6f}")]

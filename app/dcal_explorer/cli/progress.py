@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from dcal.progress import OnProgress
+from dcal.progress import OnProgress, time_left
 
 BETWEEN = 10.0  # seconds, at least, between two lines in a file
 
@@ -42,13 +42,22 @@ def progress_bars() -> Iterator[OnProgress]:
 
 
 def progress_lines(between: float = BETWEEN) -> OnProgress:
-    """Writes a line for what takes long: the first after so many seconds, then one at most in so many."""
+    """Writes a line for what takes long: the first after so many seconds, then one at most in so many.
+
+    Where the caller has no remark, the line ends with the time that is left at the pace so far.
+    """
     written = time.monotonic()
+    began: tuple[str, float, int] = ("", written, 0)  # what, since when, and how much of it was done then
 
     def on_progress(what: str, done: int, total: int, note: str = "") -> None:
-        nonlocal written
-        if done and time.monotonic() - written >= between:
-            written = time.monotonic()
-            print(f"{what}  {done:,}/{total:,}  {note}".rstrip(), file=sys.stderr, flush=True)
+        nonlocal written, began
+        now = time.monotonic()
+        if what != began[0] or done < began[2]:
+            began = (what, now, done)
+        if done and now - written >= between:
+            written = now
+            pace = (now - began[1]) / (done - began[2]) if done > began[2] else None
+            remark = note or ("" if pace is None else time_left(pace * (total - done)))
+            print(f"{what}  {done:,}/{total:,}  {remark}".rstrip(), file=sys.stderr, flush=True)
 
     return on_progress

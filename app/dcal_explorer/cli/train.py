@@ -10,21 +10,15 @@ from typing import Annotated
 import tyro
 
 from dcal.data import DATASETS, REID_DATASETS, data_sets
-from dcal.errors import DCALError
+from dcal.data.image_shape import proposed_size, typical_size
+from dcal.data.records import ImageRecord
 from dcal.model.ablation import ABLATIONS
 from dcal.training.config import TrainConfig
 from dcal.training.presets import PRESETS, preset_for
 from dcal_explorer.cli.parsing import parsed, value_of
 
 ALIASES = {"--lr": "--learning-rate", "--num-epochs": "--epochs", "--top-k-ratio": "--top-ratio"}
-INSTEAD = {  # options of other implementations, and what stands for them here
-    "--num-sa-layers": "the number of self-attention layers is the backbone's: choose another with --backbone",
-    "--num-glca-layers": "there is one GLCA block, as in the paper: --ablation sa_only leaves it out",
-    "--num-pwca-layers": "PWCA shares all layers of the backbone, as in the paper: --ablation sa_glca leaves it out",
-    "--use-uncertainty-weighting": "losses of several branches are always weighted by uncertainty, as in the paper: "
-    "--loss-weight-rate sets how fast the weights learn",
-    "--triplet-margin": "the triplet loss has a soft margin, as in the paper's baseline: --triplet weighs it",
-}
+WEIGHTING = "--use-uncertainty-weighting"  # on by itself; as other implementations spell it, with or without a value
 DESCRIPTION = f"""Train on a data set; prints the measured accuracy and writes a checkpoint.
 
   data sets of --task fgvc: {", ".join(DATASETS)}
@@ -55,18 +49,24 @@ def run(name: str, words: Sequence[str]) -> int:
 
 
 def usual_names(words: Sequence[str]) -> list[str]:
-    """The words with this program's names for options that other implementations name otherwise.
-
-    Raises DCALError for one that there is nothing like here, saying what to write instead.
-    """
-    renamed = []
+    """The words with this program's names for options that other implementations name otherwise."""
+    renamed: list[str] = []
     for word in words:
         option, equals, value = word.partition("=")
         spelled = option.replace("_", "-") if option.startswith("--") else option
-        if spelled in INSTEAD:
-            raise DCALError(f"there is no {spelled}: {INSTEAD[spelled]}")
-        renamed.append(ALIASES[spelled] + equals + value if spelled in ALIASES else word)
-    return renamed
+        if renamed and renamed[-1] == WEIGHTING and word.lower() in ("true", "false"):
+            renamed[-1] = f"{WEIGHTING}={word}"
+        else:
+            renamed.append(ALIASES.get(spelled, option if spelled != WEIGHTING else spelled) + equals + value)
+    return [own for word in renamed for own in weighting(word)]
+
+
+def weighting(word: str) -> list[str]:
+    """`--use-uncertainty-weighting` as a flag that is on by itself: nothing, or its negation; another word as it is."""
+    option, _, value = word.partition("=")
+    if option != WEIGHTING:
+        return [word]
+    return [f"--no-{WEIGHTING.removeprefix('--')}"] if value.lower() == "false" else []
 
 
 def preset_of(words: Sequence[str]) -> tuple[TrainConfig, str]:
@@ -80,12 +80,27 @@ def preset_of(words: Sequence[str]) -> tuple[TrainConfig, str]:
         return usual, ""
     if dataset not in data_sets(usual.task) or not Path(root).exists():
         return usual, ""  # the run's own error says more
-    images = len(data_sets(usual.task)[dataset](Path(root), "train"))
+    data = data_sets(usual.task)[dataset](Path(root), "train")
+    images = len(data)
     chosen = preset_for(task=task, dataset=dataset, images=images)
-    if type(chosen) is type(usual):
-        return usual, f"preset {usual.preset}: {images:,} images to train on"
-    other = f"--preset {usual.preset}: the paper's recipe"
-    return chosen, f"preset {chosen.preset}: {images:,} images to train on ({other})"
+    why = f"preset {chosen.preset}: {images:,} images to train on"
+    if type(chosen) is not type(usual):
+        why += f" (--preset {usual.preset}: the paper's recipe)"
+    return chosen, why + ("" if value_of(words, "img-size") else proposal(data.records, chosen.size))
+
+
+def proposal(records: Sequence[ImageRecord], size: tuple[int, int]) -> str:
+    """A line that names another --img-size, where the images have another shape than the input; else nothing."""
+    images = typical_size(records)
+    better = None if images is None else proposed_size(images, size)
+    if images is None or better is None:
+        return ""
+    words = str(better[0]) if better[0] == better[1] else f"{better[0]} {better[1]}"
+    (height, width), (own_height, own_width) = images, size
+    return (
+        f"\nthe images are about {height} × {width} pixels (height × width), the input is {own_height} × {own_width}: "
+        f"--img-size {words} fits their shape better"
+    )
 
 
 def configured(preset_config: TrainConfig) -> Callable[..., TrainConfig]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from dcal import ModelConfig
 from dcal.evaluation.comparison import Change
+from dcal.evaluation.disagreement import Disagreements
 from dcal_explorer.content.captions import attentions, readable
 from dcal_explorer.content.numbers import percent, score, signed_points, with_interval
 
@@ -83,6 +84,26 @@ def change_rows(changes: Sequence[Change]) -> list[dict[str, str]]:
         }
         for change in changes
     ]
+
+
+def label_of(found: Disagreements, row: int) -> str:
+    """What a test image shows: its class, or the identity of a query."""
+    label = found.labels[row]
+    return readable(label) if found.classes else f"identity {label}"
+
+
+def answers_of(found: Disagreements, row: int) -> list[str]:
+    """What each checkpoint answered on a test image, right or wrong, and how sure it is of the label."""
+    lines = []
+    for place, name in enumerate(found.checkpoints):
+        sign = "✓" if found.right[row, place] else "✗"
+        answer, score = found.answers[row][place], percent(float(found.scores[row, place]))
+        if found.classes:
+            own = "" if found.right[row, place] else f" {readable(answer)};"
+            lines.append(f"{sign} {name}:{own} label {score}")
+        else:
+            lines.append(f"{sign} {name}: first match at rank {answer}, AP {score}")
+    return lines
 
 
 def map_rows(maps: Mapping[str, Any], measure: str) -> dict[str, tuple[float, float, float]]:

@@ -163,7 +163,7 @@ class Galleries:
         name that it does not have.
         """
         version, folder = self.version(checkpoint, gallery), self._folder(checkpoint, gallery)
-        with self._lock, relative_paths(self.library.folder), relative_paths(folder.parent):
+        with self._lock, relative_paths(folder.parent), relative_paths(self.library.folder):  # the last is tried first
             if version not in self._open:
                 self._open[version] = self._opened(checkpoint, folder)
                 for old in list(self._open)[: -2 * LOADED]:

@@ -9,6 +9,8 @@ STYLES = Path(__file__).resolve().parent  # style sheets that both faces use
 SAMPLES = STYLES.parent / "samples"
 CHECKPOINTS_VARIABLE = "DCAL_CHECKPOINTS"  # environment: another folder of checkpoints, for the dashboard
 GALLERY_VARIABLE = "DCAL_GALLERY"  # a gallery that `dcal index build` made, beside the checkpoints' own
+DATA_ROOT_VARIABLE = "DCAL_DATA_ROOT"  # the folder that holds the data set of `dcal eval`, for its images
+RUNS_VARIABLE = "DCAL_RUNS"  # the folder that holds run folders
 CHECKPOINTS = STYLES.parents[2] / "checkpoints"  # of a checkout; a wheel has none
 
 

@@ -14,9 +14,12 @@ PARAMETER = "view"  # of the page's address
 
 
 @st.fragment
-def live(seen: dcal.Inspection, packed: dict[str, Any], key: str, link: str = "") -> None:
-    """Show a packed record. A fragment: what the view fetches runs this function again, not the page."""
-    look = live_view(seen, packed, key=f"live-{key}", state=kept_state(), remembers=True, link=link)
+def live(seen: dcal.Inspection, packed: dict[str, Any], key: str, link: str = "", remembers: bool = True) -> None:
+    """Show a packed record. A fragment: what the view fetches runs this function again, not the page.
+
+    Views with the same `link` move together; of those one `remembers` what was chosen, for all.
+    """
+    look = live_view(seen, packed, key=f"live-{key}", state=kept_state(), remembers=remembers, link=link)
     if look:
         st.query_params[PARAMETER] = json.dumps(look, separators=(",", ":"))
 

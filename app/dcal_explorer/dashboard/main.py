@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from dcal_explorer.dashboard.folders import folder_choices
 from dcal_explorer.threads import sleep_when_idle
 
 # module in views → (title of the page, in the navigation, icon)
@@ -31,7 +32,7 @@ FRAME = (
 def main() -> None:
     """All pages. The frame is sent first: a view, and with it torch, is imported when its page is opened."""
     sleep_when_idle()
-    st.set_page_config(page_title="DCAL Explorer", page_icon="🔎", layout="wide", initial_sidebar_state="expanded")
+    st.set_page_config(page_title="DCAL Explorer", page_icon="🔎", layout="wide", initial_sidebar_state="auto")
     st.html(FRAME)
     pages = [
         st.Page(page_of(name, title), title=label, icon=icon, url_path=name)
@@ -42,7 +43,10 @@ def main() -> None:
     start = st.Page(
         page_of("inspect", title), title=label, icon=icon, url_path="start", default=True, visibility="hidden"
     )
-    st.navigation([start, *pages]).run()
+    st.session_state["pages"] = dict(zip(PAGES, pages, strict=True))
+    page = st.navigation([start, *pages])
+    page.run()
+    folder_choices()
 
 
 def page_of(name: str, title: str) -> Callable[[], None]:

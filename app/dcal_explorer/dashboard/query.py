@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from dcal import draw
 from dcal.gallery import Item, QueryInfo
 from dcal_explorer.content import cards, places, reid_captions
 from dcal_explorer.content.galleries import OWN, Galleries, GalleryWithMetadata
-from dcal_explorer.dashboard.sidebar import KINDS, library
+from dcal_explorer.dashboard.folders import folder
+from dcal_explorer.dashboard.image_bar import KINDS
+from dcal_explorer.dashboard.sidebar import library
 
 SHOWN = 8  # images of every ranking, at first
 SIDE = 384  # pixels of the query's side
@@ -54,7 +57,8 @@ def opened_galleries(folder: str, beside: tuple[str, ...]) -> Galleries:
 
 
 def galleries() -> Galleries:
-    return opened_galleries(str(library().folder), tuple(map(str, places.gallery_places())))
+    beside = folder(places.GALLERY_VARIABLE).split(os.pathsep)
+    return opened_galleries(str(library().folder), tuple(place for place in beside if place))
 
 
 def choose_gallery(checkpoints: Sequence[str]) -> str:

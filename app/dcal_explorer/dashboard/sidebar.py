@@ -1,11 +1,9 @@
-"""The sidebar's choices: an image, and how maps are drawn. Models and records are cached by name and content."""
+"""The checkpoints, and how maps are drawn. Models and records are cached by name and content."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +13,8 @@ import dcal
 from dcal import draw
 from dcal_explorer.content import places
 from dcal_explorer.content.checkpoints import CheckpointLibrary
+from dcal_explorer.dashboard.folders import folder
 
-KINDS = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
 CHECKPOINTS = places.CHECKPOINTS_VARIABLE
 
 
@@ -39,7 +37,8 @@ def opened_library(folder: str) -> CheckpointLibrary:
 
 
 def library() -> CheckpointLibrary:
-    return opened_library(os.environ.get(CHECKPOINTS, str(places.CHECKPOINTS)))
+    """The checkpoints of the folder that the sidebar or the command line names."""
+    return opened_library(folder(CHECKPOINTS) or str(places.CHECKPOINTS))
 
 
 # Resources, not data: data would be copied at every rerun, and these are only read.
@@ -61,22 +60,6 @@ def cached_record(checkpoint: str, version: str, image: bytes) -> dcal.Inspectio
 def record_of(checkpoint: str, image: bytes) -> dcal.Inspection:
     """`cached_record` for the checkpoint's files as they are now."""
     return cached_record(checkpoint, library().version(checkpoint), image)
-
-
-def samples() -> dict[str, Path]:
-    """The bundled images, by a readable name."""
-    return {path.stem.replace("-", " "): path for path in places.sample_images()}
-
-
-def image() -> bytes:
-    """The chosen image's bytes: an upload, or else a sample."""
-    with st.sidebar:
-        upload = st.file_uploader("Image", type=KINDS, key="upload")
-        names = samples()
-        sample = st.selectbox(
-            "… or a sample", list(names), key="sample", bind="query-params", disabled=upload is not None
-        )
-    return upload.getvalue() if upload is not None else names[sample].read_bytes()
 
 
 def look() -> Look:

@@ -12,15 +12,15 @@ from dcal.data.fgvc.base import Labelled
 from dcal.data.records import Record
 from dcal.errors import DCALError
 
-ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif"})
 TEST_SHARE = 0.2  # of each class of a folder that has no split
 
 
 class ClassFolders(Labelled):
     """Images in folders named after their classes, at any depth below them; records and classes in order of name.
 
-    An image is a file that ends in .jpg, .jpeg, .png, .webp, .tif, .tiff, .bmp or .gif, in capitals or not. Names that
-    begin with a dot are ignored, other files are too and are counted in the notes.
+    An image is a file with one of `ENDINGS`, in capitals or not. Names that begin with a dot are ignored, other files
+    are too and are counted in the notes; so are folders inside class folders, which may have been meant as classes.
     """
 
     title = "class folders"
@@ -53,7 +53,21 @@ class ClassFolders(Labelled):
         other = sum(not is_image(path) for paths in found.values() for path in paths)
         if other:
             self.notes.append(f"{other:,} files in {folder.name} that are no images are ignored")
-        return {name: [path for path in paths if is_image(path)] for name, paths in found.items()}
+        kept = {name: [path for path in paths if is_image(path)] for name, paths in found.items()}
+        self._note_nested(folder, kept)
+        return kept
+
+    def _note_nested(self, folder: Path, found: dict[str, list[Path]]) -> None:
+        """Notes on classes whose images lie in several folders of their own."""
+        leaves = {name: {path.parent for path in paths} for name, paths in found.items()}
+        nested = {name: own for name, own in leaves.items() if len(own) > 1}
+        if nested:
+            example = first(sorted(leaf.relative_to(folder).as_posix() for leaf in next(iter(nested.values()))), 2)
+            self.notes.append(
+                f"{len(nested)} of the {len(found)} classes in {folder.name} have their images in folders inside the "
+                f"class folder ({example}): each counts as one class; if the {sum(map(len, leaves.values()))} inner "
+                "folders are the classes, move them up or list the images in a CSV file"
+            )
 
 
 class Folder(ClassFolders):

@@ -61,6 +61,7 @@ class ReID(DataSet[ReIDRecord]):
     image_size: ClassVar[tuple[int, int]] = (256, 128)  # (height, width) that the paper trains with: persons
     junk: ClassVar[int | None] = None
     distractor: ClassVar[int | None] = None
+    cameras_known: bool = True  # False: the files name no camera, and all images count as one camera's
     one_numbering: ClassVar[bool] = True  # whether a number means the same identity in training and test
     names: dict[int, str]
     camera_names: dict[int, str]
@@ -107,7 +108,9 @@ class ReID(DataSet[ReIDRecord]):
         if self.one_numbering and (shared := sorted(query & train)):
             self.notes.append(f"{len(shared)} identities are in the training split too: {first(shared)}")
         cameras = {row.camera for row in rows if row.split != "train"}
-        if len(cameras) == 1:
+        if not self.cameras_known:
+            self.notes.append("no cameras are named: all images count as one camera's (as with --one-camera)")
+        elif len(cameras) == 1:
             self.notes.append("all queries and gallery images are of one camera: train and evaluate with --one-camera")
         else:
             self._compare_queries(rows)

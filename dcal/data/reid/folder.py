@@ -13,6 +13,9 @@ from dcal.data.reid.base import OPTIONAL, SPLITS, ReID, Row
 from dcal.errors import DCALError
 
 PATTERN_FILE = "pattern.txt"
+TEST = "test"  # a split that is queries and gallery both
+NAMED = (*SPLITS, TEST)
+ONE = "1"  # the camera of images whose files name none
 
 
 def matched(folder: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Path, re.Match[str]]]:
@@ -57,8 +60,10 @@ class FolderPerSplit(ReID):
 class PatternFolder(ReID):
     r"""Any folder, by a regular expression with named groups that is matched to each image's path below it.
 
-    The groups: `identity`, `camera`, maybe `track`, `date` (ISO 8601) and `viewpoint`; and the split, either as a group
-    `split` that reads train, query or gallery, or as groups of these names, the first of which that matched decides.
+    The groups: `identity`, maybe `camera` (without it, all images count as one camera's), `track`, `date` (ISO 8601)
+    and `viewpoint`; and the split, either as a group `split` that reads train, query, gallery or test, or as groups of
+    these names, the first of which that matched decides. Images of `test` are queries and gallery both: each is
+    searched among all the others.
     Paths have forward slashes and are matched from their start. For vehicle2cam it would be
 
         images/(?:(?P<train>train)|test)/(?P<identity>[a-z]+_\d+)_cam(?P<camera>(?P<query>1)|(?P<gallery>2))
@@ -78,10 +83,12 @@ class PatternFolder(ReID):
             raise DCALError(f"{self.root} is not a folder")
         self.title = f"images by pattern of {self.root.resolve().name}"
         pattern = self._compiled()
+        self.cameras_known = "camera" in pattern.groupindex
         return [
-            Row(split_of(path, match), path, match["identity"], match["camera"], *more)
+            Row(split, path, match["identity"], match.groupdict().get("camera") or ONE, *more)
             for path, match in matched(self.root, pattern)
             for more in [[match.groupdict().get(name) for name in OPTIONAL]]
+            for split in splits_of(path, match)
         ]
 
     def _compiled(self) -> re.Pattern[str]:
@@ -89,7 +96,7 @@ class PatternFolder(ReID):
         if self.pattern is None and not path.is_file():
             raise DCALError(
                 f"{self.root} lacks {PATTERN_FILE}, whose first line is the regular expression of the images' paths "
-                "with groups (?P<identity>…), (?P<camera>…) and (?P<split>…)"
+                "with groups (?P<identity>…), (?P<split>…) and, where there are several, (?P<camera>…)"
             )
         text = next(iter(read_lines(path)), "").strip() if self.pattern is None else self.pattern
         try:
@@ -97,21 +104,19 @@ class PatternFolder(ReID):
         except re.error as error:
             raise DCALError(f"{text!r} is not a regular expression: {error}") from error
         groups = pattern.groupindex.keys()
-        if not groups >= {"identity", "camera"} or groups.isdisjoint({"split", *SPLITS}):
+        if "identity" not in groups or groups.isdisjoint({"split", *NAMED}):
             raise DCALError(
-                f"{text!r} needs groups identity, camera, and split (or train, query, gallery); it has "
+                f"{text!r} needs groups identity and split (or train, query, gallery, test), and maybe camera; it has "
                 f"{', '.join(groups) or 'none'}"
             )
         return pattern
 
 
-def split_of(path: Path, match: re.Match[str]) -> str:
-    """The split that a pattern's groups give."""
+def splits_of(path: Path, match: re.Match[str]) -> tuple[str, ...]:
+    """The splits that a pattern's groups give: one, or query and gallery for `test`."""
     groups = match.groupdict()
-    split = groups["split"] if "split" in groups else next((name for name in SPLITS if groups.get(name)), None)
-    if split not in SPLITS:
-        found = (
-            f"gives the split {split!r}" if "split" in groups else "matched none of the groups train, query, gallery"
-        )
-        raise DCALError(f"{path}: the pattern {found}; the splits are train, query and gallery")
-    return split
+    split = groups["split"] if "split" in groups else next((name for name in NAMED if groups.get(name)), None)
+    if split not in NAMED:
+        found = f"gives the split {split!r}" if "split" in groups else f"matched none of the groups {', '.join(NAMED)}"
+        raise DCALError(f"{path}: the pattern {found}; the splits are train, query and gallery, or train and test")
+    return ("query", "gallery") if split == TEST else (split,)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from dcal.evaluation.comparison import changes
+from dcal.evaluation.image_results import ImageResults
+from dcal.evaluation.predictions import Predictions, QueryRanks
+from dcal.training.run_log import LOG, read_run_log
 from dcal_explorer.content import ablation_tables as tables
 from dcal_explorer.content import reid_captions
 from dcal_explorer.content.checkpoints import SideFile
-from dcal_explorer.dashboard import charts
+from dcal_explorer.dashboard import charts, disagreement
+from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.sidebar import library
 
@@ -22,7 +26,12 @@ INTRO = (
 )
 NO_EVALUATION = "Nothing was measured: run `dcal eval --checkpoint …` for these checkpoints."
 NO_ANALYSIS = "Their maps were not measured: run `dcal eval --checkpoint … --analysis`."
+CALIBRATION = (
+    "ECE: expected calibration error, the mean gap between confidence and accuracy; 0% is calibrated. Above the dotted "
+    "line a checkpoint is right more often than it is sure, below it less often."
+)
 Files = Mapping[str, SideFile]
+Results = Mapping[str, ImageResults]
 
 
 @shows_errors
@@ -41,29 +50,26 @@ def page() -> None:
         ) or next(iter(there))
     names = there[task]
     with right:
-        chosen = st.multiselect(
-            "Checkpoints",
-            names,
-            library().ablations(names[0]),
-            key=f"ablations_{task}",
-            bind="query-params",
-        )
+        chosen = choose_checkpoints("Checkpoints", names, library().ablations(names[0]), f"ablations_{task}")
     if not chosen:
         st.info("Choose at least one checkpoint.")
         return
     st.caption(INTRO)
     evaluations = {name: library().evaluation(name) for name in chosen}
+    results = disagreement.results_of(evaluations)
     analyses = {name: library().analysis(name) for name in chosen}
     for note in dict.fromkeys(file.note for file in (*evaluations.values(), *analyses.values()) if file.note):
         st.warning(note)
     if not any(file.values for file in evaluations.values()):
         st.info(NO_EVALUATION)
     elif task == "fgvc":
-        classification(evaluations)
+        classification(evaluations, results)
     else:
-        ranking(evaluations)
+        ranking(evaluations, results)
     shows_errors(gains)(evaluations, "per_class" if task == "fgvc" else "per_camera")  # what follows is shown anyway
+    shows_errors(disagreement.section)(results, list(evaluations))
     map_scores(analyses, "maps" if task == "fgvc" else "twins")
+    training(chosen)
     st.subheader("Cost of training")
     st.dataframe(
         [tables.cost_row(name, library().config(name), library().metrics(name).values) for name in chosen],
@@ -71,7 +77,22 @@ def page() -> None:
     )
 
 
-def classification(evaluations: Files) -> None:
+def training(names: Sequence[str]) -> None:
+    """The loss while training, of checkpoints that still lie in their run's folder or beside its log."""
+    curves = {}
+    for name in names:
+        folder = library().folder / name
+        place = next((place for place in (folder, folder.resolve().parent) if (place / LOG).is_file()), None)
+        if place is not None:
+            log = read_run_log(place)
+            steps, losses = log.series("loss")
+            curves[name] = list(steps), losses
+    if curves:
+        st.subheader("Training")
+        st.plotly_chart(charts.lines(curves, "step", "loss"), width="stretch", key="training_chart")
+
+
+def classification(evaluations: Files, results: Results) -> None:
     """Accuracies with intervals, and calibration."""
     st.subheader("Accuracy and calibration")
     rows = {name: file.values for name, file in evaluations.items() if file.values}
@@ -83,10 +104,25 @@ def classification(evaluations: Files) -> None:
     st.dataframe(
         [tables.accuracy_row(name, library().config(name), own) for name, own in rows.items()], hide_index=True
     )
-    st.caption("ECE: expected calibration error, the mean gap between confidence and accuracy; 0% is calibrated.")
+    reliability(results)
+    st.caption(CALIBRATION)
 
 
-def ranking(evaluations: Files) -> None:
+def reliability(results: Results) -> None:
+    """How often answers of a confidence are right, from each image's answer; nothing where these were not kept."""
+    curves = {}
+    for name, found in results.items():
+        if isinstance(found.answers, Predictions):
+            own = found.answers.reliability()
+            curves[name] = own.confidence.tolist(), own.accuracy.tolist()
+    if curves:
+        figure = charts.lines(curves, "confidence", "share that is right", percent=True)
+        figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"dash": "dot", "color": charts.COLOURS[6]})
+        figure.update_xaxes(tickformat=".0%", range=[0, 1])
+        st.plotly_chart(figure, width="stretch", key="reliability_chart")
+
+
+def ranking(evaluations: Files, results: Results) -> None:
     """mAP and CMC under the protocol chosen."""
     st.subheader("Ranking")
     protocol = (
@@ -114,8 +150,13 @@ def ranking(evaluations: Files) -> None:
     )
     curves = {}
     for name, own in found.items():
-        ranks = {rank: own[key] for key, rank in tables.RANKS.items() if key in own}
-        curves[name] = list(ranks), list(ranks.values())
+        answers = results[name].answers if protocol == "standard" and name in results else None
+        if isinstance(answers, QueryRanks):
+            curve = answers.cmc().tolist()
+            curves[name] = list(range(1, len(curve) + 1)), curve
+        else:
+            ranks = {rank: own[key] for key, rank in tables.RANKS.items() if key in own}
+            curves[name] = list(ranks), list(ranks.values())
     right.plotly_chart(
         charts.lines(curves, "rank k", "queries with a match within k", percent=True), width="stretch", key="cmc_chart"
     )

@@ -2,91 +2,155 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
 import dcal
 from dcal import draw
-from dcal_explorer.content import captions
-from dcal_explorer.content.numbers import whole_percent
+from dcal.analysis.record_agreement import record_agreement
+from dcal.explain.inspect import explain_class
+from dcal_explorer.content import captions, compare_captions
+from dcal_explorer.content.compare_captions import MAP_NAMES, map_of
+from dcal_explorer.content.live_payload import live_payload
 from dcal_explorer.content.places import STYLES
+from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.errors import shows_errors
-from dcal_explorer.dashboard.sidebar import Look, image, library, look, record_of
+from dcal_explorer.dashboard.image_bar import image
+from dcal_explorer.dashboard.live import live
+from dcal_explorer.dashboard.sidebar import library, record_of
 
 CSS = [Path(__file__).with_name("compare.css"), STYLES / "bars.css"]
-SIDE = 512  # pixels of an image's longer side
-BAR = 48  # pixels of the colour bar's height: its numbers must be legible in a narrow column
-INTRO = (
-    "**SA** is the backbone's self-attention. **GLCA** lets the most-attended patches attend to the whole image "
-    "again; it adds maps and predictions of its own. **PWCA** is used in training only and has no map: its effect "
-    "shows in the others. Maps of one kind share one scale."
-)
-NO_MAP = "Trained without global-local cross-attention (GLCA): there is no such map."
-NO_SELECTION = "GLCA selects the patches; this model has no GLCA."
-ONE_BRANCH = "SA is the only branch of this model: its predictions are those at the top."
-
-Scale = tuple[float, float]
+MOST = 4  # checkpoints
+SIDE = 384  # pixels of a difference's longer side
+LINK = "compare"  # views of one name move together
+Seen = Mapping[str, dcal.Inspection]
 
 
 @shows_errors
 def page() -> None:
-    """A column for each checkpoint; every row of maps is on one scale. Moving a slider only draws again."""
+    """A live view for each checkpoint, which move together; the predictions above, agreement in numbers below."""
     for path in CSS:
         st.html(path)
-    data, style = image(), look()
+    data = image()
     names = library().names()
-    compared = st.multiselect("Checkpoints", names, library().ablations(names[0]), key="compared", bind="query-params")
+    compared = choose_checkpoints("Checkpoints", names, library().ablations(names[0])[:MOST], "compared", most=MOST)
     if not compared:
         st.info("Choose at least one checkpoint.")
         return
-    seen = {name: record_of(name, data) for name in compared}
-    for note in dict.fromkeys(note for record in seen.values() for note in record.notes):
+    before = inspected(compared, data)
+    for note in dict.fromkeys(note for record in before.values() for note in record.notes):
         st.caption(note)
-    st.caption(INTRO)
-    depth = min(record.num_layers for record in seen.values())
-    layer = st.slider("Layer of the rollout", 1, depth, depth, key="compared_layer", bind="query-params")
+    target = choose_class(before)
+    seen = {name: explained(name, library().version(name), data, target) for name in compared}
     if verdict := captions.verdict(list(seen.values())):
         st.markdown(verdict)
-    rollouts = draw.shared_scale(*(record.rollout[layer - 1] for record in seen.values()))
-    carried = [record.glca_input_map for record in seen.values() if record.glca_input_map is not None]
-    glca = draw.shared_scale(*carried) if carried else (0.0, 1.0)
+    views(seen, f"{hash((data, target)):x}")
+    st.dataframe([compare_captions.prediction_row(name, record) for name, record in seen.items()], hide_index=True)
+    if len(seen) > 1:
+        agreement(seen)
+
+
+def inspected(names: list[str], data: bytes) -> dict[str, dcal.Inspection]:
+    """The records, one checkpoint after the other, with progress while any is computed."""
+    computed: set[tuple[str, bytes]] = st.session_state.setdefault("computed", set())
+    if all((name, data) in computed for name in names):
+        return {name: record_of(name, data) for name in names}
+    seen: dict[str, dcal.Inspection] = {}
+    with st.spinner("Computing …"):
+        progress = st.progress(0.0)
+        for number, name in enumerate(names):
+            progress.progress(number / len(names), f"{name}, {number + 1} of {len(names)}")
+            seen[name] = record_of(name, data)
+        progress.empty()
+    st.session_state["computed"] = {(name, data) for name in names}
+    return seen
+
+
+def choose_class(seen: Seen) -> str | None:
+    """The class whose evidence is compared: by default, what most checkpoints predict; None where none has classes."""
+    classifiers = [record for record in seen.values() if captions.names_classes(record.config)]
+    if not classifiers:
+        return None
+    first = Counter(record.top(1)[0][0] for record in classifiers).most_common(1)[0][0]
+    shown = {name: text for text, name in captions.choices(classifiers[0])}
+    ordered = [first, *(name for name in shown if name != first)]
+    return st.selectbox(
+        "Class whose evidence is shown",
+        ordered,
+        format_func=lambda name: shown.get(name, captions.readable(name)),
+        key="compared_class",
+        bind="query-params",
+    )
+
+
+@st.cache_resource(show_spinner="Computing …", max_entries=12)
+def explained(checkpoint: str, version: str, image: bytes, target: str | None) -> dcal.Inspection:
+    """The record with the evidence for a class, if the checkpoint knows it."""
+    seen = record_of(checkpoint, image)
+    if target is None or not captions.names_classes(seen.config) or target not in seen.classes:
+        return seen
+    return explain_class(library().model(checkpoint), seen, seen.classes.index(target))
+
+
+def views(seen: Seen, of: str) -> None:
+    """A column each: what the checkpoint is, and its live view on the scales of them all."""
+    scales = compare_captions.shared_scales(seen)
     with st.container(key="columns"):
-        for place, (name, record) in zip(st.columns(len(seen)), seen.items(), strict=True):
+        for number, (place, (name, record)) in enumerate(zip(st.columns(len(seen)), seen.items(), strict=True)):
             with place:
-                column(name, record, layer, rollouts, glca, style)
+                st.html(f'<div class="about">{captions.about(record.config, name, library().metrics(name))}</div>')
+                packed = packed_for(name, library().version(name), of, tuple(seen), record, scales)
+                live(record, packed, f"compare-{number}", LINK, remembers=number == 0)
 
 
-def column(name: str, seen: dcal.Inspection, layer: int, rollouts: Scale, glca: Scale, style: Look) -> None:
-    """One checkpoint, top to bottom. Every column has the same parts, so that they stand in rows (see compare.css)."""
-    branches = list(captions.top(seen, 3).items())
-    together, apart = dict(branches[:1]), dict(branches[1:])  # SA + GLCA, or SA where it is alone
-    st.html(f'<div class="about">{captions.about(seen.config, name, library().metrics(name))}</div>')
-    st.html(captions.bars(together))
-    picture(seen, seen.rollout[layer - 1], rollouts, style)
-    st.caption(f"Rollout by layer {layer}")
-    if seen.glca_input_map is None or seen.selected is None or seen.selected_mask is None:
-        absent(seen, NO_MAP)
-        st.caption("No GLCA map")
-        absent(seen, NO_SELECTION)
-        st.caption("No selected patches")
-    else:
-        picture(seen, seen.glca_input_map, glca, style)
-        st.caption("GLCA's map")
-        st.image(draw.selection(seen, seen.selected_mask, SIDE), width="stretch")
-        st.caption(f"GLCA's {len(seen.selected)} selected patches (R = {whole_percent(seen.top_ratio)})")
-    st.html(captions.bars(apart) if apart else f'<p class="alone">{ONE_BRANCH if together else ""}</p>')
+@st.cache_resource(show_spinner=False, max_entries=12)
+def packed_for(
+    name: str, version: str, of: str, beside: tuple[str, ...], _seen: dcal.Inspection, _scales: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A record for the live view. `of` stands for image and class, `beside` for the checkpoints on the same scales."""
+    return live_payload(_seen, f"{name}@{hash((version, of, beside)):x}", name, of, _scales)
 
 
-def picture(seen: dcal.Inspection, map: np.ndarray, scale: Scale, style: Look) -> None:
-    """A map over the image, and the colour bar of its row's scale."""
-    low, high = scale
-    drawn = draw.overlay(seen, map, low=low, high=high, max_side=SIDE, **style.options())
-    st.image(draw.under(drawn, draw.bar(SIDE, low, high, style.colormap, height=BAR)), width="stretch")
+def agreement(seen: Seen) -> None:
+    """How far each checkpoint agrees with a reference, in numbers and in the difference of a map."""
+    st.subheader("Agreement with a reference")
+    left, right = st.columns(2, vertical_alignment="bottom")
+    reference = left.selectbox("Reference", list(seen), key="reference", bind="query-params")
+    kind = right.segmented_control(
+        "Map of the differences",
+        list(MAP_NAMES),
+        default="rollout",
+        format_func=MAP_NAMES.__getitem__,
+        key="difference_map",
+        bind="query-params",
+    )
+    own = seen[reference]
+    rows = [
+        compare_captions.agreement_row(name, record, record_agreement(record, own)) for name, record in seen.items()
+    ]
+    st.dataframe(rows, hide_index=True)
+    st.caption(compare_captions.AGREEMENT)
+    differences(seen, reference, kind or "rollout")
 
 
-def absent(seen: dcal.Inspection, sentence: str) -> None:
-    """A box of the image's shape with the reason why there is no map."""
-    height, width = seen.image.shape[:2]
-    st.html(f'<div class="absent" style="--shape: {width} / {height}"><p>{sentence}</p></div>')
+def differences(seen: Seen, reference: str, kind: str) -> None:
+    """Each other checkpoint's map minus the reference's, all on one scale."""
+    own = seen[reference]
+    first, found = map_of(own, kind), {}
+    for name, record in seen.items():
+        second = map_of(record, kind)
+        same_grid = record.layout == own.layout and record.box == own.box
+        if name != reference and first is not None and second is not None and same_grid:
+            found[name], _ = draw.difference(first, second)
+    if not found:
+        st.info("No other checkpoint has this map on the reference's grid.")
+        return
+    most = max(float(np.abs(delta).max()) for delta in found.values())
+    for place, (name, delta) in zip(st.columns(MOST), found.items(), strict=False):
+        drawn = draw.figure(seen[name], delta, colormap=draw.DIVERGING, low=-most, high=most, max_side=SIDE)
+        place.image(drawn, width="stretch", caption=f"{name} − {reference}")

@@ -16,10 +16,13 @@ from dcal.data.yard_table import PARTS
 from dcal_explorer.content import cards, match_captions
 from dcal_explorer.content.numbers import share
 from dcal_explorer.content.places import STYLES
+from dcal_explorer.dashboard import evaluated
+from dcal_explorer.dashboard.choices import choose_checkpoint
 from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.sidebar import library, look, record_of
 
 CSS = [STYLES / "cards.css"]
+SOURCES = {"yard": "The yard", "evaluated": "Test images of a checkpoint"}
 SPLITS = {"query": "Test", "train": "Training"}  # the yard's test images are queries and gallery at once
 ANNOTATIONS = {"none": "Nothing", "parts": "Parts", "difference": "Differing part"}
 PAGE = 24  # images at once
@@ -33,9 +36,20 @@ ABOUT = (
 
 @shows_errors
 def page() -> None:
-    """Filters, a page of the grid, and one image."""
+    """The yard with its annotations, or what a checkpoint was evaluated on."""
     for path in CSS:
         st.html(path)
+    source = st.segmented_control(
+        "Images", list(SOURCES), default="yard", format_func=SOURCES.__getitem__, key="source", bind="query-params"
+    )
+    if source == "evaluated":
+        evaluated.section()
+    else:
+        yard()
+
+
+def yard() -> None:
+    """The yard's images with their annotations."""
     st.caption(ABOUT)
     split, found = filtered()
     if not found:
@@ -53,7 +67,8 @@ def page() -> None:
         or "none"
     )
     pages = -(-len(found) // PAGE)
-    number = st.number_input(f"Page, of {pages}", 1, pages, 1, key=f"page_of_{pages}") if pages > 1 else 1
+    label = f"Page, of {pages}"
+    number = st.number_input(label, 1, pages, 1, key=f"page_of_{pages}", bind="query-params") if pages > 1 else 1
     shown = found[(number - 1) * PAGE : number * PAGE]
     st.markdown(f"**{len(found):,} images**, {(number - 1) * PAGE + 1} to {(number - 1) * PAGE + len(shown)} shown.")
     st.html(cards.drawn([(alt_text(r), painted(r, annotation), lines(r)) for r in shown], SIDE))
@@ -111,7 +126,7 @@ def one_image(split: str, found: Sequence[YardRecord], annotation: str) -> None:
     name = left.selectbox(
         "Image", list(by_name), format_func=lambda n: alt_text(by_name[n]), key="image", bind="query-params"
     )
-    checkpoint = right.selectbox("Checkpoint", library().names(), key="image_checkpoint", bind="query-params")
+    checkpoint = choose_checkpoint("Checkpoint", library().names(), "image_checkpoint", right)
     record, style = by_name[name], look()
     left.image(draw.tile(painted(record, annotation, name), 512), width="stretch")
     if annotation == "parts":

@@ -13,17 +13,18 @@ from dcal_explorer.content import captions, map_scores
 from dcal_explorer.content.live_payload import live_payload
 from dcal_explorer.content.map_scores import MapScores
 from dcal_explorer.dashboard.charts import BRANCHES
+from dcal_explorer.dashboard.choices import choose_checkpoint
 from dcal_explorer.dashboard.errors import shows_errors
+from dcal_explorer.dashboard.image_bar import image
 from dcal_explorer.dashboard.live import live
-from dcal_explorer.dashboard.sidebar import image, library, record_of
+from dcal_explorer.dashboard.sidebar import library, record_of
 
 
 @shows_errors
 def page() -> None:
     """The whole page, top to bottom: what belongs to the predicted class comes first."""
     data = image()
-    with st.sidebar:
-        checkpoint = st.selectbox("Checkpoint", library().names(), key="checkpoint", bind="query-params")
+    checkpoint = choose_checkpoint("Checkpoint", library().names(), "checkpoint", st.sidebar)
     before = record_of(checkpoint, data)
     st.markdown(captions.summary(before, checkpoint, library().metrics(checkpoint)))
     left, right = st.columns([3, 1])

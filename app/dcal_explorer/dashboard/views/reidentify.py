@@ -19,6 +19,7 @@ from dcal_explorer.content.galleries import GalleryWithMetadata
 from dcal_explorer.content.match_explanation import Explanation, yard_pair
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard import errors
+from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.patches import Place, patch_chooser
 from dcal_explorer.dashboard.query import SIDE, Filters, Query, choose_filters, choose_gallery, choose_query, galleries
@@ -41,9 +42,7 @@ def page() -> None:
     if not names:
         st.info(reid_captions.NO_CHECKPOINT)
         return
-    compared = st.multiselect(
-        "Checkpoints", names, library().ablations(names[0]), key="find_compared", bind="query-params"
-    )
+    compared = choose_checkpoints("Checkpoints", names, library().ablations(names[0]), "find_compared")
     if not compared:
         st.info("Choose at least one checkpoint.")
         return

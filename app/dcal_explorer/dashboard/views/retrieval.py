@@ -17,6 +17,7 @@ from dcal_explorer.content.galleries import GalleryWithMetadata
 from dcal_explorer.content.numbers import percent
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard import retrieval_figures
+from dcal_explorer.dashboard.choices import choose_checkpoint
 from dcal_explorer.dashboard.embedding_map import embedding_map
 from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.query import UNKNOWN, choose_gallery, galleries
@@ -38,7 +39,7 @@ def page() -> None:
         st.info(reid_captions.NO_CHECKPOINT)
         return
     left, right = st.columns([1, 1], vertical_alignment="bottom")
-    name = left.selectbox("Checkpoint", names, key="retrieval_checkpoint", bind="query-params")
+    name = choose_checkpoint("Checkpoint", names, "retrieval_checkpoint", left)
     across = right.toggle(reid_captions.ACROSS, True, key="across", bind="query-params")
     place = choose_gallery([name])
     gallery, version = galleries().open(name, place), galleries().version(name, place)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
+from dcal.training import epoch_maps
 from dcal.training.run_log import RunLog, read_run_log, run_folders
+from dcal_explorer.content import places
 from dcal_explorer.content.ablation_tables import NOT_MEASURED
 from dcal_explorer.content.numbers import percent
 from dcal_explorer.dashboard import charts
 from dcal_explorer.dashboard.errors import shows_errors
+from dcal_explorer.dashboard.folders import folder
 
-RUNS = "DCAL_RUNS"  # environment: the folder that holds run folders
+RUNS = places.RUNS_VARIABLE
 EVERY = 5  # seconds between two readings of a run that goes on
 NO_RUNS = (
-    "There is no run in the folder `{}`. `dcal train` writes to runs/; name another folder by the environment "
-    "variable `{}`."
+    "There is no run in the folder `{}`. `dcal train` writes to runs/; name another folder under Folders, or with "
+    "`dcal dashboard --runs`."
 )
 # title → series that start so, and what the axis says
 CHARTS = {
@@ -34,15 +36,16 @@ ABOUT_DISTRACTOR = (
     "PWCA attends to the image and to its distractor at once: the share of the attention that goes to the distractor, "
     "layer by layer. At one half, both count alike."
 )
+MAPS = {"rollout": "Rollout", "glca_input": "GLCA"}
 
 
 @shows_errors
 def page() -> None:
     """One run, or several in one chart."""
-    root = Path(os.environ.get(RUNS, "runs"))
+    root = Path(folder(RUNS) or "runs").expanduser()
     names = run_folders(root)
     if not names:
-        st.info(NO_RUNS.format(root.name, RUNS))
+        st.info(NO_RUNS.format(root.name))
         return
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     chosen = left.multiselect("Runs", names, names[:1], key="runs", bind="query-params")
@@ -73,6 +76,33 @@ def show(root: Path, chosen: Sequence[str]) -> None:
         st.markdown("**PWCA's attention on the distractor**")
         st.plotly_chart(charts.lines(series, "layer", "share", percent=True), width="stretch", key="distractor")
         st.caption(ABOUT_DISTRACTOR)
+    for name in chosen:
+        shows_errors(maps)(root / name, name)
+
+
+def maps(folder: Path, name: str) -> None:
+    """The maps of the run's fixed images after an epoch; nothing for a run that kept none."""
+    images, epochs = epoch_maps.read_images(folder), epoch_maps.epochs_of(folder)
+    if images is None or not epochs:
+        return
+    st.markdown(f"**{name}: maps of fixed training images**")
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    epoch = epochs[-1]
+    if len(epochs) > 1:
+        epoch = left.select_slider("After epoch", epochs, epochs[-1], key=f"maps_epoch_{name}", bind="query-params")
+    found = epoch_maps.read_maps(folder, epoch).maps
+    kind = right.segmented_control(
+        "Map",
+        list(found),
+        default="rollout",
+        format_func=MAPS.__getitem__,
+        key=f"maps_kind_{name}",
+        bind="query-params",
+    )
+    drawn = epoch_maps.pictures(images, found, kind or "rollout")
+    for place, picture in zip(st.columns(len(drawn)), drawn, strict=True):
+        place.image(picture, width="stretch")
+    st.caption(f"After epoch {epoch}, each image on a scale of its own.")
 
 
 def series_of(

@@ -18,6 +18,7 @@ from dcal.draw import PAIR_SIDE
 from dcal_explorer.content import captions, match_captions, reid_captions
 from dcal_explorer.content.ablation_tables import NOT_MEASURED, TWIN_MEASURES, spelled
 from dcal_explorer.content.numbers import decimal, margin, percent, share, similarity
+from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.query import galleries
 from dcal_explorer.dashboard.sidebar import library, look
@@ -47,9 +48,7 @@ def page() -> None:
         st.info(reid_captions.NO_CHECKPOINT)
         return
     st.caption(ABOUT)
-    chosen = st.multiselect(
-        "Checkpoints", names, library().ablations(names[0]), key="twins_compared", bind="query-params"
-    )
+    chosen = choose_checkpoints("Checkpoints", names, library().ablations(names[0]), "twins_compared")
     if not chosen:
         st.info("Choose at least one checkpoint.")
         return

@@ -1,0 +1,152 @@
+"""Every command line of the documents and of the help texts is run as it stands, in order, on small generated data.
+
+What stands in: a data set of the same layout under the name that the text uses, tiny checkpoints under the bundled
+ones' names, and a tiny backbone in runs and inspections of timm's. Pages are opened by tests of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import json
+import re
+import shlex
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from dcal.data.fgvc.cub import CUB
+from dcal.data.reid.yard import Yard
+from dcal.data.yard_table import TABLE
+from dcal.evaluation.config import EvalConfig
+from dcal.evaluation.run import measure
+from dcal.gallery.build import build_folder
+from dcal.gallery.sources import folder_images
+from dcal.model.ablation import ABLATIONS
+from dcal.model.checkpoint import load_checkpoint, save_checkpoint
+from dcal.model.dcal import create_model
+from dcal.preprocess import Preprocess
+from dcal_explorer.cli.main import main
+from tests.fixtures.tiny_cub import write_cub
+from tests.fixtures.tiny_reid import write_market, write_vehicles, write_yard
+from tests.fixtures.tiny_sets import write_image
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = ["README.md", "docs/get-started.md", "docs/own-data.md", "docs/scale.md"]
+TORCHRUN = re.compile(r"^torchrun .*-m dcal\.train ")
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words after `dcal` of every command in a document's blocks of bash; of torchrun's, those of a training run.
+
+    Those with a placeholder (…, HOST) are no commands yet.
+    """
+    for block in re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            line = TORCHRUN.sub("dcal train ", line)
+            if line.startswith("dcal ") and "…" not in line and "HOST" not in line:
+                yield shlex.split(line, comments=True)[1:]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which the names of the documents are."""
+    monkeypatch.chdir(tmp_path)
+    write_cub(tmp_path)
+    for number, name in enumerate(("robin/1", "robin/2", "robin/3", "robin/4", "wren/1", "wren/2", "wren/3", "wren/4")):
+        write_image(tmp_path / "my-images" / f"{name}.jpg", 40 + number, 50, number)
+    for number, name in enumerate(
+        f"{who}/{image}" for who in ("train/ann", "train/bob", "test/eve", "test/joe") for image in range(1, 5)
+    ):
+        write_image(tmp_path / "my-animals" / f"{name}.jpg", 60 + number, 30, number)
+    (tmp_path / "my-animals" / "pattern.txt").write_text(r"(?P<split>train|test)/(?P<identity>\w+)/" + "\n")
+    for number in range(4):
+        write_image(tmp_path / "images" / f"{number:04d}_c{number % 2 + 1}_0.jpg", 60, 30 + number, 90 + number)
+    write_market(tmp_path)
+    write_vehicles(tmp_path)
+    monkeypatch.setattr(Yard, "home", write_whole_yard(tmp_path / "yard"))
+    for name in ("image.jpg", "query.jpg"):
+        write_image(tmp_path / name, 47, 61, len(name))
+    checkpoints(tmp_path)
+    small_runs(monkeypatch)
+    return tmp_path
+
+
+def checkpoints(folder: Path) -> None:
+    """Tiny ones under the bundled names, evaluated, with a gallery for re-identification."""
+    classes = CUB(folder / "CUB_200_2011").classes
+    for ablation in ABLATIONS:
+        torch.manual_seed(1)
+        options: dict[str, Any] = {"ablation": ablation, "img_size": 64, "top_ratio": 0.5, "num_sa_layers": 2}
+        preprocess = Preprocess(size=(64, 64))
+        model = create_model("test_vit", 3, classes=classes, preprocess=preprocess, **options).eval()
+        place = save_checkpoint(model, folder / "checkpoints" / f"cub50-{ablation}", metrics={"dataset": "cub"})
+        measure(EvalConfig(checkpoint=str(place), data_root=folder / "CUB_200_2011", workers=0))
+        model = create_model("test_vit", 3, task="reid", **options).eval()
+        place = save_checkpoint(model, folder / "checkpoints" / f"reid-{ablation}")
+        if ablation == "full":
+            assert main(["calibrate", str(place), "yard", "--workers", "0"]) == 0
+        images = folder_images(folder / "images")
+        build_folder(load_checkpoint(place), images, place / "gallery", place.name, batch_size=4, workers=0)
+
+
+def write_whole_yard(root: Path) -> Path:
+    """Some vehicles of the yard to train on and others to test."""
+    table = write_yard(root) / TABLE
+    first, *rows = table.read_text().splitlines()
+    place = first.split(",").index("identity")
+    trained = {row.split(",")[place] for row in rows[: len(rows) // 2]}
+    lines = [row.replace(",test,", ",train,") if row.split(",")[place] in trained else row for row in rows]
+    table.write_text("\n".join([first, *lines]) + "\n")
+    return root
+
+
+def small_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training takes a tiny backbone for an epoch; the pages note that they were opened."""
+    import dcal.training.train as training
+    from dcal_explorer.cli import faces
+
+    original = training.train
+
+    def train(config: Any, on_progress: Any) -> Any:
+        shutil.rmtree(config.folder, ignore_errors=True)  # a document gives alternatives that would share a folder
+        tiny: dict[str, Any] = {"backbone": "test_vit", "pretrained": "false", "img_size": 64, "img_width": None}
+        tiny |= {"epochs": 1, "batch_size": 4, "instances": 2, "workers": 0, "top_ratio": 0.5, "device": "cpu"}
+        return original(dataclasses.replace(config, **tiny), on_progress)
+
+    class Loader(DataLoader[Any]):
+        """Without processes of its own, which would take longer to start than they save."""
+
+        def __init__(self, *values: Any, **named: Any) -> None:
+            super().__init__(*values, **{**named, "num_workers": 0})
+
+    for module in ("dcal.data.validate", "dcal.evaluation.run", "dcal.gallery.embed", "dcal.training.task"):
+        monkeypatch.setattr(f"{module}.DataLoader", Loader)
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(faces, "demo", lambda words: 0 if Path(words[-1]).is_dir() or not words else 2)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_of_a_document(document: str, place: Path, capsys: pytest.CaptureFixture[str]):
+    found = list(commands((ROOT / document).read_text(encoding="utf-8")))
+    assert found
+    for words in found:
+        status = main(words)
+        assert status == 0, f"dcal {shlex.join(words)}: {capsys.readouterr().err[-500:]}"
+
+
+def test_the_site_has_every_document_and_names_what_there_is():
+    site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    listed = re.findall(r"[\w-]+\.md", json.dumps(site["nav"]))
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    assert site["theme"]["font"] is False
+    for name in re.findall(r"^::: ([\w.]+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE):
+        module, _, attribute = name.rpartition(".")
+        assert inspect.getdoc(getattr(importlib.import_module(module), attribute)), name

@@ -1,0 +1,60 @@
+"""Maps of fixed images after every epoch: what is kept, that training is not disturbed, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import dcal
+from dcal.data.fgvc.cub import CUB
+from dcal.data.samples import ImageSamples
+from dcal.errors import DCALError
+from dcal.training import epoch_maps
+from tests.fixtures.tiny_cub import write_cub
+
+SIZE = (48, 80)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> ImageSamples:
+    root = write_cub(tmp_path_factory.mktemp("data"))
+    return ImageSamples(CUB(root).records, dcal.Preprocess(size=SIZE), augment=True)
+
+
+def test_maps_are_those_of_an_inspection_and_come_back(samples: ImageSamples, tmp_path: Path) -> None:
+    model = dcal.create_model("test_vit", 3, img_size=SIZE, preprocess=samples.preprocess).train()
+    images = epoch_maps.fixed_images(samples, 3)
+    before = torch.get_rng_state()
+    maps = epoch_maps.maps_of(model, images)
+    assert model.training and torch.equal(before, torch.get_rng_state())
+    epoch_maps.write_images(images, tmp_path)
+    epoch_maps.write_maps(maps, 1, tmp_path)
+    epoch_maps.write_maps(maps, 12, tmp_path)
+    assert epoch_maps.epochs_of(tmp_path) == [1, 12]
+    assert np.array_equal(epoch_maps.read_images(tmp_path), images)
+    found = epoch_maps.read_maps(tmp_path, 12).maps
+    seen = dcal.inspect(model.eval(), samples.records[-1].path)
+    for name, own in (("rollout", seen.sa_map), ("glca_input", seen.glca_input_map)):
+        np.testing.assert_allclose(found[name][-1], own, rtol=2e-3, atol=1e-6)
+
+
+def test_pictures(samples: ImageSamples) -> None:
+    images = epoch_maps.fixed_images(samples, 2)
+    own = np.zeros((2, 3, 5), dtype=np.float32)
+    own[:, 0, 0] = 1
+    drawn = epoch_maps.pictures(images, {"rollout": own}, opacity=1.0)
+    assert len(drawn) == 2 and drawn[0].shape == (*SIZE, 3)
+    assert len(np.unique(drawn[0].reshape(-1, 3), axis=0)) == 2  # the strongest patch, and all others
+    with pytest.raises(DCALError, match="there is no map 'glca_input'; there are rollout"):
+        epoch_maps.pictures(images, {"rollout": own}, "glca_input")
+
+
+def test_a_run_without_maps_and_a_damaged_file(tmp_path: Path) -> None:
+    assert epoch_maps.read_images(tmp_path) is None and epoch_maps.epochs_of(tmp_path) == []
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "epoch-0002.npz").write_bytes(b"PK cut off")
+    with pytest.raises(DCALError, match=r"maps/epoch-0002.npz cannot be read"):
+        epoch_maps.read_maps(tmp_path, 2)
