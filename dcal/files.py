@@ -36,7 +36,7 @@ def remove_stale(place: Path) -> None:
 
 
 def write_whole(content: bytes, path: Path) -> None:
-    """Write a file that all may read, whole or not at all."""
+    """Write a file, whole or not at all."""
     remove_stale(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:

@@ -61,18 +61,13 @@ def save_checkpoint(
     config = {"format": FORMAT, "library_name": "dcal", **model.config.to_dict()}
     needed = sum(tensor.nbytes for tensor in tensors.values())
     with writing(place.parent, needed, f"{place.name} is as it was before."):
-        _write_checkpoint(model, place, Path(directory), tensors, config, dict(metrics or {}), dict(card or {}))
+        text = model_card(model, Path(directory), dict(metrics or {}), dict(card or {}))
+        _write_checkpoint(place, tensors, config, dict(metrics or {}), text)
     return Path(directory)
 
 
 def _write_checkpoint(
-    model: DCAL,
-    place: Path,
-    given: Path,
-    tensors: dict[str, torch.Tensor],
-    config: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    card: Mapping[str, str],
+    place: Path, tensors: dict[str, torch.Tensor], config: Mapping[str, Any], metrics: Mapping[str, Any], card: str
 ) -> None:
     remove_stale(place)
     fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
@@ -81,8 +76,7 @@ def _write_checkpoint(
         give_usual_mode(fresh / WEIGHTS)  # safetensors writes for the owner alone
         _write_json(fresh / CONFIG, config)
         _write_json(fresh / METRICS, metrics)
-        text = model_card(model, given, metrics, card)
-        (fresh / CARD).write_text(text, encoding="utf-8")
+        (fresh / CARD).write_text(card, encoding="utf-8")
         give_usual_mode(fresh)
         swap(fresh, place)
     finally:

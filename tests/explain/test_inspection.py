@@ -256,7 +256,7 @@ def test_reselecting_without_the_input_map_changes_nothing_else(model, seen):
 class TestBatches:
     """Images of several visitors pass through the model as one batch."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def images(self):
         random = np.random.default_rng(5)
         return [Image.fromarray(random.integers(0, 255, (70 + 9 * i, 61 + i, 3), dtype=np.uint8)) for i in range(3)]
