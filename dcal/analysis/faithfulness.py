@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dcal.analysis.maps import centre_map, random_map
 from dcal.analysis.perturbation import area, filled, patch_order, perturbations, step_counts
-from dcal.errors import DCALError
+from dcal.errors import DCALError, check_choice
 from dcal.explain.class_maps import model_input
 from dcal.explain.inspect import class_index
 from dcal.explain.inspection import Inspection
@@ -24,6 +24,7 @@ from dcal.model.dcal import DCAL
 from dcal.model.shapes import describe
 
 Curves = dict[str, Float[np.ndarray, " steps_and_one"]]
+CURVES = ("deletion", "insertion")
 RANDOM_ORDERS = 5
 
 
@@ -44,6 +45,11 @@ class Faithfulness:
     def score(self, order: str = "map") -> float:
         """Insertion's area minus deletion's, in [-1, 1] for a probability: larger is better, 0 is about chance."""
         return _score(self.deletion[order], self.insertion[order], self.patches)
+
+    def area(self, curve: str, order: str = "map") -> float:
+        """The area under a curve, "deletion" or "insertion": the mean answer on the way."""
+        values = {"deletion": self.deletion, "insertion": self.insertion}[check_choice("curve", curve, CURVES)]
+        return float(area(values[order][None], self.patches)[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +95,17 @@ def faithfulness(
     return _run(
         answer or probability, image, filled(image, fill), patch_order(maps, seed).to(image.device), inspection, steps
     )
+
+
+def own_similarity(model: DCAL, inspection: Inspection) -> Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, " b"]]:
+    """The answer for a model without classes: the cosine of an image's embedding with the whole image's, in [-1, 1]."""
+    own = torch.nn.functional.normalize(torch.from_numpy(inspection.embedding), dim=0)
+
+    def similarity(images: Tensor) -> Tensor:
+        embeddings = torch.nn.functional.normalize(model(images).embedding.float(), dim=1)
+        return embeddings @ own.to(embeddings.device)
+
+    return similarity
 
 
 def _run(

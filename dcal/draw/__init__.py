@@ -2,9 +2,9 @@
 
 from dcal.draw.colour import COLORMAPS, DIVERGING, colour, difference, is_flat, shared_scale
 from dcal.draw.layout import MAX_SIDE, drawn_size, patch_at, patch_centre, patch_under, place_of
-from dcal.draw.legend import bar, decimal, label, percent, under
+from dcal.draw.legend import bar, caption, decimal, label, percent, under
 from dcal.draw.montage import beside, columns_for, figure, grid, png, strip, tile, tile_at, webp
-from dcal.draw.overlay import base_image, mark, overlay, selection, surround
+from dcal.draw.overlay import base_image, mark, overlay, patches, selection, surround
 from dcal.draw.pair import LINKS, PAIR_SIDE, PARTNERS, evidence_scale, pair, partners, patch_on_pair
 from dcal.draw.ranked_list import Entry, ranked_list
 from dcal.draw.regions import annotated, region_colour, regions
@@ -21,6 +21,7 @@ __all__ = [
     "bar",
     "base_image",
     "beside",
+    "caption",
     "colour",
     "columns_for",
     "decimal",
@@ -39,6 +40,7 @@ __all__ = [
     "patch_centre",
     "patch_on_pair",
     "patch_under",
+    "patches",
     "percent",
     "place_of",
     "png",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import cv2
@@ -70,6 +70,30 @@ def bar(
     ):
         draw.text((x, height / 2), write(value), font=font(size), fill=_legible(ground), anchor=anchor)
     return np.asarray(image)
+
+
+def caption(width: int, lines: Sequence[str], size: int | None = None) -> RGB:
+    """Lines of text, dark on white, `width` pixels wide; long lines are broken between words."""
+    size = max(12, round(width / 55)) if size is None else size
+    margin, step, style = size // 2, round(1.35 * size), font(size)
+    broken = [part for line in lines for part in _broken(line, width - 2 * margin, size)]
+    image = Image.new("RGB", (width, step * len(broken) + 2 * margin), "white")
+    draw = ImageDraw.Draw(image)
+    for number, line in enumerate(broken):
+        draw.text((margin, margin + number * step), line, font=style, fill=(27, 35, 48))
+    return np.asarray(image)
+
+
+def _broken(line: str, width: int, size: int) -> list[str]:
+    """A line in as many pieces as fit `width`, broken between words."""
+    parts, style = [""], font(size)
+    for word in line.split():
+        longer = f"{parts[-1]} {word}".strip()
+        if parts[-1] and style.getlength(longer) > width:
+            parts.append(word)
+        else:
+            parts[-1] = longer
+    return parts
 
 
 def under(canvas: AnyRGB, *others: AnyRGB) -> AnyRGB:

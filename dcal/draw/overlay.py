@@ -57,6 +57,24 @@ def overlay(
     return canvas
 
 
+def patches(
+    seen: Inspection,
+    colours: Float[np.ndarray, "rows cols 3"],
+    opacity: float = 0.6,
+    max_side: int | None = MAX_SIDE,
+) -> RGB:
+    """Patches in colours of their own, numbers in [0, 1], over the image; otherwise as `overlay`."""
+    canvas = base_image(seen, max_side)
+    down, across = spreads(seen, canvas.shape[:2], colours.shape[:2], smooth=False)
+    inside = _inside(down), _inside(across)
+    rows, columns = down[inside[0]].argmax(axis=1), across[inside[1]].argmax(axis=1)
+    painted = np.rint(255 * colours.clip(0, 1)).astype(np.uint8)[rows][:, columns]
+    if painted.size:
+        ground = _fade(np.ascontiguousarray(canvas[inside]), opacity)
+        canvas[inside] = cv2.addWeighted(np.ascontiguousarray(painted), opacity, ground, 1 - opacity, 0)
+    return canvas
+
+
 def selection(seen: Inspection, mask: Bool[np.ndarray, "rows cols"], max_side: int | None = MAX_SIDE) -> RGB:
     """The image with the patches in `mask` bright and outlined, the others dimmed, the unseen rest dimmed more."""
     canvas = base_image(seen, max_side)

@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -18,11 +17,15 @@ from PIL import Image
 
 import dcal
 from dcal import draw
+from dcal.analysis.faithfulness import faithfulness
+from dcal.explain.class_maps import contrast
+from dcal.explain.tokens import token_sizes
 from dcal_explorer.content import captions
 from dcal_explorer.content.checkpoints import CheckpointLibrary
-from dcal_explorer.demo import program, server
+from dcal_explorer.demo import inspect_tab, program, server
+from dcal_explorer.demo.address import Wanted, wanted
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
-from dcal_explorer.demo.events import PAUSE, PLAY, ClickHandlers
+from dcal_explorer.demo.callbacks.model_maps import ModelMapCallbacks
 from dcal_explorer.demo.inputs import NOT_UPLOADED
 from dcal_explorer.demo.sessions import Entry, SessionStore, size
 
@@ -30,6 +33,7 @@ SIZE = (96, 64)  # 6 × 4 patches
 CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "Crested <Auklet>", "Parakeet|Auklet", "e", "f", "g")
 ENDPOINTS = {
     *("inspect", "layer", "layers", "heads", "token", "compare", "select", "evidence"),
+    *("contrast", "token_sizes", "similar_patches", "faithfulness"),
     *("download_picture", "download_record"),
     *("compare_checkpoints", "agreements", "differences"),
 }
@@ -89,10 +93,6 @@ def no_model(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail("a model ran")
 
     monkeypatch.setattr(dcal.DCAL, "embed", refuse)
-
-
-def click(x: int, y: int) -> gr.SelectData:
-    return SimpleNamespace(index=[x, y])  # type: ignore[return-value]
 
 
 class TestInspect:
@@ -281,20 +281,111 @@ class TestLive:
     def test_the_payload_has_the_class_first_and_the_selection_at_r(
         self, callbacks: InspectCallbacks, key: str
     ) -> None:
-        packed, caption = callbacks.live(key, CLASSES[2], 0.5)
+        packed, bars, moved = callbacks.live(key, CLASSES[2], CLASSES[4], 0.5)
         seen = callbacks.records.get(key).seen
         assert packed["id"] == key and callbacks.record_of(key) is seen
-        assert packed["maps"][0]["key"] == "relevance"
-        assert seen.target == 2 and "Relevance for Crested" in caption
+        assert [map["key"] for map in packed["maps"][:2]] == ["relevance", "contrast"]
+        assert packed["maps"][1]["title"] == "Crested <Auklet> rather than e"
+        assert packed["maps"][1]["source"] == {"kind": "contrast", "target": 2, "rival": 4}
+        assert seen.target == 2
         again = dcal.reselect(callbacks.library.model("cub50-full"), seen, 0.5)
         assert packed["selected"] == again.selected.tolist()
-        assert "R = 50%: 12 of 24 patches" in caption and "The prediction" in caption
+        assert moved.startswith("**12 of 24 patches.** The prediction ")
+        assert f"{again.top(1)[0][1]:.1%}" in moved and f"{again.top(1)[0][1]:.1%}" in bars
+
+    def test_the_rival_is_the_most_probable_other_class(self, callbacks: InspectCallbacks, key: str) -> None:
+        order = np.argsort(-callbacks.records.get(key).seen.probabilities)
+        for target, rival in ((order[0], order[1]), (order[2], order[0])):
+            packed, *_ = callbacks.live(key, CLASSES[target], "", None)
+            assert packed["maps"][1]["source"]["rival"] == rival
 
     def test_without_glca_r_does_not_count(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
         key, _, _ = callbacks.inspect(photo, "other")
-        packed, caption = callbacks.live(key, None, 0.5)
-        assert packed["selected"] is None and "R =" not in caption
+        packed, bars, moved = callbacks.live(key, None, "", 0.5)
+        assert packed["selected"] is None and moved == ""
+        assert bars.count("<b ") == 5  # one column
         assert callbacks.records.get(key).seen.target is not None  # the most probable class
+
+    def test_every_map_says_what_it_is_worth(self, callbacks: InspectCallbacks, key: str) -> None:
+        scores = {map["key"]: map["score"] for map in callbacks.live(key, None, "", None)[0]["maps"]}
+        assert "dcal eval --analysis measures it" in scores["relevance"]
+        assert scores["rollout"] and scores["glca-block"] and not scores["sizes"]
+
+
+class TestModelMaps:
+    @pytest.fixture
+    def maps(self, callbacks: InspectCallbacks) -> ModelMapCallbacks:
+        return ModelMapCallbacks(callbacks)
+
+    def test_a_contrast(self, maps: ModelMapCallbacks, callbacks: InspectCallbacks, key: str) -> None:
+        picture, said = maps.contrast(key, CLASSES[0], CLASSES[3])
+        seen = callbacks.records.get(key).seen
+        map = contrast(callbacks.library.model("cub50-full"), seen, 0, 3).relevance
+        low, high = draw.shared_scale(map)
+        drawn = draw.overlay(seen, map, low=low, high=high)
+        np.testing.assert_array_equal(picture[: len(drawn)], drawn)
+        assert said.startswith("**Black footed Albatross rather than Parakeet\\|Auklet.**")
+
+    def test_token_sizes(self, maps: ModelMapCallbacks, callbacks: InspectCallbacks, key: str) -> None:
+        _, said = maps.token_sizes(key, 3)
+        sizes = token_sizes(callbacks.library.model("cub50-full"), callbacks.records.get(key).seen)[3, 1:]
+        assert said.startswith(f"**Token size, layer 3.** {sizes.min():.1f} to {sizes.max():.1f}.")
+
+    def test_similar_patches(self, maps: ModelMapCallbacks, key: str) -> None:
+        _, said = maps.similar_patches(key, 2, 4, 12)
+        assert said.startswith("**Similarity to row 2, column 4, layer 12.**")
+        with pytest.raises(gr.Error, match="There is no column 5"):
+            maps.similar_patches(key, 2, 5, 12)
+
+    def test_faithfulness(self, maps: ModelMapCallbacks, callbacks: InspectCallbacks, key: str) -> None:
+        found = maps.faithfulness(key, "glca-block")
+        seen = callbacks.records.get(key).seen
+        *_, last = faithfulness(callbacks.library.model("cub50-full"), seen, seen.glca_map)
+        assert found["scores"]["map"] == pytest.approx(last.result.score())
+        assert len(found["shares"]) == len(found["curves"]["deletion"]["random"]) == 11
+        with pytest.raises(gr.Error, match="'heads'"):
+            maps.faithfulness(key, "heads")
+
+    def test_what_they_draw_can_be_downloaded(
+        self, maps: ModelMapCallbacks, callbacks: InspectCallbacks, key: str
+    ) -> None:
+        maps.token_sizes(key, 3)
+        assert Path(callbacks.download_picture(key)).name == "dcal-token-sizes-layer-3.png"
+
+
+class TestAddress:
+    NAMES, SAMPLES = ["cub50-full", "other"], [Path("cardinal.webp"), Path("cat.webp")]
+
+    def test_what_is_chosen_comes_back(self) -> None:
+        search = '?tab=compare&image=cat&checkpoint=other&class=e&rival=f&r=0.3&view=%7B"map":"sa","layer":4%7D'
+        assert wanted(search, self.NAMES, self.SAMPLES) == Wanted(
+            "compare", "cat", "other", "e", "f", 0.3, {"map": "sa", "layer": 4}
+        )
+
+    @pytest.mark.parametrize(
+        "search",
+        [
+            "",
+            "?",
+            "?tab=x&image=../etc&checkpoint=none&r=2&view=[1]",
+            "?r=nan&view={",
+            "?image=&r=",
+            "?view=" + "[" * 9999,
+        ],
+    )
+    def test_what_the_page_has_not_is_left_out(self, search: str) -> None:
+        assert wanted(search, self.NAMES, self.SAMPLES) == Wanted()
+
+    def test_the_tab_is_fitted_to_it(self, callbacks: InspectCallbacks, key: str) -> None:
+        tab = inspect_tab.InspectTab.__new__(inspect_tab.InspectTab)
+        tab.callbacks, tab.samples = callbacks, self.SAMPLES
+        target, rival, ratio, after, moved, packed, _ = tab.settle(
+            key, Wanted(target="e", rival="nobody", ratio=0.5, state={"map": "sa"})
+        )
+        assert (target["value"], rival["value"], ratio["value"], after) == ("e", "", 0.5, Wanted())
+        assert moved["value"].startswith("**12 of 24 patches.**") and packed["state"] == {"map": "sa"}
+        assert tab.place(Wanted(image="cat", checkpoint="other")) == ("cat.webp", "other", "cat")
+        assert tab.place(Wanted()) == ("cardinal.webp", "cub50-full", "cardinal")
 
 
 class TestDownloads:
@@ -304,7 +395,9 @@ class TestDownloads:
         path = Path(callbacks.download_picture(key))
         assert path.name == "dcal-patch-2-3-layer-4.png"
         expected = draw.figure(seen, seen.token(3, 1, 2), colormap="cividis", max_side=2048, marked=(1, 2))
-        np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
+        saved = np.asarray(Image.open(path))
+        np.testing.assert_array_equal(saved[: len(expected)], expected)
+        assert len(saved) > len(expected)  # the caption: checkpoint, image, what is shown
 
     @pytest.mark.parametrize(
         "draws",
@@ -338,48 +431,6 @@ class TestDownloads:
         assert chosen.top_ratio == 0.5
         assert chosen.selected is not None
         assert len(chosen.selected) == 12
-
-
-class TestClicks:
-    def test_clicking_the_middle_of_every_patch(self, callbacks: InspectCallbacks, key: str) -> None:
-        seen = callbacks.records.get(key).seen
-        height, width = draw.drawn_size(seen)
-        left, top, right, bottom = (edge * width / seen.image.shape[1] for edge in seen.box)
-        for row in range(6):
-            for column in range(4):
-                x, y = left + (column + 0.5) * (right - left) / 4, top + (row + 0.5) * (bottom - top) / 6
-                found = ClickHandlers(callbacks.records).patch_at(key, click(int(x), int(y)))
-                assert found == (row + 1, column + 1)
-        with pytest.raises(gr.Error, match="no patch there"):
-            ClickHandlers(callbacks.records).patch_at(key, click(1, 1))
-        with pytest.raises(gr.Error, match="no patch there"):  # the colour bar
-            ClickHandlers(callbacks.records).patch_at(key, click(width // 2, height + 3))
-
-    def test_a_click_on_a_layer_opens_the_view_of_patches(self, callbacks: InspectCallbacks, key: str) -> None:
-        height, width = draw.drawn_size(callbacks.records.get(key).seen)
-        row, column, tabs, view = ClickHandlers(callbacks.records).patch_from_layer(key, click(width // 2, height // 2))
-        assert (row, column, view) == (4, 3, "token")
-        assert tabs.selected == "token"
-
-    def test_a_click_in_the_strip_chooses_its_layer(self, callbacks: InspectCallbacks, key: str) -> None:
-        clicks, (picture, _) = ClickHandlers(callbacks.records), callbacks.layers(key)
-        height, width = picture.shape[:2]
-        assert clicks.layer_at(key, click(width // 12, height // 4)) == 1
-        assert clicks.layer_at(key, click(width - width // 12, height - height // 4)) == 12
-        assert clicks.layer_at(key, click(width + 50, 5)) == gr.skip()
-
-    def test_playing(self, callbacks: InspectCallbacks, key: str) -> None:
-        clicks = ClickHandlers(callbacks.records)
-        playing, clock, label, layer = clicks.play(key, False, 12)
-        assert (playing, clock.active, label, layer) == (True, True, PAUSE, 1)
-        shown = [layer]
-        while playing:
-            playing, clock, label, layer = clicks.advance(key, layer)
-            shown.append(layer)
-        assert shown == list(range(1, 13))
-        assert (clock.active, label) == (False, PLAY)
-        assert clicks.play(key, False, 4)[3] == 4  # goes on from where it stands
-        assert clicks.play(key, True, 4)[0] is False
 
 
 class TestRecords:
@@ -526,8 +577,10 @@ class TestPage:
             assert not [n for n in names if n.startswith("param_") or n == "record"], names
 
     def test_controls_fit_the_first_checkpoint(self, blocks: gr.Blocks) -> None:
-        sliders = [b for b in blocks.blocks.values() if isinstance(b, gr.Slider) and b.label == "Layer"]
-        assert [(s.minimum, s.maximum, s.value) for s in sliders] == [(1, 12, 12)]  # one for all views
+        ratios = [b for b in blocks.blocks.values() if isinstance(b, gr.Slider) and b.elem_id == "live-ratio"]
+        assert [(s.maximum, s.value, s.visible) for s in ratios] == [(1, 0.25, True)]
+        layers = [b for b in blocks.blocks.values() if isinstance(b, gr.Slider) and b.label == "Layer"]
+        assert not layers  # the live view has the only one
 
     def test_gradio_fetches_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         original = processing_utils.async_ssrf_protected_download

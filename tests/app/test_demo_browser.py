@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import urllib.request
 import zlib
@@ -17,12 +18,15 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 import dcal
-from dcal import draw
 from dcal_explorer.content.places import SAMPLES
 from dcal_explorer.demo.inputs import NOT_UPLOADED
 from tests.fixtures.contrast import contrast
 
 ROOT = Path(__file__).parents[2]
+MAP, ATTENTION = "#live-view [data-pane=map]", "#live-view [data-pane=attention]"
+SHIFTS = """globalThis.shifted = 0;
+new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput) shifted += e.value; })
+    .observe({ type: "layout-shift", buffered: true });"""
 PATIENCE = 60_000  # ms, as everywhere: the machine may be busy
 expect.set_options(timeout=PATIENCE)
 
@@ -55,50 +59,40 @@ def open_tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).first.click()
 
 
-def click_patch(page: Page, picture: str, seen: dcal.Inspection, row: int, column: int) -> None:
-    """Click the middle of a patch, counted from 0, on a drawn picture of the whole photo."""
-    image = page.locator(f"{picture} img")
-    image.scroll_into_view_if_needed()
-    natural = image.evaluate("async image => (await image.decode(), [image.naturalWidth, image.naturalHeight])")
-    shown = image.bounding_box()
-    assert shown is not None
-    scale = min(shown["width"] / natural[0], shown["height"] / natural[1])  # fitted whole into its place
-    x0 = (shown["width"] - natural[0] * scale) / 2
-    y0 = (shown["height"] - natural[1] * scale) / 2
-    left, top, right, bottom = (edge * natural[0] / seen.image.shape[1] for edge in seen.box)
-    x = left + (column + 0.5) * (right - left) / seen.layout.cols
-    y = top + (row + 0.5) * (bottom - top) / seen.layout.rows
-    image.click(position={"x": x0 + x * scale, "y": y0 + y * scale})
+def settled(page: Page) -> None:
+    """Wait until nothing is computed for the view any more."""
+    expect(page.locator("#live-view .dcal-veil:visible")).to_have_count(0)
 
 
-def test_a_person_uploads_a_photo_moves_the_layer_clicks_a_patch_and_reads_the_result(demo: Page) -> None:
-    photo = SAMPLES / "cardinal.webp"
-    seen = dcal.inspect(dcal.load(ROOT / "checkpoints" / "cub50-full"), photo)
-    upload(demo, photo)
-
+def test_a_person_uploads_an_image_moves_the_layer_clicks_a_patch_and_takes_the_result(demo: Page) -> None:
+    image = SAMPLES / "cardinal.webp"
+    seen = dcal.inspect(dcal.load(ROOT / "checkpoints" / "cub50-full"), image)
+    upload(demo, image)
     name, probability = seen.top(1)[0]
-    first = demo.locator("#predictions .both li").first
+    first = demo.locator("#predictions li").first
     expect(first).to_contain_text(name.partition(".")[2].replace("_", " "))
-    expect(first).to_contain_text(f"{probability:.1%}")
-    expect(demo.locator("#predictions .branch")).to_have_count(3)
+    expect(first.locator("b")).to_have_count(3)  # SA + GLCA, SA, GLCA
+    expect(first.locator("b.fused")).to_have_text(f"{probability:.1%}")
+    expect(demo.locator(f"{MAP} h3")).to_have_text("Relevance for Cardinal")
+    expect(demo.locator(f"{MAP} .dcal-score")).to_contain_text("deletion")
 
-    open_tab(demo, "Layers")
-    sentence = demo.locator("#layer-sentence")
-    expect(sentence).to_contain_text("Layer 12 of 12.")
-    slider = demo.get_by_role("slider", name="Layer").first
+    demo.get_by_role("tab", name="Rollout", exact=True).click()
+    slider = demo.get_by_role("slider", name="Layer", exact=True)
     slider.focus()
     for _ in range(3):
         slider.press("ArrowLeft")
-    expect(sentence).to_contain_text("Layer 9 of 12.")
-    expect(sentence).to_contain_text(draw.percent(float(seen.rollout[8].max())))
-
-    click_patch(demo, "#layer-picture", seen, 4, 9)  # opens the view of patches, at the same layer
-    patch = demo.locator("#patch-sentence")
-    expect(patch).to_contain_text("Row 5, column 10, layer 9, mean of all heads.")
-    expect(patch).to_contain_text(draw.percent(float(seen.token(8, 4, 9).max())))
-    click_patch(demo, "#patch-picture", seen, 11, 2)
-    expect(patch).to_contain_text("Row 12, column 3, layer 9")
-    expect(patch).to_contain_text(draw.percent(float(seen.token(8, 11, 2).max())))
+    expect(demo.locator(f"{MAP} h3")).to_have_text("Rollout after layer 9 of 12")
+    box = demo.locator(f"{MAP} .dcal-stage").bounding_box()
+    left, top, right, bottom = seen.box
+    height, width = seen.image.shape[:2]
+    x, y = (left + 9.5 * (right - left) / 14) / width, (top + 4.5 * (bottom - top) / 14) / height
+    demo.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    demo.mouse.move(1, 1)
+    settled(demo)
+    expect(demo.locator(f"{MAP} .dcal-readout")).to_contain_text("Row 5, column 10:")
+    attended = seen.token(8, 4, 9)
+    row, column = divmod(int(attended.argmax()), 14)
+    expect(demo.locator(f"{ATTENTION} .dcal-readout")).to_contain_text(f"row {row + 1}, column {column + 1}")
 
     with demo.expect_download() as download:
         demo.get_by_role("button", name="Download the record (NPZ)").click()
@@ -106,71 +100,70 @@ def test_a_person_uploads_a_photo_moves_the_layer_clicks_a_patch_and_reads_the_r
     assert record.fingerprint == seen.fingerprint
     np.testing.assert_allclose(record.rollout, seen.rollout, atol=1e-6)
     with demo.expect_download() as download:
-        demo.get_by_role("button", name="Download this image (PNG)").click()
-    assert download.value.suggested_filename == "dcal-patch-12-3-layer-9.png"
+        demo.locator("#live-view").get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "dcal-cardinal-rollout-layer-9.png"
     with Image.open(download.value.path()) as picture:
-        assert picture.format == "PNG"
-        assert max(picture.size) > 1024  # larger than the one on the page
+        assert picture.format == "PNG" and picture.width > 2048  # both panes
 
 
-def test_a_photo_taken_away_makes_room_for_another_and_a_layer_can_be_typed(demo: Page, tmp_path: Path) -> None:
+def test_what_only_the_model_can_tell(demo: Page) -> None:
+    kinds = demo.locator(".dcal-kinds")
+    kinds.get_by_role("radio", name="Contrast").click()
+    expect(demo.locator(f"{MAP} h3")).to_contain_text("American Goldfinch rather than")
+    for tab, title in {"Features": "Similarity to row", "Token size": "Token size after layer 12 of 12"}.items():
+        demo.get_by_role("tab", name=tab, exact=True).click()
+        settled(demo)
+        expect(demo.locator(f"{MAP} h3")).to_contain_text(title)
+        expect(demo.locator(f"{MAP} .dcal-readout")).to_contain_text("Strongest")
+    demo.get_by_role("button", name="Faithfulness").click()
+    demo.get_by_role("button", name="Measure this map").click()
+    expect(demo.locator(".dcal-charts svg")).to_have_count(2)
+
+
+def test_r_moves_the_predictions_and_another_checkpoint_may_have_none(demo: Page) -> None:
+    before = demo.locator("#predictions").inner_text()
+    expect(demo.locator("#moved")).to_contain_text("20 of 196 patches.")
+    demo.locator("#live-ratio input[type=range]").press("End")
+    expect(demo.locator("#moved")).to_contain_text("196 of 196 patches. The prediction")
+    assert demo.locator("#predictions").inner_text() != before
+    demo.get_by_label("Checkpoint").click()
+    demo.get_by_role("option", name="cub50-sa_only").click()
+    expect(demo.get_by_role("tab", name="Selection", exact=True)).to_have_count(0)  # there is nothing to select
+    expect(demo.locator("#live-ratio")).to_be_hidden()
+    expect(demo.locator("#predictions li").first.locator("b")).to_have_count(1)
+
+
+def test_a_link_restores_what_was_chosen_and_back_goes_back(page: Page, url: str) -> None:
+    page.goto(f'{url}/?image=cardinal&checkpoint=cub50-sa_glca&r=0.3&view={{"map":"rollout","layer":4,"kept":60}}')
+    expect(page.locator(f"{MAP} h3")).to_have_text("Rollout after layer 5 of 12")
+    expect(page.locator(f"{MAP} .dcal-readout")).to_contain_text("Row 5, column 5:")
+    expect(page.get_by_label("Checkpoint")).to_have_value("cub50-sa_glca")
+    expect(page.locator("#moved")).to_contain_text("59 of 196 patches.")
+    expect(page.locator("#predictions li").first).to_contain_text("Cardinal")
+    page.locator("#samples button").first.click()
+    expect(page.locator("#predictions li").first).to_contain_text("Goldfinch")
+    expect(page).to_have_url(re.compile("image=american-goldfinch"))
+    page.go_back()
+    expect(page.locator("#predictions li").first).to_contain_text("Cardinal")
+
+
+def test_an_image_that_was_removed_makes_room_for_another(demo: Page, tmp_path: Path) -> None:
     cross(demo).click()
     expect(cross(demo)).to_have_count(0)
+    expect(demo.locator("#live-view canvas")).to_have_count(0)
+    expect(demo.locator("#predictions li")).to_have_count(0)
     misnamed = tmp_path / "bunting.png"  # what a file is called does not matter
     misnamed.write_bytes((SAMPLES / "indigo-bunting.webp").read_bytes())
     upload(demo, misnamed)
     expect(demo.locator("#predictions")).to_contain_text("Indigo Bunting")
-    open_tab(demo, "Layers")
-    layer = demo.locator("#look input[type=number]:visible").first
-    layer.fill("4")
-    layer.press("Enter")
-    expect(demo.locator("#layer-sentence")).to_contain_text("Layer 4 of 12.")
-
-
-def test_every_view_shows_its_pictures_and_says_what_they_are(demo: Page) -> None:
-    for tab, sentences in {
-        "Heads": {"#heads-sentence": "Layer 12, 3 heads."},
-        "One patch": {"#patch-sentence": "What the outlined patch attends to."},
-        "SA and GLCA": {"#sa-sentence": "SA.", "#glca-sentence": "GLCA.", "#difference-sentence": "GLCA − SA."},
-        "Selection": {"#selection-sentence": "R = 10%: 20 of 196 patches."},
-        "Class evidence": {"#gradient-sentence": "Gradient-weighted rollout for", "#relevance-sentence": "Chefer"},
-        "Layers": {"#layer-sentence": "Layer 12 of 12.", "#strip-sentence": "each of the 12 layers"},
-    }.items():
-        open_tab(demo, tab)
-        for place, text in sentences.items():
-            expect(demo.locator(place)).to_contain_text(text)
-            picture = place.replace("-sentence", "-picture").replace("#strip-picture", "#layer-strip")
-            expect(demo.locator(f"{picture} img")).to_be_visible()
-
-
-def test_r_moves_the_selection_and_another_checkpoint_may_have_none(demo: Page) -> None:
-    open_tab(demo, "Selection")
-    sentence = demo.locator("#selection-sentence")
-    expect(sentence).to_contain_text("R = 10%")
-    demo.locator("#views").get_by_role("slider", name="R, the share").last.press("End")
-    expect(sentence).to_contain_text("R = 100%: 196 of 196 patches.")
-    demo.get_by_label("Checkpoint").click()
-    demo.get_by_role("option", name="cub50-sa_only").click()
-    expect(demo.get_by_role("tab", name="Selection", exact=True)).to_be_hidden()  # there is nothing to select
-    expect(demo.locator("#live-view canvas").first).to_be_visible()
-    expect(demo.locator("#predictions .branch")).to_have_count(1)
-
-
-def test_the_rollout_plays_from_the_first_layer_to_the_last(demo: Page) -> None:
-    open_tab(demo, "Layers")
-    play = demo.locator("#play")
-    play.click()
-    expect(play).to_contain_text("Pause")
-    expect(demo.locator("#layer-sentence")).not_to_contain_text("Layer 12 of")
-    expect(play).to_contain_text("Play")
-    expect(demo.locator("#layer-sentence")).to_contain_text("Layer 12 of")
 
 
 def test_a_prediction_that_is_clicked_shows_its_evidence(demo: Page) -> None:
-    second = demo.locator("#predictions .both li").nth(1)
+    demo.get_by_role("tab", name="Rollout", exact=True).click()
+    second = demo.locator("#predictions li").nth(1)
     name = second.locator("span").inner_text()
     second.locator("button").click()
-    expect(demo.locator("#live-sentence")).to_contain_text(f"Relevance for {name}")
+    expect(demo.locator(f"{MAP} h3")).to_have_text(f"Relevance for {name}")
 
 
 def test_four_checkpoints_are_compared(demo: Page) -> None:
@@ -178,12 +171,6 @@ def test_four_checkpoints_are_compared(demo: Page) -> None:
     for number in (1, 2, 3, 4):
         expect(demo.locator(f"#compared-{number} canvas").first).to_be_visible()
     expect(demo.locator("#verdict")).to_contain_text("American Goldfinch")
-
-
-def test_an_image_that_is_removed_clears_its_maps(demo: Page) -> None:
-    cross(demo).click()
-    expect(demo.locator("#live-view canvas")).to_have_count(0)
-    expect(demo.locator("#predictions li")).to_have_count(0)
 
 
 def bad_files(folder: Path) -> dict[Path, str]:
@@ -248,9 +235,18 @@ def test_odd_pictures_are_looked_at_and_explained(demo: Page, tmp_path: Path) ->
 def test_a_narrow_screen_shows_all_without_scrolling_sideways(page: Page, url: str, scheme: Any) -> None:
     page.set_viewport_size({"width": 400, "height": 800})
     page.emulate_media(color_scheme=scheme)
+    page.add_init_script(SHIFTS)
     page.goto(url)
     expect(page.locator("#live-view canvas").first).to_be_visible()
+    expect(page.locator("#moved")).to_contain_text("patches")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    for tab in ("Rollout", "Selection", "Token size"):  # a strip that the finger moves; none is behind a menu
+        page.locator("#live-view").get_by_role("tab", name=tab, exact=True).click()
+        expect(page.locator("#live-view").get_by_role("tab", name=tab, exact=True)).to_be_in_viewport()
+    page.get_by_role("tab", name="Rollout", exact=True).click()
+    page.get_by_role("radio", name="Layer 5", exact=True).click()
+    expect(page.locator(f"{MAP} h3")).to_have_text("Rollout after layer 5 of 12")
+    expect(page.get_by_label("Scale", exact=True)).to_be_visible()
     cut = page.evaluate(
         """() => [...document.querySelectorAll('.form .block *, .controls .block, #predictions li, .sentence')]
             .filter(e => e.offsetParent && e.getBoundingClientRect().right >
@@ -258,7 +254,21 @@ def test_a_narrow_screen_shows_all_without_scrolling_sideways(page: Page, url: s
             .map(e => [e.className, e.textContent])"""
     )
     assert not cut
-    assert contrast(page, "#summary p") > 4.5
+    assert (
+        min(contrast(page, text) for text in ("#summary p", "#moved p", "#predictions b", f"{MAP} .dcal-score")) > 4.5
+    )
+    assert page.evaluate("() => shifted") < 0.05
+
+
+def test_a_desktop_screen_has_map_and_controls_at_once(page: Page, url: str) -> None:
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.add_init_script(SHIFTS)
+    page.goto(url)
+    expect(page.locator("#moved")).to_contain_text("patches")
+    expect(page.locator("#live-view .dcal-look")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#predictions li").last).to_be_in_viewport(ratio=1)
+    page.wait_for_timeout(500)
+    assert page.evaluate("() => shifted") < 0.05
 
 
 @pytest.mark.browser  # needs the server, if not the browser

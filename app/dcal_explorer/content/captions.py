@@ -6,11 +6,13 @@ import html
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dcal import Inspection, ModelConfig
+from dcal.explain.tokens import Outliers
 from dcal.model.model_card import ABOUT
 from dcal_explorer.content.checkpoints import SideFile
 from dcal_explorer.content.numbers import percent, seconds, share, similarity, whole_percent
@@ -149,6 +151,42 @@ def _bar(name: str, probability: float, clickable: bool) -> str:
     return f'<li style="--p:{probability:.2%}"><span title="{shown}">{shown}</span><b>{percent(probability)}</b></li>'
 
 
+def columns(seen: Inspection, k: int = 5) -> str:
+    """The k most probable classes as one compact list of buttons (HTML): each branch's probability is a column.
+
+    A button's `data-card` is its class (see cards.CLICK). A class stays in its place when only R changes little.
+    """
+    if not names_classes(seen.config):
+        return f'<p class="alone">{NO_CLASSES}</p>'
+    branches = (
+        {"fused": "SA + GLCA", "sa": "SA", "glca": "GLCA"} if seen.glca_probabilities is not None else {"sa": "SA"}
+    )
+    found = {"fused": seen.probabilities, "sa": seen.sa_probabilities, "glca": seen.glca_probabilities}
+    head = "".join(f'<span class="{branch}">{name}</span>' for branch, name in branches.items())
+    rows = []
+    for name, _ in seen.top(k):
+        index, shown = seen.classes.index(name), html.escape(readable(name))
+        values = {branch: float(found[branch][index]) for branch in branches}  # type: ignore[index]
+        numbers = "".join(f'<b class="{b}" style="--p:{p:.2%}">{percent(p)}</b>' for b, p in values.items())
+        button = f'<button type="button" data-card="{html.escape(name)}" title="Show the evidence for {shown}">'
+        rows.append(f"<li>{button}<span>{shown}</span>{numbers}</button></li>")
+    return (
+        f'<div class="bars columns" style="--columns:{len(branches)}">'
+        f'<div class="head"><span>Prediction</span>{head}</div>'
+        f"<ol>{''.join(rows)}</ol></div>"
+    )
+
+
+def selected(seen: Inspection, before: Inspection) -> str:
+    """How many patches R selects and whether the prediction moved, in a line for the place beside R."""
+    assert seen.selected is not None
+    count = f"**{len(seen.selected)} of {seen.layout.patches} patches.**"
+    if seen.top_ratio == before.top_ratio:
+        return f"{count} As trained. Move R to see whether the prediction does."
+    trap = " This checkpoint predicts from the class token alone, which R does not affect."
+    return f"{count} {_moved(seen, before)}{trap if seen.config.readout == 'class' else ''}"
+
+
 def readable(name: str) -> str:
     """CUB's "001.Black_footed_Albatross" as "Black footed Albatross"; other names stay, but for underscores."""
     number, dot, rest = name.partition(".")
@@ -255,4 +293,31 @@ def evidence(seen: Inspection, target: int) -> tuple[str, str]:
         f"**Relevance for {name}** (Chefer et al., 2021). How much each patch adds to SA's score for this class.",
         f"**Gradient-weighted rollout for {name}.** The rollout of the attention that raises SA's score for this "
         "class.",
+    )
+
+
+def image_title(path: Path | None) -> str:
+    """What the pages call an image: its file's name in words."""
+    return "the image" if path is None else path.stem.replace("-", " ")
+
+
+def contrast(seen: Inspection, target: int, rival: int) -> str:
+    """What the contrast of two classes shows."""
+    names = [plain(readable(seen.classes[index])) for index in (target, rival)]
+    return (
+        f"**{names[0]} rather than {names[1]}.** Patches where more attention would raise the first class's score "
+        "above the second's; evidence that speaks for both cancels."
+    )
+
+
+def token_sizes(number: int, map: np.ndarray, found: Outliers) -> str:
+    """How long the patches' tokens are after a layer, and which are outliers."""
+    named = f" Outliers: {found}." if found.patches else " No patch is an outlier."
+    return f"**Token size, layer {number}.** {float(map.min()):.1f} to {float(map.max()):.1f}.{named}"
+
+
+def similar_patches(row: int, column: int, number: int, map: np.ndarray) -> str:
+    return (
+        f"**Similarity to row {row}, column {column}, layer {number}.** The cosine of that patch's feature with every "
+        f"patch's; the median is {similarity(float(np.median(map)))}."
     )

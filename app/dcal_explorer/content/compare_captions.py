@@ -14,7 +14,7 @@ __all__ = ["ABOUT", "MAPS", "MAP_NAMES", "agreement_row", "prediction_row", "sha
 ABOUT = (
     "**SA** is the backbone's self-attention. **GLCA** lets the most-attended patches attend to the whole image again. "
     "**PWCA** is used in training only and has no map. One control moves all views; maps of one kind share one scale, "
-    "and the same patch is outlined in all of them."
+    "and the same patch is outlined in all of them. *Difference to* subtracts one checkpoint's map from the others'."
 )
 AGREEMENT = (
     "Rank correlation of the maps with the reference's (1: the same order of patches, 0: unrelated), and the share of "

@@ -38,6 +38,10 @@ class MapScores:
         ]
         return f"*Measured on test images: {', '.join(parts)}.*" if parts else NOT_MEASURED
 
+    def plain(self, map: str) -> str:
+        """`sentence` without marks, for a place that shows text only."""
+        return self.sentence(map).replace("*", "").replace("`", "")
+
     def mean(self, map: str, measure: str) -> float | None:
         """The mean of a measure over test images; None if it is missing."""
         found = self.maps.get(map)

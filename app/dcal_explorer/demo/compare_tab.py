@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from dcal import DCALError, Inspection
+from dcal import DCAL, DCALError, Inspection
 from dcal_explorer.content import captions, compare_captions
 from dcal_explorer.content.live_payload import live_payload
+from dcal_explorer.content.map_scores import MapScores
 from dcal_explorer.demo.callbacks.compare import MOST, CompareCallbacks
 from dcal_explorer.demo.components import PRIVATE, PUBLIC
+from dcal_explorer.demo.endpoints import LOOK, endpoint
 from dcal_explorer.demo.inputs import shows_errors
 from dcal_explorer.view.gradio_view import live_view
 
@@ -40,12 +43,22 @@ class CompareTab:
                 self.verdict = gr.Markdown(label="verdict", elem_id="verdict", elem_classes="sentence")
                 self.predictions = gr.JSON(label="predictions", visible=False)
                 self.table = gr.Dataframe(interactive=False, show_label=False, elem_id="compared-predictions")
+        self.controls = live_view(
+            self.one_record, link=LINK, model_of=self.one_model, parts="controls", elem_id="compared-controls"
+        )
         with gr.Row(elem_id="compared", equal_height=True):
             self.columns, self.heads, self.views = [], [], []
             for number in range(MOST):
-                with gr.Column(min_width=300, visible=number < len(compared)) as column:
+                with gr.Column(min_width=220, visible=number < len(compared)) as column:
                     self.heads.append(gr.HTML())
-                    self.views.append(live_view(self.one_record, link=LINK, elem_id=f"compared-{number + 1}"))
+                    view = live_view(
+                        self.one_record,
+                        link=LINK,
+                        model_of=self.one_model,
+                        parts="maps",
+                        elem_id=f"compared-{number + 1}",
+                    )
+                    self.views.append(view)
                 self.columns.append(column)
         self._lay_agreement(compared)
         self._wire(tab)
@@ -84,17 +97,12 @@ class CompareTab:
             self.target = gr.Dropdown([], label="Class whose evidence is shown", min_width=180, scale=2)
 
     def _lay_agreement(self, compared: list[str]) -> None:
-        with gr.Accordion("Agreement and differences", open=False):
+        with gr.Accordion("Agreement in numbers", open=True):
             with gr.Row(elem_classes="controls"):
                 self.reference = gr.Dropdown(compared, value=compared[0], label="Reference", min_width=200)
-                maps = [(title, name) for name, title in compare_captions.MAP_NAMES.items()]
-                self.map = gr.Radio(maps, value="rollout", label="Map of the differences")
             self.agreed = gr.JSON(label="agreement", visible=False)
             self.agreement = gr.Dataframe(interactive=False, show_label=False, elem_id="agreement")
             gr.Markdown(compare_captions.AGREEMENT, elem_classes="sentence")
-            self.differences = gr.Gallery(
-                columns=3, format="webp", object_fit="contain", show_label=False, elem_id="differences"
-            )
 
     def _wire(self, tab: gr.Tab) -> None:
         call = self.callbacks.compare_checkpoints
@@ -102,7 +110,7 @@ class CompareTab:
             [self.image, self.checkpoints, self.target, self.record],
             [*(self.record, self.predictions, self.verdict)],
         )
-        shown = {self.table, self.target, self.reference, *self.columns, *self.heads, *self.views}
+        shown = {self.table, self.target, self.reference, self.controls, *self.columns, *self.heads, *self.views}
         picked = self.thumbnails.click(lambda i: str(self.samples[i]), self.thumbnails, self.image, **PRIVATE)
         first = tab.select(self.arrive, [self.image, self.checkpoints, self.target, self.record], outputs, **PRIVATE)
         progress = {"show_progress": "minimal", "show_progress_on": self.image}
@@ -128,17 +136,15 @@ class CompareTab:
             api_name="agreements",
             **PUBLIC,
         ).success(self.tabled, self.agreed, self.agreement, **PRIVATE)
-        gr.on(
-            [self.reference.input, self.map.input],
+        endpoint(
             self.callbacks.differences,
-            [self.record, self.reference, self.map],
-            self.differences,
-            api_name="differences",
-            **PUBLIC,
+            self.record,
+            {"reference": ("Textbox", ""), "map": ("Textbox", "rollout"), **LOOK},
+            [("Gallery", "differences")],
         )
 
     def _agree(self, after: Any) -> None:
-        after(self.agreed_on, [self.record, self.reference, self.map], [self.agreement, self.differences], **PRIVATE)
+        after(self.agreed_on, [self.record, self.reference], self.agreement, **PRIVATE)
 
     def one_record(self, key: str) -> Inspection:
         """The record that a view fetches from: its key is the comparison's and the checkpoint's."""
@@ -147,6 +153,14 @@ class CompareTab:
         if checkpoint not in seen:
             raise DCALError("This comparison has other checkpoints now.")
         return seen[checkpoint]
+
+    @contextmanager
+    def one_model(self, key: str) -> Iterator[DCAL]:
+        """The model of such a record, one caller at a time."""
+        self.one_record(key)
+        model = self.callbacks.library.model(key.partition("/")[2])
+        with self.callbacks.running:
+            yield model
 
     def arrive(self, image: Any, checkpoints: list[str], target: str | None, record: str | None) -> Any:
         """When the tab is first opened: the comparison of the image that it shows."""
@@ -176,7 +190,7 @@ class CompareTab:
         """The views, heads and controls of a comparison; nothing without one."""
         if not record:
             emptied = {view: None for view in self.views} | {head: "" for head in self.heads}
-            return {self.table: None, **emptied}
+            return {self.table: None, self.controls: None, **emptied}
         compared = self.callbacks.records.get(record)
         scales = compare_captions.shared_scales(compared.seen)
         names = list(compared.seen)
@@ -185,6 +199,7 @@ class CompareTab:
             self.reference: gr.update(choices=names, value=reference if reference in names else names[0]),
             self.target: gr.update(choices=captions.choices(compared.seen[names[0]]), value=compared.target),
         }
+        most: dict[str, Any] = {"maps": []}  # the one with all kinds of maps controls the others
         for number, (column, head, view) in enumerate(zip(self.columns, self.heads, self.views, strict=True)):
             page[column] = gr.update(visible=number < len(names))
             if number < len(names):
@@ -192,20 +207,31 @@ class CompareTab:
                 seen = compared.seen[name]
                 about = captions.about(seen.config, name, self.callbacks.library.metrics(name))
                 page[head] = f'<div class="about">{about}</div>'
-                page[view] = live_payload(seen, f"{record}/{name}", name, record, scales)
+                packed = live_payload(
+                    seen,
+                    f"{record}/{name}",
+                    name,
+                    record,
+                    scales,
+                    has_model=True,
+                    scores=MapScores.of(self.callbacks.library.analysis(name)),
+                    checkpoint=name,
+                )
+                page[view] = packed
+                most = max(most, packed, key=lambda packed: len(packed["maps"]))
             else:
                 page[view] = None
+        page[self.controls] = most
         return page
 
     @shows_errors
-    def agreed_on(self, record: str | None, reference: str, map: str) -> tuple[Any, Any]:
-        """The table of agreement and the images of the differences."""
+    def agreed_on(self, record: str | None, reference: str) -> Any:
+        """The table of agreement."""
         if not record:
-            return None, []
+            return None
         names = list(self.callbacks.records.get(record).seen)
         own = reference if reference in names else names[0]
-        rows = self.callbacks.agreements(record, own)
-        return frame(rows), self.callbacks.differences(record, own, map)
+        return frame(self.callbacks.agreements(record, own))
 
     def tabled(self, rows: list[dict[str, Any]]) -> Any:
         return frame(rows)

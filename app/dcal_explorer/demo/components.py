@@ -1,14 +1,12 @@
-"""A view of an inspected image: its controls, its outputs, and the callback that draws them."""
+"""Parts of the page: a callback with its controls and outputs, places for images and sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-
-from dcal import Inspection
 
 Component = gr.components.Component
 # Values reach our functions unchanged: inputs.py and the core check them, with clearer messages.
@@ -45,41 +43,6 @@ class ViewBinding:
         return dict(zip(self.outputs, self.function(*(values[control] for control in self.inputs)), strict=True))
 
 
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """A tab, what it draws while it is open, and how its controls are fitted to a new record.
-
-    `fits`: control → function of (record, its value now) that gives the control's update. `applies`: whether a record
-    has anything to show here; the tab is hidden otherwise.
-    """
-
-    tab: gr.Tab
-    drawings: Sequence[ViewBinding]
-    fits: dict[Any, Callable[[Inspection, Any], Any]] = field(default_factory=dict)
-    applies: Callable[[Inspection], bool] = lambda seen: True
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayersView(View):
-    """Also the image in which a patch can be clicked."""
-
-    whole: gr.Image
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenView(View):
-    """Also the controls of the patch, (row, column)."""
-
-    place: tuple[gr.Number, gr.Number]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiveViewTab(View):
-    """Also the control of the class whose evidence it shows."""
-
-    target: gr.Dropdown
-
-
 def picture(name: str, clickable: bool = False) -> gr.Image:
     """An output for a drawn image."""
     return gr.Image(
@@ -96,8 +59,3 @@ def picture(name: str, clickable: bool = False) -> gr.Image:
 def sentence(name: str) -> gr.Markdown:
     """An output for the caption of an image."""
     return gr.Markdown(label=name, elem_id=name.lower().replace(" ", "-"), elem_classes="sentence")
-
-
-def fit_layer(seen: Inspection, now: float) -> Any:
-    """A layer slider for this record's model; it keeps its value if that exists."""
-    return gr.update(maximum=seen.num_layers, value=min(int(now), seen.num_layers))

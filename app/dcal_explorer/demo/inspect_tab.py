@@ -1,7 +1,7 @@
-"""The tab "Inspect": on the left the image and the predictions, on the right the views of what the model attends to.
+"""The tab "Inspect": on the left the image and what the model predicts, on the right the live view of its maps.
 
-Every event of a visitor is an API endpoint with a name that one would guess. Only the open view is drawn; opening
-another one, a new image, or another look draws it from the record.
+Every event of a visitor that computes is an endpoint (see endpoints.py, too). What is chosen stands in the page's
+address (address.js), from which a link or the browser's back button restores it.
 """
 
 from __future__ import annotations
@@ -12,130 +12,192 @@ from typing import Any
 
 import gradio as gr
 
-from dcal import DCALError, Inspection, draw
+from dcal import DCALError, Inspection
 from dcal_explorer.content import captions, cards
-from dcal_explorer.demo import inspect_views
+from dcal_explorer.demo import endpoints
+from dcal_explorer.demo.address import WRITE, Wanted
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
-from dcal_explorer.demo.components import PRIVATE, PUBLIC, LayersView, LiveViewTab, TokenView, View, fit_layer
-from dcal_explorer.demo.events import ClickHandlers, card
+from dcal_explorer.demo.components import PRIVATE, PUBLIC
+from dcal_explorer.demo.events import card
+from dcal_explorer.demo.inputs import shows_errors
+from dcal_explorer.view.gradio_view import live_view
 
 # The visible button makes the file; the hidden one then downloads it.
 CLICK = "() => setTimeout(() => document.querySelector('#{}').click(), 200)"
+CONFUSED = "the most probable other"
 
 
-def build(page: gr.Blocks, callbacks: InspectCallbacks, samples: Sequence[Path], first: Inspection) -> None:
-    """Lay out the tab inside `page`, its controls fitted to the record `first`. It opens with the first sample."""
-    record, names = gr.State(), callbacks.library.names()
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=4, min_width=300):
-            photo = gr.Image(
-                str(samples[0]) if samples else None,
-                type="filepath",
-                image_mode=None,
-                sources=["upload", "clipboard"],
-                label="Image: upload, paste or drop",
-                height=280,
-                buttons=["fullscreen"],
-                elem_id="photo",
-            )
-            thumbnails = gr.Dataset(
-                components=[gr.Image(visible=False, type="filepath")],
-                samples=[[str(path)] for path in samples],
-                label="Samples",
-                type="index",
-                elem_id="samples",
-            )
-            checkpoint = gr.Dropdown(names, value=names[0], label="Checkpoint", elem_id="checkpoint")
-            summary = gr.Markdown(captions.EMPTY, label="summary", elem_id="summary")
-            predictions = gr.JSON(label="predictions", visible=False)
-            bars = gr.HTML(elem_id="predictions", js_on_load=cards.CLICK)
-        with gr.Column(scale=8, min_width=320):
-            views = InspectViews(callbacks, record, bars, first)
-    picked = thumbnails.click(lambda index: str(samples[index]), thumbnails, photo, **PRIVATE)
-    call = callbacks.inspect, [photo, checkpoint, record], [record, predictions, summary]
-    progress = {"show_progress": "minimal", "show_progress_on": photo}
-    triggers = [page.load, photo.upload, checkpoint.input]  # not photo.change, which fires twice for some images
-    for inspected in (
-        gr.on(triggers, *call, api_name="inspect", **{**PUBLIC, **progress}),
-        picked.success(*call, **{**PRIVATE, **progress}),
-    ):
-        inspected.success(views.settle, views.inputs, views.settled, **PRIVATE)
-        inspected.failure(views.restore, record, [photo, checkpoint], **PRIVATE)  # the page shows what it had
-    # Dropping an image on another one fires this too, before the upload: the maps are cleared for a moment.
-    cleared = photo.clear(views.clear, record, [record, summary], **PRIVATE)
-    cleared.success(views.settle, views.inputs, views.settled, **PRIVATE)
+class InspectTab:
+    """The tab's components, fitted to the record `first`, and which event updates which. `arrive` starts it."""
 
+    def __init__(self, callbacks: InspectCallbacks, samples: Sequence[Path], first: Inspection) -> None:
+        self.callbacks, self.samples = callbacks, samples
+        self.record, self.wanted, self.sample = gr.State(), gr.State(Wanted()), gr.State("")
+        with gr.Row(equal_height=False, elem_id="inspect-row"):
+            with gr.Column(scale=3, min_width=280, elem_id="inspect-left"):
+                self._lay_image()
+                self._lay_controls(first)
+            with gr.Column(scale=9, min_width=320, elem_id="inspect-right"):
+                self._lay_view()
+        endpoints.build(callbacks, self.record, callbacks.library.names()[0])
+        self._wire()
 
-class InspectViews:
-    """All views of the record, and what they share: how maps are drawn, and the downloads."""
-
-    def __init__(self, callbacks: InspectCallbacks, record: gr.State, bars: gr.HTML, first: Inspection) -> None:
-        self.callbacks, self.record, self.bars = callbacks, record, bars
-        # The live view has controls of its own.
-        with gr.Row(elem_classes="controls", visible=False, elem_id="look") as self.controls:
-            self.layer = inspect_views.layer_slider(first)
-            colormap = gr.Dropdown(list(draw.COLORMAPS), value=draw.COLORMAPS[0], label="Colour map", min_width=120)
-            opacity = gr.Slider(0, 1, 0.6, step=0.05, label="Opacity", min_width=200, buttons=[])
-            smooth = gr.Checkbox(False, label="Smooth between patches")
-        look: list[Any] = [colormap, opacity, smooth]
-        self.open = gr.State("live")
-        with gr.Tabs(elem_id="views", selected="live") as self.tabs:
-            live = inspect_views.live(callbacks, record, first)
-            evidence = inspect_views.evidence(callbacks, record, look, first)
-            layers = inspect_views.layers(callbacks, record, self.layer, look)
-            heads = inspect_views.heads(callbacks, record, self.layer, look)
-            token = inspect_views.token(callbacks, record, self.layer, look, first)
-            compare = inspect_views.compare(callbacks, record, look)
-            select = inspect_views.select(callbacks, record, first)
-        every = live, evidence, layers, heads, token, compare, select
-        self.views: dict[str, View] = {str(view.tab.id): view for view in every}
-        drawings = [drawing for view in self.views.values() for drawing in view.drawings]
-        self.inputs: set[Any] = {record, self.open, *(control for drawing in drawings for control in drawing.inputs)}
-        self.outputs: set[Any] = {output for drawing in drawings for output in drawing.outputs}
-        fitted = {control for view in self.views.values() for control in (view.tab, *view.fits)}
-        self.settled = {bars, self.open, self.tabs, self.layer, *self.outputs, *fitted}
-        self._wire(look, layers, token, live)
-        self._downloads()
-
-    def _wire(self, look: Sequence[Any], layers: LayersView, token: TokenView, live: LiveViewTab) -> None:
-        """What redraws the open view, and the clicks that open another one."""
-        moved = [control.input for control in (self.layer, *look)]
-        gr.on(moved, self.redraw, self.inputs, self.outputs, **PRIVATE)
-        clicked = layers.whole.select(
-            ClickHandlers(self.callbacks.records).patch_from_layer,
-            self.record,
-            [*token.place, self.tabs, self.open],
-            **PRIVATE,
+    def _lay_image(self) -> None:
+        names = self.callbacks.library.names()
+        self.photo = gr.Image(
+            str(self.samples[0]) if self.samples else None,
+            type="filepath",
+            image_mode=None,
+            sources=["upload", "clipboard"],
+            label="Image: upload, paste or drop",
+            height=200,
+            buttons=["fullscreen"],
+            elem_id="photo",
         )
-        named = self.bars.click(self.class_of, None, [live.target, self.tabs, self.open], **PRIVATE)
-        opened = [
-            view.tab.select(
-                lambda name=name: (name, gr.update(visible=name != "live")), None, [self.open, self.controls], **PRIVATE
+        self.thumbnails = gr.Dataset(
+            components=[gr.Image(visible=False, type="filepath")],
+            samples=[[str(path)] for path in self.samples],
+            label="Samples",
+            type="index",
+            elem_id="samples",
+        )
+        self.checkpoint = gr.Dropdown(names, value=names[0], label="Checkpoint", elem_id="checkpoint")
+
+    def _lay_controls(self, first: Inspection) -> None:
+        has_classes, has_glca = captions.names_classes(first.config), first.selected is not None
+        with gr.Row(elem_classes="controls", elem_id="inspect-classes"):
+            self.target = gr.Dropdown(
+                captions.choices(first),
+                value=captions.first_choice(first),
+                label="Evidence for",
+                min_width=120,
+                visible=has_classes,
+                elem_id="live-class",
             )
-            for name, view in self.views.items()
-        ]
-        for event in (clicked, named, *opened):
-            event.success(self.redraw, self.inputs, self.outputs, **PRIVATE)
+            self.rival = gr.Dropdown(
+                rivals(first),
+                value="",
+                label="Contrasted with",
+                min_width=120,
+                visible=has_classes,
+                elem_id="live-rival",
+            )
+        self.ratio = gr.Slider(
+            0.01,
+            1,
+            first.top_ratio,
+            step=0.01,
+            label="R, the share of patches that GLCA selects",
+            buttons=[],
+            visible=has_glca,
+            elem_id="live-ratio",
+        )
+        self.moved = gr.Markdown(label="moved", elem_id="moved", elem_classes="sentence", visible=has_glca)
+        self.predictions = gr.JSON(label="predictions", visible=False)
+        self.bars = gr.HTML(elem_id="predictions", js_on_load=cards.CLICK)
+        self.summary = gr.Markdown(captions.EMPTY, label="summary", elem_id="summary")
 
-    def _downloads(self) -> None:
-        with gr.Row(elem_classes="controls"):
-            for what, label, make in (
-                ("picture", "Download this image (PNG)", self.callbacks.download_picture),
-                ("record", "Download the record (NPZ)", self.callbacks.download_record),
-            ):
-                button = gr.Button(label, size="md", elem_id=f"download-{what}", min_width=200)
-                file = gr.DownloadButton(f"{what} file", visible="hidden", elem_id=f"{what}-file")
-                made = button.click(make, self.record, file, api_name=f"download_{what}", **PUBLIC)
-                made.success(None, None, None, js=CLICK.format(f"{what}-file"))
+    def _lay_view(self) -> None:
+        self.shown = live_view(self.callbacks.record_of, model_of=self.callbacks.model_of, elem_id="live-view")
+        with gr.Row(elem_classes="controls", elem_id="inspect-files"):
+            button = gr.Button("Download the record (NPZ)", size="sm", elem_id="download-record", min_width=200)
+            file = gr.DownloadButton("record file", visible="hidden", elem_id="record-file")
+            made = button.click(self.callbacks.download_record, self.record, file, api_name="download_record", **PUBLIC)
+            made.success(None, None, None, js=CLICK.format("record-file"))
 
-    def class_of(self, event: gr.EventData) -> tuple[str, Any, str]:
-        """The class of a prediction that was clicked, whose evidence the live view then shows."""
-        return card(event), gr.Tabs(selected="live"), "live"
+    @property
+    def _chosen(self) -> list[Any]:
+        return [self.record, self.target, self.rival, self.ratio]
 
-    def clear(self, record: str | None) -> tuple[None, str]:
+    @property
+    def _drawn(self) -> list[Any]:
+        return [self.shown, self.bars, self.moved]
+
+    def _wire(self) -> None:
+        call = (
+            self.callbacks.inspect,
+            [self.photo, self.checkpoint, self.record],
+            [self.record, self.predictions, self.summary],
+        )
+        progress = {"show_progress": "minimal", "show_progress_on": self.photo}
+        self.photo.upload(lambda: "", None, self.sample, **PRIVATE)
+        picked = self.thumbnails.click(self.pick, self.thumbnails, [self.photo, self.sample], **PRIVATE)
+        triggers = [self.photo.upload, self.checkpoint.input]  # not photo.change, which fires twice for some images
+        self._settled(gr.on(triggers, *call, api_name="inspect", **{**PUBLIC, **progress}))
+        self._settled(picked.success(*call, **{**PRIVATE, **progress}))
+        # Dropping an image on another one fires this too, before the upload: the maps are cleared for a moment.
+        cleared = self.photo.clear(self.clear, self.record, [self.record, self.summary, self.sample], **PRIVATE)
+        cleared.success(lambda: (None, "", ""), None, self._drawn, **PRIVATE)
+        moved = [self.target.input, self.rival.input, self.ratio.input]
+        drawn = gr.on(moved, self.callbacks.live, self._chosen, self._drawn, **PRIVATE)
+        self._note(drawn)
+        self._settled(drawn.failure(*call, **PRIVATE))  # a record that is lost is made anew from the image shown
+        named = self.bars.click(card, None, self.target, **PRIVATE)
+        self._note(named.success(self.evidence_of, self._chosen, self._drawn, **PRIVATE))
+
+    def arrive(self, arrived: Any) -> None:
+        """Show what the page's address says, once the event `arrived` has put it into `wanted`."""
+        call = (
+            self.callbacks.inspect,
+            [self.photo, self.checkpoint, self.record],
+            [self.record, self.predictions, self.summary],
+        )
+        placed = arrived.success(self.place, self.wanted, [self.photo, self.checkpoint, self.sample], **PRIVATE)
+        self._settled(placed.success(*call, **PRIVATE))
+
+    def _settled(self, inspected: Any) -> None:
+        """What follows an inspection: controls fitted to the record, view and address; or what there was before."""
+        controls = [self.target, self.rival, self.ratio, self.wanted, self.moved]
+        fitted = inspected.success(self.settle, [self.record, self.wanted], [*controls, *self._drawn[:2]], **PRIVATE)
+        self._note(fitted)
+        inspected.failure(self.restore, self.record, [self.photo, self.checkpoint], **PRIVATE)
+
+    def _note(self, event: Any) -> None:
+        """After `event`, what is chosen is written into the address; that runs in the browser."""
+        chosen = [self.sample, self.checkpoint, self.target, self.rival, self.ratio]
+        event.success(None, chosen, None, js=WRITE, **PRIVATE)
+
+    def pick(self, index: int) -> tuple[str, str]:
+        """A sample that was clicked: its file, and its name."""
+        return str(self.samples[index]), self.samples[index].stem
+
+    def place(self, wanted: Wanted) -> tuple[Any, Any, str]:
+        """The image and the checkpoint that the address asks for, and the sample's name; else the first of each."""
+        paths = {path.stem: path for path in self.samples}
+        path = paths.get(wanted.image or "", next(iter(paths.values()), None))
+        checkpoint = wanted.checkpoint or self.callbacks.library.names()[0]
+        return None if path is None else str(path), checkpoint, "" if path is None else path.stem
+
+    @shows_errors
+    def settle(self, record: str | None, wanted: Wanted) -> tuple[Any, ...]:
+        """Controls fitted to a new record, and its view: of what the address asks for, as far as the record has it."""
+        if not record:
+            return (gr.skip(),) * 3 + (Wanted(), gr.skip(), None, "")
+        seen = self.callbacks.records.get(record).seen
+        has_classes, has_glca = captions.names_classes(seen.config), seen.selected is not None
+        target = wanted.target if wanted.target in seen.classes else captions.first_choice(seen)
+        rival = wanted.rival if wanted.rival in seen.classes else ""
+        ratio = wanted.ratio or seen.top_ratio
+        packed, bars, moved = self.callbacks.live(record, target, rival, ratio, wanted.state)
+        return (
+            gr.update(choices=captions.choices(seen), value=target, visible=has_classes),
+            gr.update(choices=rivals(seen), value=rival, visible=has_classes),
+            gr.update(value=ratio, visible=has_glca),
+            Wanted(),
+            gr.update(value=moved, visible=has_glca),
+            packed,
+            bars,
+        )
+
+    @shows_errors
+    def evidence_of(self, record: str, target: str, rival: str, ratio: float) -> tuple[Any, str, str]:
+        """The view of the evidence for a prediction that was clicked."""
+        return self.callbacks.live(record, target, rival, ratio, {"map": "relevance"})
+
+    def clear(self, record: str | None) -> tuple[None, str, str]:
         """After the image was removed: no record, and what to do."""
         self.callbacks.records.let_go(record or "")
-        return None, captions.EMPTY
+        return None, captions.EMPTY, ""
 
     def restore(self, record: str | None) -> tuple[Any, Any]:
         """After a failure: the image and the checkpoint of the record that the page still shows, if there is one."""
@@ -145,33 +207,7 @@ class InspectViews:
             return None, gr.skip()
         return gr.skip() if entry.path is None else str(entry.path), entry.checkpoint
 
-    def settle(self, values: dict[Any, Any]) -> dict[Any, Any]:
-        """After a new record: the predictions, every control fitted to it, and the open view drawn.
 
-        Views that the record has nothing for are hidden; the first other one is then opened instead.
-        """
-        if not values[self.record]:
-            return {self.bars: "", **{place: None for place in self.outputs}}
-        seen = self.callbacks.records.get(values[self.record]).seen
-        fitted = {c: fit(seen, values[c]) for view in self.views.values() for c, fit in view.fits.items()}
-        fitted[self.layer] = fit_layer(seen, values[self.layer])
-        shown = {name: view.applies(seen) for name, view in self.views.items()}
-        opened = values[self.open] if shown[values[self.open]] else next(name for name in shown if shown[name])
-        now = values | {control: update["value"] for control, update in fitted.items()} | {self.open: opened}
-        tabs = {self.views[name].tab: gr.update(visible=visible) for name, visible in shown.items()}
-        return {
-            self.bars: captions.bars(captions.top(seen), clickable=True),
-            **{self.open: opened, self.tabs: gr.update(selected=opened)},
-            **tabs,
-            **fitted,
-            **self.redraw(now),
-        }
-
-    def redraw(self, values: dict[Any, Any]) -> dict[Any, Any]:
-        """The open view's images and sentences; nothing without a record."""
-        if not values[self.record]:
-            return {place: gr.skip() for place in self.outputs}
-        drawn: dict[Any, Any] = {}
-        for drawing in self.views[values[self.open]].drawings:
-            drawn |= drawing.draw(values)
-        return drawn
+def rivals(seen: Inspection) -> list[tuple[str, str]]:
+    """Classes to contrast with: the one that the model confuses with the target, and all by name."""
+    return [(CONFUSED, ""), *captions.choices(seen)]

@@ -11,7 +11,7 @@ from gradio import processing_utils
 
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.places import SAMPLES, STYLES, sample_images
-from dcal_explorer.demo import compare_tab, inspect_tab, reid_tab
+from dcal_explorer.demo import address, compare_tab, inspect_tab, reid_tab
 from dcal_explorer.demo.cached_images import write_whole_images
 from dcal_explorer.demo.callbacks.compare import CompareCallbacks
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
@@ -36,13 +36,14 @@ def page(callbacks: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
         title="DCAL Explorer", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     ) as blocks:
         gr.Markdown(HEADER, elem_id="header")
-        with gr.Tabs():
-            with gr.Tab("Inspect", id="inspect"):
-                inspect_tab.build(blocks, callbacks, samples, first)
-            with gr.Tab("Compare", id="compare") as tab:
-                compare_tab.build(tab, CompareCallbacks(callbacks), samples)
-            with gr.Tab("Re-identify", id="reidentify") as tab:
-                reid_tab.build(tab, ReIDCallbacks(callbacks))
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Inspect", id="inspect") as first_tab:
+                inspect = inspect_tab.InspectTab(callbacks, samples, first)
+            with gr.Tab("Compare", id="compare") as compare:
+                compare_tab.build(compare, CompareCallbacks(callbacks), samples)
+            with gr.Tab("Re-identify", id="reidentify") as reidentify:
+                reid_tab.build(reidentify, ReIDCallbacks(callbacks))
+        address.wire(blocks, inspect, tabs, {"inspect": first_tab, "compare": compare, "reidentify": reidentify})
     blocks.queue(default_concurrency_limit=2, max_size=64)
     return blocks
 

@@ -1,9 +1,10 @@
-"""Arrays on their way to the browser: float32, little-endian, as base64."""
+"""Arrays on their way to the browser and back: float32, little-endian, as base64."""
 
 from __future__ import annotations
 
 import base64
-from typing import TypedDict
+import binascii
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -26,3 +27,12 @@ def packed(array: np.ndarray) -> Packed:
         raise DCALError(f"{np.count_nonzero(~np.isfinite(array))} of {array.size} values are not finite")
     little = np.ascontiguousarray(array, dtype="<f4")
     return {"dtype": "float32", "shape": list(array.shape), "data": base64.b64encode(little.tobytes()).decode()}
+
+
+def unpacked(array: Any) -> np.ndarray:
+    """The numbers of a packed array. Raises DCALError for anything else."""
+    try:
+        shape = [int(length) for length in array["shape"]]
+        return np.frombuffer(base64.b64decode(array["data"], validate=True), dtype="<f4").reshape(shape)
+    except (TypeError, KeyError, ValueError, binascii.Error) as error:
+        raise DCALError("this map is no array of float32") from error

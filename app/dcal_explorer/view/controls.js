@@ -2,6 +2,7 @@
 
 import { attribute, element, put, say } from "./elements.js";
 import { tokenName } from "./scenes.js";
+import { DISCARDS } from "./state.js";
 
 const FUSION_NAMES = { mean: "Mean", max: "Maximum", min: "Minimum" };
 const PATCH = "patch"; // the value of the token list's entry for a patch
@@ -38,6 +39,12 @@ export class Look {
     this.colours = list(Object.fromEntries(colours.map((name) => [name, name])), (value) => set({ colours: value }));
     this.fusion = list(FUSION_NAMES, (fusion) => set({ fusion }));
     this.scale = list({ all: "All layers", own: "This layer" }, (scale) => set({ scale }));
+    const layers = Object.fromEntries(Array.from({ length: seen.layers }, (_, i) => [i, i ? `Layer ${i + 1}` : "First layer"]));
+    this.start = list(layers, (start) => set({ start: Number(start) }));
+    const shares = Object.fromEntries(DISCARDS.map((share) => [share, share ? `Weakest ${Math.round(100 * share)}\u202f%` : "Nothing"]));
+    this.discard = list(shares, (discard) => set({ discard: Number(discard) }));
+    this.minus = list({ "": "no checkpoint" }, (minus) => set({ minus }));
+    this.compared = "";
     this.smooth = tick((smooth) => set({ smooth }));
     this.clip = tick((clip) => set({ clip }));
     this.outlined = tick((outlined) => set({ outlined }));
@@ -47,6 +54,9 @@ export class Look {
       colours: labelled("Colour map", this.colours),
       fusion: labelled("Head fusion", this.fusion),
       scale: labelled("Scale", this.scale),
+      minus: labelled("Difference to", this.minus),
+      start: labelled("Start at", this.start),
+      discard: labelled("Discard", this.discard),
       smooth: labelled("Smooth", this.smooth, "dcal-tick"),
       clip: labelled("Clip outliers", this.clip, "dcal-tick"),
       outlined: labelled("Outline selection", this.outlined, "dcal-tick"),
@@ -59,9 +69,24 @@ export class Look {
     say(this.opacitySaid, `${Math.round(100 * state.opacity)}\u202f%`);
     for (const name of ["colours", "fusion", "scale"]) put(this[name], "value", state[name]);
     for (const name of ["smooth", "clip", "outlined"]) put(this[name], "checked", state[name]);
+    put(this.start, "value", String(state.start));
+    put(this.discard, "value", String(state.discard));
+    this.showCompared(applies.compared, state.minus);
     put(this.places.scale, "hidden", !map.layered);
+    put(this.places.start, "hidden", !(map.starts && map.source));
+    put(this.places.discard, "hidden", !(map.fused && map.source));
     put(this.places.clip, "hidden", !(applies.outliers || state.clip));
     put(this.places.outlined, "hidden", !applies.selection);
+  }
+
+  /** Which of the linked views the others are compared with; only where there are some. */
+  showCompared(titles, minus) {
+    put(this.places.minus, "hidden", titles.length < 2);
+    if (this.compared !== titles.join("\n")) {
+      this.compared = titles.join("\n");
+      this.minus.replaceChildren(...options({ "": "no checkpoint", ...Object.fromEntries(titles.map((title) => [title, title])) }));
+    }
+    put(this.minus, "value", titles.includes(minus) ? minus : "");
   }
 }
 

@@ -9,12 +9,18 @@ async function answered(request) {
   return answer;
 }
 
+/** What the visitor has chosen, for gradio's event "look" and for the page's own scripts. */
+function looked(state) {
+  trigger("look", state);
+  element.dispatchEvent(new CustomEvent("dcal-look", { bubbles: true, composed: true, detail: state }));
+}
+
 function show() {
   if (!props.value) {
     view?.destroy();
     view = null;
   } else if (view) view.update(props.value);
-  else view = mount(host, props.value, { fetch: answered, link: props.link || "", onstate: (state) => trigger("look", state) });
+  else view = mount(host, props.value, { fetch: answered, link: props.link || "", parts: props.parts || "all", onstate: looked });
 }
 
 watch("value", show);

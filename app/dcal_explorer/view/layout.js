@@ -2,6 +2,7 @@
 
 import { LayerControl, Look, TokenChoice } from "./controls.js";
 import { Choice, element } from "./elements.js";
+import { FaithfulnessPane } from "./faithfulness.js";
 import { Pane } from "./pane.js";
 import { Strip } from "./strip.js";
 
@@ -20,19 +21,28 @@ export function layOut(view) {
     layer,
     look: new Look(seen, set),
     paneSizes: paneSizes(view),
+    faithfulness: new FaithfulnessPane(view),
+    testButton: element("button", { type: "button", "aria-expanded": "false", hidden: !seen.measures, onclick: () => view.test() }, "Faithfulness"),
     numbersButton: element("button", { type: "button", "aria-expanded": "false", onclick: () => view.numbers() }, "Numbers"),
     tablePlace: element("div", { className: "dcal-tables", hidden: true }),
   };
+  const shown = [parts.paneSizes.element, parts.testButton, parts.numbersButton, saveButton(view), view.screen];
+  const buttons = element("div", { className: "dcal-buttons" }, ...shown);
   parts.elements = [
-    element("div", { className: "dcal-bar" }, parts.tabs.element, element("div", { className: "dcal-buttons" }, parts.paneSizes.element, parts.numbersButton, view.screen)),
-    parts.kindPlace,
-    element("div", { className: "dcal-panes" }, panes.map.element, panes.attention.element),
+    element("div", { className: "dcal-bar" }, parts.tabs.element),
+    element("div", { className: "dcal-bar" }, parts.kindPlace, buttons),
+    element("div", { className: "dcal-panes" }, panes.map.element, panes.attention.element, parts.faithfulness.element),
     layer.element,
     element("div", { className: "dcal-strips" }, titled("Layers", parts.layerStrip), titled("Heads", parts.headStrip)),
     parts.look.element,
     parts.tablePlace,
   ];
   return parts;
+}
+
+/** Saves the panes as a picture; only where somebody can draw it. */
+function saveButton(view) {
+  return element("button", { type: "button", hidden: !view.options.fetch, onclick: () => view.save() }, "Download");
 }
 
 /** On a full screen: both panes, or one of them as large as it can be. */

@@ -1,6 +1,6 @@
 // What is fetched when it is first needed, and what the panes say until it is here.
 
-import { floats } from "./payload.js";
+import { fetched } from "./payload.js";
 
 export class Loader {
   /** `changed()` is called when something has come, or could not be had. */
@@ -13,14 +13,15 @@ export class Loader {
     return this.request(`${layer}/${token}`, () => this.attention.load(layer, token), "Reading this layer's attention …");
   }
 
-  /** The same for a rollout under another head fusion; `missing` as in `scenes.js`. */
-  rollout(missing) {
-    const map = this.seen.maps.find(({ key }) => key === missing.map);
+  /** The same for values of a map; `scene` as `mapScene` gives it where they are missing. */
+  values({ map, missing, name }) {
     const start = async () => {
-      const packed = await this.attention.ask({ kind: "rollout", fusion: missing.fusion });
-      map.stacks[missing.fusion] = floats(packed.values, [this.seen.layers, this.seen.rows, this.seen.cols], map.key);
+      const answer = await this.attention.ask(missing);
+      const values = fetched(answer, map, this.seen);
+      if (typeof answer.words === "string") map.words[name] = answer.words;
+      map.stacks[name] = values;
     };
-    return this.request(`${missing.map} ${missing.fusion}`, start, "Computing this map …");
+    return this.request(`${map.key} ${name}`, start, "Computing this map …");
   }
 
   request(name, start, meanwhile) {

@@ -77,6 +77,28 @@ export function outliers(values) {
   return null;
 }
 
+const DEVIATIONS = 10; // robust standard deviations, as dcal.explain.tokens has it
+
+/** Outliers by `dcal.explain.tokens.outliers`: the same values' patches, share and highest other value; or null. */
+export function farOut(values) {
+  const middle = median(values);
+  const spread = 1.4826 * median(Float64Array.from(values, (value) => Math.abs(value - middle)));
+  const limit = spread > 1e-6 * middle ? middle + DEVIATIONS * spread : 10 * middle;
+  const chosen = Array.from(values.keys()).filter((patch) => limit > 0 && values[patch] > limit);
+  if (!chosen.length) return null;
+  const patches = chosen.sort((a, b) => values[b] - values[a] || a - b);
+  const held = patches.reduce((sum, patch) => sum + values[patch], 0);
+  const all = values.reduce((sum, value) => sum + value, 0);
+  const high = values.reduce((most, value, patch) => (chosen.includes(patch) ? most : Math.max(most, value)), 0);
+  return { patches, held, share: held / all, high };
+}
+
+function median(values) {
+  const sorted = Float64Array.from(values).sort();
+  const half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
 function fixed(value, decimals) {
   const text = value.toFixed(decimals);
   const zero = Number(text) === 0;

@@ -32,7 +32,17 @@ export class NumbersTable {
     const { write, power } = writer(scene.unit, Math.max(Math.abs(scene.own?.low ?? 1), Math.abs(scene.own?.high ?? 1)));
     say(this.caption, `${scene.title}: ${scene.quantity}${power && `, ${power}`} (${scene.about})`);
     this.cells.forEach((cell, patch) => {
-      say(cell, scene.mask ? (scene.mask[patch] ? "selected" : "–") : write(scene.values[patch], 3, 2));
+      if (scene.colours) say(cell, [0, 1, 2].map((i) => scene.colours[3 * patch + i].toFixed(2)).join(" "));
+      else say(cell, scene.mask ? (scene.mask[patch] ? "selected" : "–") : write(scene.values[patch], 3, 2));
     });
   }
+}
+
+/** Open the tables of a view's two panes, or close them. */
+export function toggleTables(view) {
+  const open = !view.tables;
+  view.numbersButton.setAttribute("aria-expanded", open);
+  view.tablePlace.hidden = !open;
+  view.tables = open ? ["map", "attention"].map((name) => new NumbersTable(view.seen, `Numbers of the ${name}`)) : null;
+  view.tablePlace.replaceChildren(...(view.tables ?? []).map((table) => table.element));
 }

@@ -25,7 +25,7 @@ body {{ margin: 0 auto; padding: 12px; max-width: 1200px; background: Canvas; co
 <script type="application/json" id="payload">{payload}</script>
 <script type="module">
 {body}
-globalThis.viewParts = {{ mount, writer }};
+globalThis.viewParts = {{ farOut, mount, writer }};
 globalThis.view = mount(document.getElementById("view"), JSON.parse(document.getElementById("payload").textContent), {{
   fetch: globalThis.answerView,
 }});

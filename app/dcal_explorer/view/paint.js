@@ -89,6 +89,22 @@ function paintPatches(context, { x, y }, { values, low, high, table }) {
   }
 }
 
+/** Paint patches in colours of their own, p × 3 numbers in [0, 1]. */
+export function paintColours(context, ground, colours, opacity) {
+  const { x, y } = ground.grid;
+  const cols = x.length - 1;
+  context.globalAlpha = 1;
+  context.drawImage(ground.under(opacity), 0, 0);
+  context.globalAlpha = opacity;
+  for (let patch = 0; patch < colours.length / 3; patch += 1) {
+    const [row, col] = [Math.floor(patch / cols), patch % cols];
+    const [red, green, blue] = colours.subarray(3 * patch, 3 * patch + 3);
+    context.fillStyle = `rgb(${Math.round(255 * red)},${Math.round(255 * green)},${Math.round(255 * blue)})`;
+    context.fillRect(x[col], y[row], x[col + 1] - x[col], y[row + 1] - y[row]);
+  }
+  context.globalAlpha = 1;
+}
+
 function paintSmooth(context, ground, { values, low, high, table }) {
   const { left, top, width, height } = ground.inside;
   if (!width || !height) return;

@@ -2,7 +2,7 @@
 
 import { attribute, element, put, say } from "./elements.js";
 import { ends, writer } from "./numbers.js";
-import { outline, paintMap, paintSelection } from "./paint.js";
+import { outline, paintColours, paintMap, paintSelection } from "./paint.js";
 import { patchAt, patchRect, placeName } from "./placement.js";
 
 const LARGEST = 2048; // pixels of a canvas's longer side
@@ -49,6 +49,7 @@ export class Pane {
     const ramp = element("span", { className: "dcal-ramp" }, this.ramp, this.needle);
     this.scale = element("div", { className: "dcal-scale" }, this.ends[0], ramp, this.ends[1]);
     this.readout = element("p", { className: "dcal-readout" });
+    this.score = element("p", { className: "dcal-score" });
     this.element = element(
       "section",
       { className: "dcal-pane", "data-pane": name },
@@ -57,6 +58,7 @@ export class Pane {
       element("div", { className: "dcal-legend" }, this.quantity, this.note),
       this.scale,
       this.readout,
+      this.score,
     );
   }
 
@@ -98,6 +100,8 @@ export class Pane {
     this.scene = scene;
     say(this.title, scene.heading ?? scene.title);
     say(this.about, scene.about);
+    attribute(this.about, "title", scene.about); // it may be longer than its place
+    say(this.score, scene.score ?? "");
     put(this.veil, "hidden", !scene.waiting);
     put(this.again, "hidden", !scene.failed);
     say(this.veilText, scene.waiting ?? "");
@@ -112,6 +116,7 @@ export class Pane {
     const ground = this.view.ground(canvas.width, canvas.height);
     if (!ground) return;
     if (scene.waiting) context.drawImage(ground.bright, 0, 0);
+    else if (scene.colours) paintColours(context, ground, scene.colours, state.opacity);
     else if (scene.mask) paintSelection(context, ground, scene.mask);
     else paintMap(context, ground, scene, state.opacity, state.smooth);
     if (!scene.waiting && scene.map?.branch === "glca" && seen.selected && state.outlined && !scene.mask) {
@@ -120,10 +125,10 @@ export class Pane {
   }
 
   legend(scene) {
-    const without = Boolean(scene.waiting || scene.mask);
+    const without = Boolean(scene.waiting || scene.mask || scene.colours);
     attribute(this.scale, "data-empty", without);
     if (without) {
-      say(this.quantity, scene.mask ? scene.quantity : "");
+      say(this.quantity, scene.waiting ? "" : scene.quantity);
       say(this.note, "");
       return;
     }
@@ -145,6 +150,7 @@ export class Pane {
     if (scene.flat) return `Constant: every patch has ${write(scene.own.low)}.`;
     if (!scene.outliers) return "";
     const { patches, held, share } = scene.outliers;
+    if (scene.unit === "size") return patches.length === 1 ? "1 token is an outlier" : `${patches.length} tokens are outliers`;
     const of = scene.unit === "share" ? writer("share", held).write(held, 2) : `${writer("share", share).write(share, 2)} of the sum`;
     return patches.length === 1 ? `1 patch holds ${of}` : `${patches.length} patches hold ${of}`;
   }
@@ -165,7 +171,7 @@ export class Pane {
 
   read(patch) {
     const { scene } = this;
-    const ready = !scene.waiting && !scene.mask;
+    const ready = !scene.waiting && !scene.mask && !scene.colours;
     put(this.needle, "hidden", !ready || patch === null);
     if (!this.needle.hidden) {
       const span = scene.high - scene.low;
@@ -187,6 +193,7 @@ export class Pane {
         ? `${count} of ${seen.patches} patches are selected`
         : `${name(patch)}: ${scene.mask[patch] ? "selected" : "not selected"}`;
     }
+    if (scene.colours) return patch === null ? "" : `${name(patch)}: ${colourWords(scene.colours, patch)}`;
     const { write } = this.writer;
     if (patch !== null) return `${name(patch)}: ${write(scene.values[patch], 3, 2)}`;
     const rest = scene.prefix?.map((share, i) => `${seen.prefix[i]} ${writer("share", share).write(share, 2)}`).join(" · ");
@@ -198,8 +205,14 @@ export class Pane {
   describe() {
     const { scene } = this;
     if (scene.waiting) return `${scene.title}: ${scene.waiting}`;
-    const scale = scene.mask ? "" : ` ${scene.quantity}, ${ends(this.writer.write, scene.low, scene.high).join(" to ")}.`;
+    const scale = scene.mask || scene.colours ? "" : ` ${scene.quantity}, ${ends(this.writer.write, scene.low, scene.high).join(" to ")}.`;
     const note = this.note.textContent;
     return `${scene.title}, over ${this.view.seen.title}.${scale} ${this.words(null)}.${note ? ` ${note}` : ""}`;
   }
+}
+
+/** A patch's colour in words: "red 82 %, green 10 %, blue 35 %". */
+function colourWords(colours, patch) {
+  const parts = ["red", "green", "blue"].map((name, i) => `${name} ${Math.round(100 * colours[3 * patch + i])}\u202f%`);
+  return parts.join(", ");
 }

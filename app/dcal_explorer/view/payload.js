@@ -1,7 +1,10 @@
 // The payload that Python packs (payload.py), checked field by field: {…, maps with Float32Arrays, tables of colours}.
 
+import { range } from "./numbers.js";
+
 const FORMAT = 1;
-const UNITS = ["share", "number", "mask"];
+const UNITS = ["share", "number", "size", "mask"];
+const FORMS = ["values", "features", "colours"];
 const BRANCHES = ["", "sa", "glca"];
 const PHOTO = /^data:image\/(png|jpeg|webp);base64,[A-Za-z0-9+/]+=*$/;
 
@@ -36,6 +39,22 @@ function bytes(base64, name) {
   return found;
 }
 
+/** A Float32Array on its way to Python, as `view/arrays.py` packs it. */
+export function pack(values, shape) {
+  const raw = new Uint8Array(new Float32Array(values).buffer);
+  let binary = "";
+  for (const byte of raw) binary += String.fromCharCode(byte);
+  return { dtype: "float32", shape, data: btoa(binary) };
+}
+
+/** What a map's source answered: its numbers, in the shape that the map has in its form. */
+export function fetched(answer, map, seen) {
+  const { rows, cols, layers, patches } = seen;
+  const width = answer.values?.shape?.[1];
+  const shapes = { features: [patches, width], colours: [rows, cols, 3], values: map.layered ? [layers, rows, cols] : [rows, cols] };
+  return floats(answer.values, shapes[map.form], map.key);
+}
+
 /** The numbers of a packed array, {dtype: "float32", shape, data}, whose shape must be `shape`. All are finite. */
 export function floats(packed, shape, name) {
   expect(packed && packed.dtype === "float32" && Array.isArray(packed.shape), `${name} is not an array of float32`);
@@ -64,6 +83,7 @@ export function record(payload) {
     id: text(payload.id, "id"),
     group: text(payload.group, "group"),
     title: text(payload.title, "title"),
+    caption: text(payload.caption ?? "", "caption"),
     photo: { src: photo.src, width: count(photo.width, "width"), height: count(photo.height, "height") },
     extent: extent.map((side) => count(side, "extent")),
     box: box.map((side) => finite(side, "box")),
@@ -80,11 +100,14 @@ export function record(payload) {
   expect(Array.isArray(payload.maps) && payload.maps.length > 0, "it has no maps");
   seen.maps = payload.maps.map((map) => oneMap(map, seen));
   expect(new Set(seen.maps.map((map) => map.key)).size === seen.maps.length, "two maps have one key");
+  const sa = seen.maps.find(({ key }) => key === "sa");
+  seen.strongest = sa ? range(sa.stacks.mean).at : 0;
   seen.selected = payload.selected === null ? null : selection(payload.selected, seen.patches);
   for (const [name, table] of Object.entries(payload.colours)) {
     seen.colours[name] = bytes(table, `colour map ${name}`);
     expect(seen.colours[name].length === 768, `colour map ${name} has ${seen.colours[name].length} bytes, not 768`);
   }
+  seen.measures = payload.measures === true;
   seen.diverging = text(payload.diverging, "diverging");
   expect(seen.diverging in seen.colours && Object.keys(seen.colours).length > 1, "colour maps are missing");
   return seen;
@@ -111,7 +134,11 @@ function oneMap(map, seen) {
   const shape = map.layered ? [seen.layers, seen.rows, seen.cols] : [seen.rows, seen.cols];
   const stacks = {};
   for (const [fusion, packed] of Object.entries(map.values)) stacks[fusion] = floats(packed, shape, `${key} ${fusion}`);
-  expect("mean" in stacks, `map ${key} has no values`);
+  const source = map.source ?? null;
+  expect(source === null || typeof source.kind === "string", `map ${key} has a source without a kind`);
+  expect("mean" in stacks || source, `map ${key} has no values`);
+  const form = map.form ?? "values";
+  expect(FORMS.includes(form), `map ${key} has the form ${form}`);
   const scale = map.scale === null ? null : map.scale.map((end) => finite(end, `${key}'s scale`));
   expect(scale === null || (scale.length === 2 && scale[0] <= scale[1]), `map ${key} has the scale ${scale}`);
   return {
@@ -128,6 +155,12 @@ function oneMap(map, seen) {
     quantity: text(map.quantity, "quantity"),
     scale,
     stacks,
+    form,
+    source,
+    words: {}, // of what was fetched
+    starts: map.starts === true,
+    byLayer: map.by_layer === true,
+    score: text(map.score ?? "", "score"),
   };
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import cv2
@@ -19,7 +19,7 @@ from dcal.draw.colour import table
 from dcal.explain.inspection import within
 from dcal.model.rollout import FUSIONS
 from dcal_explorer.view.arrays import Packed, packed
-from dcal_explorer.view.maps import ViewMap, maps_of
+from dcal_explorer.view.maps import Rival, ViewMap, maps_of
 
 FORMAT = 1
 LARGEST_LAYER = 6 * 2**20  # bytes of queries and keys
@@ -38,15 +38,23 @@ def payload(
     lossless: bool = False,
     scales: dict[str, tuple[float, float]] | None = None,
     extra: Iterable[ViewMap] = (),
+    rival: Rival | None = None,
+    has_model: bool = False,
+    scores: Mapping[str, str] | None = None,
+    caption: str = "",
+    state: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The record for the view, ready for JSON.
 
     `key` comes back with every request. Views of one `group` (default: of one image) outline the same patch. `inline`
     layers are part of the payload, for views without a server. `scales` overrides maps' scales by their keys: for views
-    that are to be compared. `extra` maps (a contrast, token sizes, …) get tabs of their own behind the record's.
+    that are to be compared. `extra` maps get tabs of their own behind the record's. `has_model`: whoever answers has
+    the record's model, so that features, token sizes, the contrast with `rival` and the faithfulness of a map can be
+    had. `scores`: what maps, by their keys, are worth on test images, in a sentence. `caption` stands on downloads
+    before the title. `state`: what is chosen at first (see state.js; the view checks it), if not what was before.
     """
     fusions = tuple(fusion for fusion in FUSIONS if fusion != "mean") if tokens(seen) <= MOST_FUSED else ()
-    maps = [*maps_of(seen, fusions, class_name), *extra]
+    maps = [*maps_of(seen, fusions, class_name, rival, has_model), *extra]
     if len({map.key for map in maps}) < len(maps):
         raise DCALError(f"two maps have one key: {', '.join(map.key for map in maps)}")
     unknown = set(scales or {}) - {map.key for map in maps}
@@ -58,6 +66,8 @@ def payload(
         "id": key,
         "group": image_key(seen) if group is None else group,
         "title": title,
+        "caption": caption,
+        "state": None if state is None else dict(state),
         "photo": photo(seen, lossless),
         "extent": [seen.image.shape[1], seen.image.shape[0]],
         "box": [float(edge) for edge in seen.box],
@@ -66,7 +76,10 @@ def payload(
         "layers": seen.num_layers,
         "heads": seen.num_heads,
         "prefix": prefix_names(seen.layout.prefix, seen.config.backbone),
-        "maps": [described(map, (scales or {}).get(map.key, map.scale)) for map in maps],
+        "maps": [
+            described(map, (scales or {}).get(map.key, map.scale), (scores or {}).get(map.key, "")) for map in maps
+        ],
+        "measures": has_model,
         "selected": None if seen.selected is None else [int(patch) for patch in seen.selected],
         "attention": {
             "mode": "layers" if layer_bytes(seen) <= LARGEST_LAYER else "rows",
@@ -117,12 +130,17 @@ def photo(seen: Inspection, lossless: bool) -> dict[str, Any]:
     return {"src": source, "width": size[0], "height": size[1]}
 
 
-def described(map: ViewMap, scale: tuple[float, float] | None) -> dict[str, Any]:
+def described(map: ViewMap, scale: tuple[float, float] | None, score: str = "") -> dict[str, Any]:
     """A map as JSON holds it."""
-    fields = ("key", "tab", "kind", "title", "about", "quantity", "unit", "branch", "layered", "fused", "diverging")
+    fields = (
+        *("key", "tab", "kind", "title", "about", "quantity", "unit", "branch", "layered", "fused", "diverging"),
+        *("form", "starts", "by_layer"),
+    )
     values = {fusion: packed(np.asarray(array)) for fusion, array in map.values.items()}
     return {
         **{name: getattr(map, name) for name in fields},
         "scale": None if scale is None else [float(end) for end in scale],
+        "source": dict(map.source) or None,
+        "score": score,
         "values": values,
     }

@@ -13,7 +13,11 @@ export const START = {
   scale: "all", // or "own"
   clip: false,
   outlined: true,
+  start: 0, // the first layer that counts, from 0
+  minus: "", // in linked views: the title of the one that the others' maps are compared with
+  discard: 0, // share of each row's weakest attention that the rollout leaves out
 };
+export const DISCARDS = [0, 0.5, 0.75, 0.9, 0.95];
 export const SHARED = Object.keys(START);
 const FUSIONS = ["mean", "max", "min"];
 
@@ -41,6 +45,9 @@ export function fitted(seen, state) {
     scale: among(state.scale, ["all", "own"], START.scale),
     clip: state.clip === true,
     outlined: state.outlined !== false,
+    minus: typeof state.minus === "string" ? state.minus : "",
+    start: index(state.start, seen.layers, 0),
+    discard: among(state.discard, DISCARDS, START.discard),
     pointed: null, // the patch under the cursor in a map pane: it attends
     shown: null, // the patch under the cursor in any pane: it is outlined and its value is written
   };

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import streamlit as st
 
-from dcal import Inspection
+from dcal import DCAL, Inspection
 from dcal_explorer.view.answers import answered
 from dcal_explorer.view.assets import adapted, stylesheet
+from dcal_explorer.view.measuring import Measurements
 
 NAME = "dcal_live_view"
 
@@ -20,16 +22,22 @@ def live_view(
     state: dict[str, Any] | None = None,
     remembers: bool = False,
     link: str = "",
+    model: DCAL | None = None,
 ) -> dict[str, Any] | None:
     """Show `payload` (see payload.py), which was packed from `seen`; its `id` must differ from other records' ids.
 
     Fetches rerun the script, or the fragment that this is called in: call it in one. `state` is where the view starts.
-    With `remembers`, what the visitor chooses comes back, at the price of a run for every choice.
+    `model`: the record's, for payloads that say `has_model`. With `remembers`, what the visitor chooses comes back, at
+    the price of a run for every choice.
     """
     request = st.session_state.get(key, {}).get("fetch")
     answer = None
     if request is not None:
-        arrays = answered({payload["id"]: seen}.__getitem__, request) if _is_ours(request, payload) else None
+        arrays = None
+        if _is_ours(request, payload):
+            measurements = st.session_state.setdefault(f"{key}-measurements", Measurements())
+            model_of = None if model is None else lambda _: nullcontext(model)
+            arrays = answered({payload["id"]: seen}.__getitem__, request, model_of, measurements)
         if arrays is not None:
             answer = {"request": request, "arrays": arrays, "error": arrays.get("error")}
     shown = _component()(

@@ -2,14 +2,16 @@
 
 import { Attention } from "./attention.js";
 import { publish, subscribe } from "./bus.js";
+import { join, linked, subtracted } from "./difference.js";
+import { download } from "./download.js";
 import { attribute, element, put, say } from "./elements.js";
 import { layOut } from "./layout.js";
 import { Loader } from "./loader.js";
-import { NumbersTable } from "./numbers_table.js";
+import { toggleTables } from "./numbers_table.js";
 import { Ground } from "./paint.js";
 import { record } from "./payload.js";
 import { placeName } from "./placement.js";
-import { attending, attentionScene, attentionWords, headScene, layerOf, layersScale, mapScene } from "./scenes.js";
+import { attending, attentionScene, attentionWords, comparedPatch, headScene, layerOf, layersScale, mapScene, stackName } from "./scenes.js";
 import { fullScreen } from "./screen.js";
 import { SHARED, START, fitted, lost } from "./state.js";
 import { watchTheme } from "./theme.js";
@@ -19,7 +21,8 @@ const GROUNDS = 6; // sizes of the image kept ready
 
 /**
  * Show `payload` in `host`. Options: `fetch(request)`, which gives a promise of packed arrays; `state`, where to start;
- * `onstate(state)`, called after a change; `link`, a name: views with one name move together.
+ * `onstate(state)`, called after a change; `link`, a name: views with one name move together; `parts`: "all", "maps"
+ * (the map alone, moved by a linked view) or "controls" (what moves the others, and the attention's layers and heads).
  */
 export function mount(host, payload, options = {}) {
   const view = new View(host, options);
@@ -29,14 +32,14 @@ export function mount(host, payload, options = {}) {
 
 export class View {
   constructor(host, options) {
-    Object.assign(this, { host, options, seen: null, state: { ...START, ...options.state }, version: 0 });
+    Object.assign(this, { host, options, seen: null, state: { ...START, ...options.state }, version: 0, wanted: null });
     this.live = element("p", { className: "dcal-live", "aria-live": "polite" });
     this.body = element("div", { className: "dcal-body" });
-    this.root = element("section", { className: "dcal-view" }, this.body, this.live);
+    this.root = element("section", { className: "dcal-view", "data-parts": options.parts || "all" }, this.body, this.live);
     host.replaceChildren(this.root);
     this.screen = fullScreen(this.root, () => this.fit());
     this.theme = watchTheme(this.root);
-    this.ends = [this.theme.end, subscribe(this, (message) => this.receive(message))];
+    this.ends = [this.theme.end, join(this), subscribe(this, (message) => this.receive(message))];
     this.sizes = new ResizeObserver(() => this.fit());
     this.ends.push(() => this.sizes.disconnect(), () => this.pause());
   }
@@ -64,10 +67,12 @@ export class View {
     }
     if (version !== this.version) return; // a later record came while the image was decoded
     const note = this.seen ? lost(this.seen, this.state, seen) : "";
+    if (payload.state && typeof payload.state === "object") this.state = { ...this.state, ...payload.state };
+    if (this.wanted !== null) this.state = { ...this.state, map: this.wanted };
     const sameGrid = !this.seen || (this.seen.rows === seen.rows && this.seen.cols === seen.cols);
-    this.state = fitted(seen, sameGrid ? this.state : { ...this.state, kept: null });
+    this.state = fitted(seen, sameGrid || payload.state ? this.state : { ...this.state, kept: null });
     Object.assign(this, { seen, picture, grounds: new Map(), attention: new Attention(seen, this.options.fetch) });
-    this.loader = new Loader(seen, this.attention, () => version === this.version && this.draw());
+    this.loader = new Loader(seen, this.attention, () => version === this.version && this.loaded());
     this.selected = Uint8Array.from({ length: seen.patches }, (_, patch) => (seen.selected?.includes(patch) ? 1 : 0));
     this.build();
     this.announce(note);
@@ -82,10 +87,16 @@ export class View {
   }
 
   build() {
+    this.faithfulness?.cancel();
     Object.assign(this, layOut(this));
     this.tables = null;
     this.root.setAttribute("aria-label", `Attention maps of ${this.seen.title}`);
     this.body.replaceChildren(...this.elements);
+    if (this.testing && this.seen.measures) {
+      this.faithfulness.element.hidden = false;
+      this.panes.attention.element.hidden = true;
+      this.testButton.setAttribute("aria-expanded", true);
+    }
     this.sizes.disconnect();
     for (const pane of Object.values(this.panes)) this.sizes.observe(pane.stage);
   }
@@ -119,6 +130,7 @@ export class View {
       return;
     }
     const { pointed, shown } = this.state;
+    if ("map" in change) this.wanted = change.map;
     this.state = { ...fitted(this.seen, { ...this.state, ...change }), pointed, shown };
     this.draw();
     if (quietly) return;
@@ -143,12 +155,24 @@ export class View {
     if (!this.root.isConnected) this.destroy(); // its face took it away without saying so
     if (!seen || !this.root.isConnected) return;
     if (message.kind === "state") {
-      if (options.link && message.link === options.link) this.set(message.change, true);
+      if (options.link && message.link === options.link) this.follow(message.change);
       return;
     }
     if (message.group !== seen.group || message.rows !== seen.rows || message.cols !== seen.cols) return;
     if (message.kind === "keep") this.set({ kept: message.patch }, true);
     else this.hover(message.patch, message.patch);
+  }
+
+  /** What a linked view changed; a map that this record has not is said to be missing, and no other one shown. */
+  follow(change) {
+    if ("map" in change) this.wanted = change.map;
+    const { map, ...others } = change;
+    this.set(this.absent ? others : change, true);
+  }
+
+  /** Whether the map that a linked view chose is none of this record's. */
+  get absent() {
+    return this.wanted !== null && !this.seen.maps.some(({ key }) => key === this.wanted);
   }
 
   point(pane, patch) {
@@ -190,18 +214,31 @@ export class View {
     if (!this.seen) return;
     const { seen, state } = this;
     const token = attending(seen, state);
-    const map = mapScene(seen, state);
-    if (map.missing) Object.assign(map, this.loader.rollout(map.missing));
+    let map = mapScene(seen, state);
+    if (this.absent) Object.assign(map, { title: "No such map", about: "", waiting: "This checkpoint has no map of this kind." });
+    else if (map.missing) Object.assign(map, this.loader.values(map));
+    else map = subtracted(this, map);
     const look = [state.opacity, state.colours, state.smooth, state.clip];
-    this.present(this.panes.map, map, [state.map, state.layer, state.fusion, state.scale, state.outlined, map.waiting, ...look]);
-    const rows = this.attention.rows(state.layer, token);
+    this.present(this.panes.map, map, [
+      ...[state.map, state.layer, stackName(this.mapShown, state), state.prefix, state.scale, state.outlined, map.waiting, map.title, map.high],
+      ...[this.mapShown.form === "features" ? comparedPatch(seen, state) : null, ...look],
+    ]);
+    const alone = this.options.parts === "maps"; // nothing is fetched for what is not shown
+    const rows = alone ? null : this.attention.rows(state.layer, token);
     const attention = rows
       ? attentionScene(seen, state, rows, token)
-      : { ...attentionWords(seen, state, token), ...this.loader.rows(state.layer, token) };
+      : { ...attentionWords(seen, state, token), ...(alone ? { waiting: "…" } : this.loader.rows(state.layer, token)) };
     this.present(this.panes.attention, attention, [token, state.layer, state.head, state.fusion, attention.waiting, ...look]);
-    this.strips(token, rows);
+    if (!this.faithfulness.element.hidden) this.faithfulness.show(map);
+    if (!alone) this.strips(token, rows);
     this.controls(token, map, attention);
     if (this.tables) this.tabulate();
+  }
+
+  /** Something that was fetched is here: draw it, and the linked views that it may be subtracted from. */
+  loaded() {
+    this.draw();
+    if (this.state.minus) for (const view of linked(this)) if (view !== this) view.draw();
   }
 
   /** Show a scene in its pane; what is painted already is not painted again. */
@@ -217,8 +254,9 @@ export class View {
   strips(token, rows) {
     const { seen, state } = this;
     const look = [state.opacity, state.colours];
-    const layered = seen.maps.find((map) => map.layered);
-    const stack = layered?.stacks[layered.fused ? state.fusion : "mean"];
+    const layered = this.mapShown.layered ? this.mapShown : seen.maps.find((map) => map.layered);
+    const name = layered && stackName(layered, layered === this.mapShown ? state : { ...state, start: 0, prefix: 0, discard: 0 });
+    const stack = layered?.stacks[name];
     put(this.layerStrip.element.parentElement, "hidden", !layered);
     if (layered) {
       const every = stack ? layersScale(layered, stack, seen, state) : null;
@@ -227,7 +265,7 @@ export class View {
         const [low, high] = every ?? [Math.min(...values), Math.max(...values)];
         return { values, low, high, table: seen.colours[state.colours] };
       };
-      const signature = JSON.stringify([Boolean(stack), state.fusion, state.scale, state.clip, ...look]);
+      const signature = JSON.stringify([Boolean(stack), layered.key, name, state.scale, state.clip, ...look]);
       if (signature !== this.layerStrip.drawn) {
         this.layerStrip.show(Array.from({ length: seen.layers }, (_, i) => [i, stack ? scaled(i) : null]), signature);
       }
@@ -251,7 +289,8 @@ export class View {
     this.tokens.show(state, token);
     this.layer.show(state, Boolean(this.timer));
     const selection = Boolean(seen.selected) && this.mapShown.branch === "glca" && this.mapShown.unit !== "mask";
-    this.look.show(state, this.mapShown, { outliers: map.outliers || attention.outliers, selection });
+    const compared = this.options.parts === "controls" ? linked(this).map((view) => view.seen.title) : [];
+    this.look.show(state, this.mapShown, { outliers: map.outliers || attention.outliers, selection, compared });
   }
 
   /** Ask anew for what could not be had. */
@@ -277,12 +316,29 @@ export class View {
     if (this.root.isConnected) this.draw();
   }
 
+  /** Show the faithfulness of the map in the place of the attention, or the attention again. */
+  test() {
+    const open = this.faithfulness.element.hidden;
+    this.testing = open;
+    this.testButton.setAttribute("aria-expanded", open);
+    this.faithfulness.element.hidden = !open;
+    this.panes.attention.element.hidden = open;
+    if (!open) this.faithfulness.cancel();
+    this.draw();
+    this.fit();
+  }
+
+  async save() {
+    if (Object.values(this.panes).some(({ scene }) => scene.waiting)) return;
+    try {
+      await download(this);
+    } catch (error) {
+      this.announce(`${error?.message || error}`);
+    }
+  }
+
   numbers() {
-    const open = !this.tables;
-    this.numbersButton.setAttribute("aria-expanded", open);
-    this.tablePlace.hidden = !open;
-    this.tables = open ? [new NumbersTable(this.seen, "Numbers of the map"), new NumbersTable(this.seen, "Numbers of the attention")] : null;
-    this.tablePlace.replaceChildren(...(this.tables ?? []).map((table) => table.element));
+    toggleTables(this);
     this.tabulate();
   }
 

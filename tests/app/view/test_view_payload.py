@@ -51,6 +51,7 @@ def test_the_payload_holds_every_map_of_the_record() -> None:
         "glca-block": seen.glca_map,
         "glca-local": seen.glca_local_map,
         "difference": seen.glca_input_map - seen.sa_map,
+        "difference-block": seen.glca_map - seen.sa_map,
         "selection": mask,
         "relevance": seen.relevance,
         "gradient-rollout": seen.gradient_rollout,

@@ -6,7 +6,8 @@ Layers, heads, rows and columns count from 1 here, as on the page; the core coun
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +249,7 @@ class InspectCallbacks:
         entry, look = self.records.get(record), checked_look(colormap, opacity, smooth)
         if not captions.names_classes(entry.seen.config):
             return None, None, captions.NO_CLASSES, ""
-        seen = self._explained(entry, target)
+        seen = self.explained(entry, target)
         assert seen.target is not None and seen.gradient_rollout is not None and seen.relevance is not None
         maps = seen.relevance, seen.gradient_rollout
 
@@ -261,9 +262,10 @@ class InspectCallbacks:
         about, about_rollout = (f"{caption} {entry.scores.sentence(key)}" for caption, key in sentences)
         return relevance, gradient, about, about_rollout
 
-    def _explained(self, entry: Entry, target: str | None) -> Inspection:
-        """The entry's record with the maps for one class, which it keeps."""
+    def explained(self, entry: Entry, target: str | None) -> Inspection:
+        """The entry's record with the maps for one class (none: the most probable), which it keeps."""
         seen = entry.seen
+        target = captions.first_choice(seen) if target is None else target
         if target not in seen.classes:
             raise DCALError(f"There is no class {target!r}: choose one of the {len(seen.classes)} of this checkpoint.")
         if seen.target != (index := seen.classes.index(target)):
@@ -273,38 +275,61 @@ class InspectCallbacks:
         return entry.seen
 
     @shows_errors
-    def live(self, record: str, target: str | None, ratio: float | None) -> tuple[dict[str, Any], str]:
-        """The record for the live view, with the evidence for a class and the selection at R, and what both are worth.
+    def live(
+        self,
+        record: str,
+        target: str | None,
+        rival: str | None,
+        ratio: float | None,
+        state: dict[str, Any] | None = None,
+    ) -> tuple[dict[str, Any], str, str]:
+        """The record for the live view, with the evidence for a class and the selection at R; the bars; what R moved.
 
-        Without classes `target` does not count, without GLCA `ratio` does not.
+        `rival` is the class that the target is contrasted with (none: the most probable other one). Without classes
+        neither counts, without GLCA `ratio` does not. `state`: what the view is to show at first.
         """
         entry = self.records.get(record)
         if captions.names_classes(entry.seen.config):
-            self._explained(entry, target if target is not None else captions.first_choice(entry.seen))
-        seen, sentences = entry.seen, []
-        if seen.target is not None and captions.names_classes(seen.config):
-            sentences.append(f"{captions.evidence(seen, seen.target)[0]} {entry.scores.sentence('relevance')}")
-        sentences.append(f"{captions.rollout_note(seen)} {entry.scores.sentence('rollout')}".strip())
+            self.explained(entry, target)
+        seen, moved = entry.seen, ""
         if seen.selected is not None and ratio is not None:
             chosen = self.at_ratio(entry, checked_number("R", ratio, 0, 1)) if ratio != seen.top_ratio else seen
             entry.top_ratio = float(ratio)
-            sentences.append(captions.selection(chosen, seen))
+            moved = captions.selected(chosen, seen)
             seen = chosen
-        title = entry.path.stem.replace("-", " ") if entry.path is not None else "the image"
-        return live_payload(seen, record, title), "\n\n".join(sentences)
+        packed = live_payload(
+            seen,
+            record,
+            captions.image_title(entry.path),
+            rival=rival or None,
+            has_model=True,
+            scores=entry.scores,
+            checkpoint=entry.checkpoint,
+            state=state,
+        )
+        return packed, captions.columns(seen), moved
 
     def record_of(self, record: str) -> Inspection:
         """The record that the live view fetches attention from."""
         return self.records.get(record).seen
 
+    @contextmanager
+    def model_of(self, record: str) -> Iterator[dcal.DCAL]:
+        """The record's model, one caller at a time."""
+        model = self.library.model(self.records.get(record).checkpoint)
+        with self.running:
+            yield model
+
     @shows_errors
     def download_picture(self, record: str) -> str:
-        """The image drawn last in this session, large and lossless: a PNG file."""
+        """The image drawn last in this session, large, lossless and with a caption: a PNG file."""
         entry = self.records.get(record)
         if entry.shown is None:
             raise DCALError("No image has been drawn yet.")
         path = self._place(record) / f"dcal-{entry.shown.name}.png"
-        path.write_bytes(draw.png(entry.shown.draw(DOWNLOAD_SIDE)))
+        sheet = entry.shown.draw(DOWNLOAD_SIDE)
+        words = f"{entry.checkpoint} · {captions.image_title(entry.path)} · {entry.shown.name.replace('-', ' ')}"
+        path.write_bytes(draw.png(draw.under(sheet, draw.caption(sheet.shape[1], [words]))))
         return str(path)
 
     @shows_errors
