@@ -17,7 +17,7 @@ TABS = ("inspect", "compare", "reidentify")
 READ = (Path(__file__).with_name("address.js")).read_text(encoding="utf-8")  # a function that gives the address
 # What is chosen in the controls; the view and the tabs write theirs themselves.
 WRITE = """(image, checkpoint, target, rival, ratio) => {
-    dcalAddress.set({ image, checkpoint, class: target, rival, r: ratio });
+    globalThis.dcalAddress?.set({ image, checkpoint, class: target, rival, r: ratio });
     return [];
 }"""
 
@@ -35,7 +35,7 @@ def wire(page: gr.Blocks, inspect: Any, tabs: gr.Tabs, each: Mapping[str, gr.Tab
     for event in (page.load, again.click):
         inspect.arrive(event(read, search, [inspect.wanted, tabs], js=READ, **PRIVATE))
     for name, tab in each.items():
-        tab.select(None, None, None, js=f"() => dcalAddress.set({{ tab: '{name}' }})", **PRIVATE)
+        tab.select(None, None, None, js=f"() => globalThis.dcalAddress?.set({{ tab: '{name}' }})", **PRIVATE)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class InspectTab:
 
     def _lay_image(self) -> None:
         names = self.callbacks.library.names()
-        self.photo = gr.Image(
+        self.image = gr.Image(
             str(self.samples[0]) if self.samples else None,
             type="filepath",
             image_mode=None,
@@ -116,17 +116,17 @@ class InspectTab:
     def _wire(self) -> None:
         call = (
             self.callbacks.inspect,
-            [self.photo, self.checkpoint, self.record],
+            [self.image, self.checkpoint, self.record],
             [self.record, self.predictions, self.summary],
         )
-        progress = {"show_progress": "minimal", "show_progress_on": self.photo}
-        self.photo.upload(lambda: "", None, self.sample, **PRIVATE)
-        picked = self.thumbnails.click(self.pick, self.thumbnails, [self.photo, self.sample], **PRIVATE)
-        triggers = [self.photo.upload, self.checkpoint.input]  # not photo.change, which fires twice for some images
+        progress = {"show_progress": "minimal", "show_progress_on": self.image}
+        self.image.upload(lambda: "", None, self.sample, **PRIVATE)
+        picked = self.thumbnails.click(self.pick, self.thumbnails, [self.image, self.sample], **PRIVATE)
+        triggers = [self.image.upload, self.checkpoint.input]  # not photo.change, which fires twice for some images
         self._settled(gr.on(triggers, *call, api_name="inspect", **{**PUBLIC, **progress}))
         self._settled(picked.success(*call, **{**PRIVATE, **progress}))
         # Dropping an image on another one fires this too, before the upload: the maps are cleared for a moment.
-        cleared = self.photo.clear(self.clear, self.record, [self.record, self.summary, self.sample], **PRIVATE)
+        cleared = self.image.clear(self.clear, self.record, [self.record, self.summary, self.sample], **PRIVATE)
         cleared.success(lambda: (None, "", ""), None, self._drawn, **PRIVATE)
         moved = [self.target.input, self.rival.input, self.ratio.input]
         drawn = gr.on(moved, self.callbacks.live, self._chosen, self._drawn, **PRIVATE)
@@ -139,10 +139,10 @@ class InspectTab:
         """Show what the page's address says, once the event `arrived` has put it into `wanted`."""
         call = (
             self.callbacks.inspect,
-            [self.photo, self.checkpoint, self.record],
+            [self.image, self.checkpoint, self.record],
             [self.record, self.predictions, self.summary],
         )
-        placed = arrived.success(self.place, self.wanted, [self.photo, self.checkpoint, self.sample], **PRIVATE)
+        placed = arrived.success(self.place, self.wanted, [self.image, self.checkpoint, self.sample], **PRIVATE)
         self._settled(placed.success(*call, **PRIVATE))
 
     def _settled(self, inspected: Any) -> None:
@@ -150,7 +150,7 @@ class InspectTab:
         controls = [self.target, self.rival, self.ratio, self.wanted, self.moved]
         fitted = inspected.success(self.settle, [self.record, self.wanted], [*controls, *self._drawn[:2]], **PRIVATE)
         self._note(fitted)
-        inspected.failure(self.restore, self.record, [self.photo, self.checkpoint], **PRIVATE)
+        inspected.failure(self.restore, self.record, [self.image, self.checkpoint], **PRIVATE)
 
     def _note(self, event: Any) -> None:
         """After `event`, what is chosen is written into the address; that runs in the browser."""

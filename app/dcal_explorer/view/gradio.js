@@ -12,7 +12,7 @@ async function answered(request) {
 /** What the visitor has chosen, for gradio's event "look" and for the page's own scripts. */
 function looked(state) {
   trigger("look", state);
-  element.dispatchEvent(new CustomEvent("dcal-look", { bubbles: true, composed: true, detail: state }));
+  if (!props.link) element.dispatchEvent(new CustomEvent("dcal-look", { bubbles: true, composed: true, detail: state }));
 }
 
 function show() {

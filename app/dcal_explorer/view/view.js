@@ -76,6 +76,7 @@ export class View {
     this.selected = Uint8Array.from({ length: seen.patches }, (_, patch) => (seen.selected?.includes(patch) ? 1 : 0));
     this.build();
     this.announce(note);
+    if (payload.state) this.tell();
     this.fit();
     this.draw();
   }
@@ -134,8 +135,13 @@ export class View {
     this.state = { ...fitted(this.seen, { ...this.state, ...change }), pointed, shown };
     this.draw();
     if (quietly) return;
+    this.tell();
     if ("kept" in change) this.publishPatch("keep", this.state.kept);
     if (this.options.link) publish(this, { kind: "state", link: this.options.link, change });
+  }
+
+  /** Tell whoever listens what is chosen, once it rests. */
+  tell() {
     clearTimeout(this.notice);
     this.notice = setTimeout(() => this.options.onstate?.(this.shared()), 150);
   }
