@@ -61,7 +61,8 @@ export class Look {
       clip: labelled("Clip outliers", this.clip, "dcal-tick"),
       outlined: labelled("Outline selection", this.outlined, "dcal-tick"),
     };
-    this.element = element("div", { className: "dcal-look" }, opacity, ...Object.values(this.places));
+    const { start, discard, ...others } = this.places; // those two stand beside the layer's slider
+    this.element = element("div", { className: "dcal-look" }, opacity, ...Object.values(others));
   }
 
   show(state, map, applies) {

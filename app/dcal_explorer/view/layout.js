@@ -26,6 +26,7 @@ export function layOut(view) {
     numbersButton: element("button", { type: "button", "aria-expanded": "false", onclick: () => view.numbers() }, "Numbers"),
     tablePlace: element("div", { className: "dcal-tables", hidden: true }),
   };
+  layer.element.append(parts.look.places.start, parts.look.places.discard);
   const shown = [parts.paneSizes.element, parts.testButton, parts.numbersButton, saveButton(view), view.screen];
   const buttons = element("div", { className: "dcal-buttons" }, ...shown);
   parts.elements = [
