@@ -24,7 +24,7 @@ from dcal_explorer.view.gradio_view import live_view
 
 # The visible button makes the file; the hidden one then downloads it.
 CLICK = "() => setTimeout(() => document.querySelector('#{}').click(), 200)"
-CONFUSED = "the most probable other"
+CONFUSED = "the runner-up"
 
 
 class InspectTab:
@@ -32,7 +32,8 @@ class InspectTab:
 
     def __init__(self, callbacks: InspectCallbacks, samples: Sequence[Path], first: Inspection) -> None:
         self.callbacks, self.samples = callbacks, samples
-        self.record, self.wanted, self.sample = gr.State(), gr.State(Wanted()), gr.State("")
+        self.record, self.wanted = gr.State(), gr.State(Wanted())
+        self.sample = gr.Textbox("", visible="hidden", elem_id="sample")  # no gr.State: the browser reads it
         with gr.Row(equal_height=False, elem_id="inspect-row"):
             with gr.Column(scale=3, min_width=280, elem_id="inspect-left"):
                 self._lay_image()
@@ -87,7 +88,7 @@ class InspectTab:
             1,
             first.top_ratio,
             step=0.01,
-            label="R, the share of patches that GLCA selects",
+            label="R, share that GLCA selects",
             buttons=[],
             visible=has_glca,
             elem_id="live-ratio",
