@@ -126,7 +126,7 @@ def test_r_moves_the_predictions_and_another_checkpoint_may_have_none(demo: Page
     demo.locator("#live-ratio input[type=range]").press("End")
     expect(demo.locator("#moved")).to_contain_text("196 of 196 patches. The prediction")
     assert demo.locator("#predictions").inner_text() != before
-    demo.get_by_label("Checkpoint").click()
+    demo.locator("#checkpoint input").click()
     demo.get_by_role("option", name="cub50-sa_only").click()
     expect(demo.get_by_role("tab", name="Selection", exact=True)).to_have_count(0)  # there is nothing to select
     expect(demo.locator("#live-ratio")).to_be_hidden()
@@ -137,7 +137,7 @@ def test_a_link_restores_what_was_chosen_and_back_goes_back(page: Page, url: str
     page.goto(f'{url}/?image=cardinal&checkpoint=cub50-sa_glca&r=0.3&view={{"map":"rollout","layer":4,"kept":60}}')
     expect(page.locator(f"{MAP} h3")).to_have_text("Rollout after layer 5 of 12")
     expect(page.locator(f"{MAP} .dcal-readout")).to_contain_text("Row 5, column 5:")
-    expect(page.get_by_label("Checkpoint")).to_have_value("cub50-sa_glca")
+    expect(page.locator("#checkpoint input")).to_have_value("cub50-sa_glca")
     expect(page.locator("#moved")).to_contain_text("59 of 196 patches.")
     expect(page.locator("#predictions li").first).to_contain_text("Cardinal")
     page.locator("#samples button").first.click()
