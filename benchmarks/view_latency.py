@@ -25,7 +25,7 @@ import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
 import dcal
-from dcal.model.backbone import TokenLayout
+from dcal.model.kinds import TokenLayout
 from dcal_explorer.view.answers import answer
 from dcal_explorer.view.page import standalone
 from dcal_explorer.view.payload import payload

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from dcal.explain.relevance import class_relevance
     from dcal.gallery import Gallery, Item, QueryInfo, Ranking, open_gallery, rank
     from dcal.image import DecodedImage, read_image
-    from dcal.model.ablation import ABLATIONS, branches
+    from dcal.model.ablation import ABLATIONS, BranchKind, branches, register_branch
     from dcal.model.checkpoint import fingerprint, read_config, read_metrics
     from dcal.model.checkpoint import load_checkpoint as load
     from dcal.model.checkpoint import save_checkpoint as save
     from dcal.model.config import ModelConfig
-    from dcal.model.dcal import DCAL, Output, create_model
+    from dcal.model.dcal import DCAL, create_model
     from dcal.model.loss import DCALLoss
+    from dcal.model.output import Output
     from dcal.model.pwca import random_matching
     from dcal.preprocess import Preprocess
     from dcal.show import show
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ABLATIONS",
     "DCAL",
+    "BranchKind",
     "CheckpointError",
     "DCALError",
     "DCALLoss",
@@ -59,6 +61,7 @@ __all__ = [
     "read_config",
     "read_image",
     "read_metrics",
+    "register_branch",
     "reselect",
     "retrieval",
     "save",
@@ -75,9 +78,10 @@ _PLACES = {
     "dcal.gallery": ("Gallery", "Item", "QueryInfo", "Ranking", "open_gallery", "rank"),
     "dcal.image": ("DecodedImage", "read_image"),
     "dcal.model.checkpoint": ("fingerprint", "read_config", "read_metrics", "load", "save"),
-    "dcal.model.ablation": ("ABLATIONS", "branches"),
+    "dcal.model.ablation": ("ABLATIONS", "BranchKind", "branches", "register_branch"),
     "dcal.model.config": ("ModelConfig",),
-    "dcal.model.dcal": ("DCAL", "Output", "create_model"),
+    "dcal.model.dcal": ("DCAL", "create_model"),
+    "dcal.model.output": ("Output",),
     "dcal.model.loss": ("DCALLoss",),
     "dcal.model.pwca": ("random_matching",),
     "dcal.preprocess": ("Preprocess",),

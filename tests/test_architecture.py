@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A room is a module or a package of dcal/, and may import only from those before it; inside a package anything goes.
 ORDER = (
-    *("errors", "progress", "device", "provenance", "intervals", "preprocess", "image", "modes"),
+    *("errors", "registry", "progress", "device", "provenance", "intervals", "preprocess", "image", "modes"),
     *("model", "retrieval", "data", "explain"),
     *("draw", "analysis", "gallery", "evaluation", "training"),
     *("configs", "train", "show", "", "__main__"),  # public names: for the outside, not for modules of the core

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dcal.data.records import Part, Record
-from dcal.model.backbone import TokenLayout
+from dcal.model.kinds import TokenLayout
 from dcal.preprocess import Box, Preprocess
 
 ObjectBox = tuple[float, float, float, float]  # left, top, width, height, in the image's pixels, as data sets have it

@@ -10,9 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dcal.explain.relevance import class_relevance
-from dcal.model.backbone import TokenLayout, encode
+from dcal.model.backbone import encode
 from dcal.model.dcal import DCAL
-from dcal.model.rollout import Layer, class_rollout
+from dcal.model.kinds import TokenLayout
+from dcal.model.rollout import Layer, class_rollout, pooled_row
 
 # What a reader is told of each map; `dcal.inspect` gives the same ones of a single image.
 TITLES = {
@@ -36,7 +37,8 @@ def model_maps(model: DCAL, images: Float[Tensor, "b 3 img_h img_w"], targets: I
 
     `raw`: what the class token attends to in the last layer, averaged over heads. `rollout`: row 0 of Ŝ_L, which is
     the SA map and what GLCA selects by. `glca`: what the class token attends to in the GLCA block; `glca_input` carries
-    that down through the rollout. Without a GLCA branch these two are absent.
+    that down through the rollout. Without a GLCA branch these two are absent. Where a backbone reads no class token,
+    what it pools stands for it (`dcal.model.pooling`).
     """
     with torch.inference_mode():
         tokens, layers = encode(model.backbone, model.embed(images), keep_rollout=True)
@@ -50,8 +52,9 @@ def attention_maps(
     model: DCAL, tokens: Float[Tensor, "b n width"], layers: Sequence[Layer]
 ) -> dict[str, Float[Tensor, "b n"]]:
     """The maps of `model_maps` that need no gradient, over all tokens, from what `encode` gave."""
-    rollout = class_rollout(layers)
-    maps = {"raw": layers[-1].first_row()[:, 0], "rollout": rollout}
+    pooled = model.pooled(tokens)
+    rollout = class_rollout(layers, pooled)
+    maps = {"raw": pooled_row(layers[-1], pooled), "rollout": rollout}
     if model.glca is not None:
         attention, carried = model.glca_maps(tokens, model.select(rollout[:, model.layout.prefix :]), layers)
         maps |= {"glca": attention[:, :, 0].mean(dim=1), "glca_input": carried}

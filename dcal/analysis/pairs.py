@@ -103,8 +103,8 @@ def pair_batch(model: DCAL, triples: Sequence[Triple], seed: int) -> PairBatch:
     relevance = {column: {"similarity": similar, "margin": rather}[column[0]].query[column[1]] for column in columns}
     layout = model.layout
     with torch.inference_mode():
-        _, layers = encode(model.backbone, model.embed(queries), keep_rollout=True)
-        rollout = class_rollout(layers)[:, layout.prefix :]
+        tokens, layers = encode(model.backbone, model.embed(queries), keep_rollout=True)
+        rollout = class_rollout(layers, model.pooled(tokens))[:, layout.prefix :]
     noise = np.stack([random_map(layout.patches, seed, own.number) for own in triples])
     centre = np.tile(centre_map(layout), (len(triples), 1))
     maps: Maps = {"relevance": relevance, "rollout": rollout}

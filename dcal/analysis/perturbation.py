@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from dcal.errors import DCALError, check_choice
-from dcal.model.backbone import TokenLayout
+from dcal.model.kinds import TokenLayout
 
 Images = Float[Tensor, "b 3 img_h img_w"]
 Answer = Callable[[Tensor], Float[Tensor, "b *scores"]]  # images → e.g. the probability of each one's own class

@@ -9,7 +9,8 @@ from torch import Tensor
 from dcal.analysis.maps import attention_maps
 from dcal.errors import DCALError
 from dcal.model.backbone import encode
-from dcal.model.dcal import DCAL, Output
+from dcal.model.dcal import DCAL
+from dcal.model.output import Output
 from dcal.model.rollout import class_rollout
 
 SIDE = 7  # rows and columns of the coarse grid, or as many as the model has, if they are fewer
@@ -38,7 +39,7 @@ class MapRecorder:
         for name in set(self.kept) & found.keys():
             values = found[name][:, model.layout.prefix :].float().cpu().numpy()
             self._parts.setdefault(name, []).append(coarse(values.reshape(-1, rows, cols)))
-        return model.read(tokens, class_rollout(layers))
+        return model.read(tokens, class_rollout(layers, model.pooled(tokens)))
 
     def maps(self) -> dict[str, CoarseMaps]:
         """{name: maps} of all images so far, in their order."""

@@ -16,7 +16,12 @@ from dcal.intervals import mean_interval
 from dcal.model.embeddings import Embeddings
 from dcal.retrieval import STANDARD, Protocol, Quality, Reranking, evaluate_rows
 
-PREFIXES = {"joined": "", "sa": "sa_", "glca": "glca_"}  # of the figures' names
+
+def prefix(branch: str) -> str:
+    """What the names of a branch's figures begin with."""
+    return "" if branch == "joined" else f"{branch}_"
+
+
 HARDEST = 10  # identities that are listed
 
 
@@ -33,7 +38,7 @@ class BranchQualities:
             own = quality.summary()
             counts = {name: own.pop(name) for name in ("queries", "skipped")}
             found |= counts if branch == "joined" else {}
-            found |= {PREFIXES[branch] + name: value for name, value in own.items()}
+            found |= {prefix(branch) + name: value for name, value in own.items()}
         return found
 
 
@@ -185,11 +190,12 @@ def intervals(found: BranchQualities, seed: int) -> dict[str, list[float]]:
         for name, values in columns.items():
             low, high = mean_interval(values[counted].astype(np.float64), seed)
             if not np.isnan(low):  # one query has no spread
-                wide[PREFIXES[branch] + name] = [low, high]
+                wide[prefix(branch) + name] = [low, high]
     return wide
 
 
 def joined_embeddings(parts: Sequence[Embeddings]) -> Embeddings:
     """One of several, each a process's share of the images as `interleaved` has them."""
     glca = [part.glca for part in parts if part.glca is not None]
-    return Embeddings(interleaved([part.sa for part in parts]), interleaved(glca) if glca else None)
+    more = {name: interleaved([part.more[name] for part in parts]) for name in parts[0].more}
+    return Embeddings(interleaved([part.sa for part in parts]), interleaved(glca) if glca else None, more)

@@ -46,7 +46,8 @@ def inspect(model: DCAL, image: Source, target: int | str | None = None, top_rat
     with torch.inference_mode(), timed(timings, "model"):
         tokens, layers = encode(model.backbone, model.embed(images), keep_rollout=True, record=record)
     with torch.inference_mode(), timed(timings, "rollout"):
-        rollout = layer_rollouts(layers)
+        pooled = model.pooled(tokens)
+        rollout = layer_rollouts(layers, pooled=pooled)
     with timed(timings, "glca" if model.glca is not None else "classifier"):
         answers = _answers(model, tokens, rollout[:, -1], ratio, layers)
     inspection = Inspection(
@@ -60,6 +61,8 @@ def inspect(model: DCAL, image: Source, target: int | str | None = None, top_rat
         queries=_numpy(torch.cat([layer.queries for layer in record])),
         keys=_numpy(torch.cat([layer.keys for layer in record])),
         final_tokens=_numpy(tokens[0]),
+        pooled=None if pooled is None else _numpy(pooled[0]),
+        **_bias(record),
         rollout=patch_part(_numpy(rollout[0]), model.layout),
         timings=timings,
         **answers,
@@ -93,7 +96,7 @@ def reselect(model: DCAL, inspection: Inspection, top_ratio: float) -> Inspectio
     check_weights(model, inspection)
     device = next(model.parameters()).device
     tokens = torch.from_numpy(inspection.final_tokens)[None].to(device)
-    layers = [QueriesKeys(layer.queries.to(device), layer.keys.to(device)) for layer in inspection.layers()]
+    layers = inspection.layers(device)
     rollout = torch.zeros(1, len(inspection.final_tokens), device=device)
     rollout[:, inspection.layout.prefix :] = torch.from_numpy(np.ascontiguousarray(inspection.scores)).to(device)
     return replace(inspection, **_answers(model, tokens, rollout, top_ratio, layers))
@@ -121,6 +124,9 @@ def _answers(
         "probabilities": _numpy(output.probabilities[0]),
         "embedding": _numpy(output.embedding[0]),
     }
+    further = [answer.logits[0].softmax(dim=-1) for answer in (output.more or {}).values() if answer.predicts]
+    if further:
+        fields["more_probabilities"] = _numpy(torch.stack(further))
     if output.glca_logits is None or output.selected is None:
         return fields
     attention, carried = model.glca_maps(tokens, output.selected, layers)
@@ -131,6 +137,15 @@ def _answers(
         "glca_attention": _numpy(attention[0]),
         "glca_input_map": patch_part(_numpy(carried[0]), model.layout),
     }
+
+
+def _bias(record: Sequence[QueriesKeys]) -> dict[str, Any]:
+    """The fields of a record that say what is added to the attention scores, if anything is."""
+    biases = [layer.bias for layer in record if layer.bias is not None]
+    if not biases:
+        return {}
+    tables = torch.stack([bias.table for bias in biases])
+    return {"bias_tables": _numpy(tables), "bias_index": biases[0].index.cpu().numpy()}
 
 
 def class_index(config: ModelConfig, target: int | str) -> int:

@@ -22,15 +22,15 @@ from PIL import Image
 
 from dcal.errors import DCALError, check_choice
 from dcal.explain.record import check_record
-from dcal.model.attention import attention_rows
-from dcal.model.backbone import TokenLayout
+from dcal.model.ablation import BRANCHES
 from dcal.model.config import ModelConfig, from_plain
+from dcal.model.kinds import TokenLayout
+from dcal.model.positions import Bias
 from dcal.model.rollout import Layer, QueriesKeys, layer_rollouts
 from dcal.modes import give_usual_mode
 from dcal.preprocess import Box
 
 Map = Float32[np.ndarray, "rows cols"]
-BRANCHES = ("fused", "sa", "glca")
 NPZ_FORMAT = 1
 # What reading a file that is none of ours, or was damaged, can raise: numpy, zip, PNG, JSON and our own checks.
 DAMAGE = (
@@ -71,6 +71,10 @@ class Inspection:
     target: int | None = None
     gradient_rollout: Map | None = None  # for class `target`; see dcal.explain.relevance
     relevance: Map | None = None
+    pooled: Float32[np.ndarray, " n"] | None = None  # how much of every token is pooled; None: the class token is read
+    bias_tables: Float32[np.ndarray, "l r h"] | None = None  # what is added to the scores (`dcal.model.positions.Bias`)
+    bias_index: Int64[np.ndarray, "n n"] | None = None
+    more_probabilities: Float32[np.ndarray, "x c"] | None = None  # further branches', in the order of the ablation's
     timings: dict[str, float] = field(default_factory=dict)  # seconds, by step
 
     def __repr__(self) -> str:
@@ -103,7 +107,7 @@ class Inspection:
 
     @property
     def sa_map(self) -> Map:
-        """The rollout after the last layer: how much of every patch is in the class token."""
+        """The rollout after the last layer: how much of every patch is in the class token, or in what is pooled."""
         return self.rollout[-1]
 
     @property
@@ -113,7 +117,7 @@ class Inspection:
 
     @property
     def glca_map(self) -> Map | None:
-        """What the class query attends to in the GLCA block, averaged over heads."""
+        """What the class query, or the pooled mean's, attends to in the GLCA block, averaged over heads."""
         return None if self.glca_attention is None else self._patches(self.glca_attention[:, 0].mean(axis=0))
 
     @property
@@ -130,8 +134,16 @@ class Inspection:
         return mask.reshape(self.layout.rows, self.layout.cols)
 
     def head(self, layer: int, head: int) -> Map:
-        """What the class token attends to in one head of one layer. Raises DCALError outside the model."""
-        return self._patches(self.attention_rows(layer, 0)[within("head", head, self.num_heads)])
+        """What the class token attends to in one head of one layer. Raises DCALError outside the model.
+
+        Of a model that pools instead: what the pooled tokens do, by how much of each is pooled.
+        """
+        within("head", head, self.num_heads)
+        if self.pooled is None:
+            return self._patches(self.attention_rows(layer, 0)[head])
+        chosen = self.layers()[within("layer", layer, self.num_layers)]
+        parts = [self.pooled[rows] @ block[0, head].numpy() for rows, block in chosen.blocks()]
+        return self._patches(np.sum(parts, axis=0, dtype=np.float32))
 
     def token(self, layer: int, row: int, col: int, head: int | None = None) -> Map:
         """What the patch at (row, col) attends to in one layer: in one head, or averaged over heads."""
@@ -145,7 +157,7 @@ class Inspection:
         """
         within("token", token, self.queries.shape[2])
         chosen = self.layers()[within("layer", layer, self.num_layers)]
-        _, block = next(attention_rows(chosen.queries[:, :, token : token + 1], chosen.keys))
+        _, block = next(chosen.blocks(slice(token, token + 1)))
         return block[0, :, 0].numpy()
 
     def prefix_token(self, layer: int, token: int = 0, head: int | None = None) -> Map:
@@ -158,40 +170,74 @@ class Inspection:
         return self._patches(heads.mean(axis=0) if head is None else heads[within("head", head, self.num_heads)])
 
     def rolled(
-        self, fusion: str = "mean", discard: float = 0.0, start: int = 0, token: int = 0
+        self, fusion: str = "mean", discard: float = 0.0, start: int = 0, token: int | None = None
     ) -> Float32[np.ndarray, "_ rows cols"]:
         """The rollout after each layer from `start` on: how much each patch has contributed to `token` by then.
 
         `fusion` ("mean", "max", "min") and `discard` in [0, 1): see `QueriesKeys.fused`. `start`: layers below are left
         out, so the first map is that of layer `start`, whose inputs count as the patches themselves. `token`: a prefix
-        token, 0 the class token. Computed from the record: no model runs.
+        token; by itself the class token, or what is pooled in its place. Computed from the record: no model runs.
         """
         start = within("layer", start, self.num_layers)
-        token = within("prefix token", token, self.layout.prefix)
-        if (fusion, discard, start, token) == ("mean", 0, 0, 0):
+        if token is not None:
+            within("prefix token", token, self.layout.prefix)
+        if (fusion, discard, start) == ("mean", 0, 0) and (token is None or (token == 0 and self.pooled is None)):
             return self.rollout
+        pooled = None if self.pooled is None or token is not None else torch.from_numpy(self.pooled)[None]
         layers: Sequence[Layer] = self.layers()[start:]
         if (fusion, discard) != ("mean", 0):
             layers = [layer.fused(fusion, discard) for layer in self.layers()[start:]]
-        return self._patches(layer_rollouts(layers, token)[0].numpy())
+        return self._patches(layer_rollouts(layers, token or 0, pooled)[0].numpy())
 
     def top(self, k: int = 5, branch: str = "fused") -> list[tuple[str, float]]:
-        """The k most probable (class name, probability) of a branch: "fused", "sa" or "glca"."""
-        check_choice("branch", branch, BRANCHES)
-        chosen = {"fused": self.probabilities, "sa": self.sa_probabilities, "glca": self.glca_probabilities}[branch]
+        """The k most probable (class name, probability) of a branch: "fused", "sa", "glca" or a further one's name."""
+        known = {"fused": self.probabilities, "sa": self.sa_probabilities, "glca": self.glca_probabilities}
+        if self.more_probabilities is not None:
+            known |= dict(zip(self._further(), self.more_probabilities, strict=True))
+        chosen = known[check_choice("branch", branch, known)]
         if chosen is None:
             raise DCALError(f"this checkpoint ({self.config.ablation}) has no GLCA branch")
         return [(self.classes[i], float(chosen[i])) for i in np.argsort(-chosen, kind="stable")[:k]]
+
+    def _further(self) -> list[str]:
+        """The further branches that predict, in the order of `more_probabilities`."""
+        return [name for name in self.config.branches if name in BRANCHES and not BRANCHES[name].trained_only]
 
     def similarity(self, other: Inspection) -> float:
         """The cosine of the two images' embeddings, in [-1, 1]."""
         lengths = np.linalg.norm(self.embedding) * np.linalg.norm(other.embedding)
         return float(self.embedding @ other.embedding / lengths)
 
-    def layers(self) -> list[QueriesKeys]:
+    @property
+    def score_width(self) -> int:
+        """How many numbers a query of `scoring` has."""
+        return self.queries.shape[3] + (0 if self.bias_index is None else len(self.bias_index))
+
+    def scoring(self, layer: int) -> tuple[Float32[np.ndarray, "h n e"], Float32[np.ndarray, "h n e"]]:
+        """Queries and keys of one layer whose products, over √e, are its scores.
+
+        The recorded ones; where a bias is added to the scores, with it as further numbers of the queries, and of the
+        keys the identity.
+        """
+        q, k = self.queries[layer], self.keys[layer]
+        bias = self._bias(layer, None)
+        if bias is None:
+            return q, k
+        root = self.score_width**0.5
+        one = np.broadcast_to(np.eye(q.shape[1], dtype=np.float32), (len(q), q.shape[1], q.shape[1]))
+        more = np.concatenate([q * (root / q.shape[2] ** 0.5), root * bias.rows().numpy()], axis=-1)
+        return more.astype(np.float32), np.concatenate([k, one], axis=-1)
+
+    def layers(self, device: torch.device | None = None) -> list[QueriesKeys]:
         """The recorded layers, ready for the functions of `dcal.model.rollout`."""
-        pairs = zip(self.queries, self.keys, strict=True)
-        return [QueriesKeys(torch.from_numpy(q)[None], torch.from_numpy(k)[None]) for q, k in pairs]
+        recorded = [torch.from_numpy(own).to(device)[:, None] for own in (self.queries, self.keys)]
+        return [QueriesKeys(q, k, self._bias(at, device)) for at, (q, k) in enumerate(zip(*recorded, strict=True))]
+
+    def _bias(self, layer: int, device: torch.device | None) -> Bias | None:
+        if self.bias_tables is None or self.bias_index is None:
+            return None
+        table, index = torch.from_numpy(self.bias_tables[layer]), torch.from_numpy(self.bias_index)
+        return Bias(table.to(device), index.to(device))
 
     def _patches(self, tokens: Float32[np.ndarray, "*any n"]) -> Float32[np.ndarray, "*any rows cols"]:
         return patch_part(tokens, self.layout)

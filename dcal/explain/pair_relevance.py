@@ -18,16 +18,16 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from timm.models import VisionTransformer
-from timm.models.vision_transformer import Block
 from torch import Tensor
 
 from dcal.errors import DCALError
-from dcal.explain.relevance import Traced, trace, with_gradients
-from dcal.model.attention import attend, attention_rows
+from dcal.explain.relevance import Traced, read_traced, trace, with_gradients
+from dcal.model.attention import attend
 from dcal.model.dcal import DCAL
 from dcal.model.glca import read_out
-from dcal.model.rollout import QueriesKeys, class_rollout
+from dcal.model.pooling import readout_weights
+from dcal.model.positions import Bias, Block, place_as_last
+from dcal.model.rollout import Pooled, QueriesKeys, class_rollout
 from dcal.model.shapes import describe
 
 Images = Float[Tensor, "_ 3 img_h img_w"]  # how many must agree: said by an error
@@ -56,20 +56,23 @@ class PairRelevance:
 class TracedBranches:
     """A forward pass with its graph: every layer of the backbone, GLCA's blocks, and the branches' unit features.
 
-    `asking` are the tokens that are queries of GLCA's blocks, class token first. The read-out weights say how much of
-    each token's output is in the branch's feature (`sa_weights`: of n tokens, `glca_weights`: of `asking`).
+    `asking` are the tokens that are queries of GLCA's blocks, class token first, or in its place n, the mean by
+    `pooled`. The read-out weights say how much of each token's output is in the branch's feature (`sa_weights`: of n
+    tokens, `glca_weights`: of `asking`). `pool`: the backbone's attention pooling, over the last n tokens or fewer.
     """
 
     layers: list[Traced]
     features: dict[str, Float[Tensor, "b width"]]
-    sa_weights: Float[Tensor, " n"]
+    sa_weights: Float[Tensor, "b n"]
+    pool: Traced | None = None
+    pooled: Pooled = None
     glca: tuple[Traced, ...] = ()
     asking: Int[Tensor, "b m"] | None = None
     glca_weights: Float[Tensor, " m"] | None = None
     __repr__ = describe
 
     def traced(self) -> list[Traced]:
-        return [*self.layers, *self.glca]
+        return [*self.layers, *([] if self.pool is None else [self.pool]), *self.glca]
 
 
 def pair_relevance(
@@ -103,43 +106,34 @@ def pair_relevance(
 
 
 def trace_branches(model: DCAL, images: Images, top_ratio: float | None = None) -> TracedBranches:
-    """Every branch's feature of the images, and the graph that it came through. `top_ratio` overrides R."""
+    """Every branch's feature of the images, and the graph that it came through. `top_ratio` overrides R.
+
+    Raises DCALError for a model with a further branch in its embedding, whose graph is not known here.
+    """
+    if further := [name for name in model.predicting if name not in ("sa", "glca")]:
+        raise DCALError(
+            f"the relevance of a pair follows SA and GLCA; this model also compares by {', '.join(further)}"
+        )
     layers, tokens = trace(model, model.embed(images))
-    features = {"sa": F.normalize(model.read_sa(tokens).sa_feature, dim=-1)}
-    weights = readout_weights(model.backbone, tokens)
+    pool, output = read_traced(model, tokens)
+    features = {"sa": F.normalize(output.sa_feature, dim=-1)}
+    weights, pooled = readout_weights(model.backbone, tokens.detach()), model.pooled(tokens)
     if model.glca is None:
-        return TracedBranches(layers, features, weights)
-    scores = class_rollout([QueriesKeys(layer.q, layer.k) for layer in layers])
+        return TracedBranches(layers, features, weights, pool, pooled)
+    scores = class_rollout([QueriesKeys(layer.q, layer.k, layer.bias) for layer in layers], pooled)
     selected = model.select(scores[:, model.layout.prefix :], top_ratio)
     blocks: list[Traced] = []
 
-    def cross_attention(block: Block, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        output = attend(q, k, v)
-        blocks.append(Traced(q.detach(), k.detach(), v.detach(), output))
-        return output
+    def cross_attention(block: Block, q: Tensor, k: Tensor, v: Tensor, bias: Bias | None) -> Tensor:
+        attended = attend(q, k, v, bias=bias)
+        blocks.append(Traced(q.detach(), k.detach(), v.detach(), attended, bias and bias.detach()))
+        return attended
 
-    queries = model.glca.walk(tokens, selected, cross_attention)
+    queries = model.glca.walk(tokens, selected, cross_attention, pooled, place_as_last(model.backbone))
     features["glca"] = F.normalize(read_out(queries, model.config.readout), dim=-1)
-    asking = torch.cat([torch.zeros_like(selected[:, :1]), selected + model.layout.prefix], dim=1)
+    asking = model.glca.asking(tokens, selected, pooled)
     shares = read_out(torch.eye(asking.shape[1]).to(tokens)[None], model.config.readout)[0]
-    return TracedBranches(layers, features, weights, tuple(blocks), asking, shares)
-
-
-def readout_weights(backbone: VisionTransformer, tokens: Float[Tensor, "b n width"]) -> Float[Tensor, " n"]:
-    """How much of every token's output timm's pooling takes into the feature: the class token's, or a mean.
-
-    Raises DCALError for a pooling that is no mean of tokens.
-    """
-    weights = tokens.new_zeros(tokens.shape[1])
-    if hasattr(backbone, "head_dist"):  # timm's distilled models: the mean of the class and the distillation token
-        weights[:2] = 0.5
-    elif backbone.global_pool == "token":
-        weights[0] = 1
-    elif backbone.global_pool == "avg":
-        weights[backbone.num_prefix_tokens :] = 1 / (len(weights) - backbone.num_prefix_tokens)
-    else:
-        raise DCALError(f"relevance needs a feature that is a mean of tokens, not pooled by {backbone.global_pool!r}")
-    return weights
+    return TracedBranches(layers, features, weights, pool, pooled, tuple(blocks), asking, shares)
 
 
 def branch_gradients(traced: TracedBranches, targets: Scores) -> Gradients:
@@ -164,7 +158,7 @@ def relevances(traced: TracedBranches, gradients: Gradients, signed: bool) -> di
     """
     names = list(gradients)
     start = torch.stack([_readout(traced, name) for name in names])
-    rows = start + torch.stack([_glca_step(traced, name, gradients[name], signed) for name in names])
+    rows = start + torch.stack([_above(traced, name, gradients[name], signed) for name in names])
     for index in reversed(range(len(traced.layers))):
         own = torch.stack([gradients[name][index] for name in names])
         rows = rows + relevance_step(traced.layers[index], own, rows, signed)
@@ -177,7 +171,7 @@ def relevance_step(
     """rows · Ā for each of t targets, whose gradients are ∇A = ∇O Vᵀ; a block of the queries' rows at a time."""
     values = layer.v.transpose(-2, -1)
     total = rows.new_zeros((*rows.shape[:2], values.shape[-1]))
-    for where, block in attention_rows(layer.q, layer.k):
+    for where, block in layer.maps():
         for target, gradient in enumerate(gradients):
             product = (gradient[:, :, where] @ values).mul_(block)
             product = (product if signed else product.clamp_(min=0)).mean(dim=1)
@@ -193,26 +187,31 @@ def with_fused(scores: Scores) -> Scores:
 
 def _readout(traced: TracedBranches, name: str) -> Float[Tensor, "b n"]:
     """How much of each of the last layer's tokens, or of its output of GLCA's block, is in a branch's feature."""
-    sa = traced.sa_weights.expand(len(traced.features["sa"]), -1)
+    sa = traced.sa_weights
     if name == "sa" or traced.asking is None or traced.glca_weights is None:
         return sa
     weights = traced.glca_weights.expand(len(sa), -1)
-    glca = torch.zeros_like(sa).scatter_add(1, traced.asking, weights)
+    glca = F.pad(sa, [0, 1]).zero_().scatter_add(1, traced.asking, weights)  # the pooled mean's at the end
+    glca = glca[:, :-1] if traced.pooled is None else glca[:, :-1] + glca[:, -1:] * traced.pooled
     return glca if name == "glca" else 0.5 * (sa + glca)
 
 
-def _glca_step(traced: TracedBranches, name: str, gradients: Sequence[Tensor], signed: bool) -> Float[Tensor, "b n"]:
-    """What GLCA's blocks add to the last layer's tokens; of what is fused, a half.
+def _above(traced: TracedBranches, name: str, gradients: Sequence[Tensor], signed: bool) -> Float[Tensor, "b n"]:
+    """What GLCA's blocks and an attention pooling add to the last layer's tokens; of what is fused, a half each.
 
     Every block's attention goes to those tokens; on the way down through a block its queries keep what they have.
     """
-    sa = traced.sa_weights.expand(len(traced.features["sa"]), -1)
-    total = torch.zeros_like(sa)
-    if name == "sa" or traced.glca_weights is None:
-        return total
-    weights = traced.glca_weights.expand(len(sa), -1) * (1 if name == "glca" else 0.5)
-    for block, gradient in zip(traced.glca, gradients[len(traced.layers) :], strict=True):
-        total = total + relevance_step(block, gradient[None], weights[None], signed)[0]
+    sa, total = traced.sa_weights, torch.zeros_like(traced.sa_weights)
+    half = 0.5 if name == "fused" else 1.0
+    if traced.pool is not None and name != "glca":
+        own = relevance_step(
+            traced.pool, gradients[len(traced.layers)][None], half * sa.new_ones(1, len(sa), 1), signed
+        )
+        total += F.pad(own[0], [sa.shape[1] - own.shape[-1], 0])
+    if traced.glca_weights is not None and name != "sa":
+        weights = half * traced.glca_weights.expand(len(sa), -1)
+        for block, gradient in zip(traced.glca, gradients[len(gradients) - len(traced.glca) :], strict=True):
+            total += relevance_step(block, gradient[None], weights[None], signed)[0]
     return total
 
 

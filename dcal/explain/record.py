@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from dcal.errors import DCALError
+from dcal.model.ablation import BRANCHES
 from dcal.model.config import check_ratio, checked
 
 Sizes = dict[str, int]
@@ -67,7 +68,7 @@ def _check_plain(found: SimpleNamespace, hints: dict[str, Any]) -> None:
     if found.layout.names and len(found.layout.names) != found.layout.prefix:
         raise DCALError(f"layout.names has {len(found.layout.names)} names for {found.layout.prefix} prefix tokens")
     layout, size = found.layout, found.config.img_size
-    if min(layout.prefix, layout.rows, layout.cols) < 1 or size[0] % layout.rows or size[1] % layout.cols:
+    if layout.prefix < 0 or min(layout.rows, layout.cols) < 1 or size[0] % layout.rows or size[1] % layout.cols:
         raise DCALError(f"a grid of {layout.rows}×{layout.cols} patches does not divide an input of {size} pixels")
 
 
@@ -79,7 +80,10 @@ def _check_glca(found: SimpleNamespace, sizes: Sizes) -> None:
         raise DCALError(
             f"the ablation is {found.config.ablation!r}, but of GLCA's fields {absent or 'none'} are absent"
         )
-    width = sizes["e"] // (2 if wanted else 1)
+    further = [name for name in found.config.branches if name in BRANCHES and not BRANCHES[name].trained_only]
+    if (found.more_probabilities is None) != (not further) or sizes.get("x", len(further)) != len(further):
+        raise DCALError(f"more_probabilities must have a row for each of {further or 'no further branches'}")
+    width = sizes["e"] // (1 + wanted + len(further))
     if width != sizes["width"] or sizes["e"] % width:
         raise DCALError(f"embedding has {sizes['e']} numbers for tokens of width {sizes['width']}")
     if wanted and sizes["k_and_class"] != sizes["k"] + 1:
@@ -88,6 +92,13 @@ def _check_glca(found: SimpleNamespace, sizes: Sizes) -> None:
 
 def _check_indices(found: SimpleNamespace) -> None:
     patches, (height, width) = found.layout.patches, found.image.shape[:2]
+    index, tables = found.bias_index, found.bias_tables
+    if (index is None) != (tables is None):
+        raise DCALError("bias_tables and bias_index must be there together or not at all")
+    if index is not None and (index.min() < 0 or index.max() >= tables.shape[1]):
+        raise DCALError(f"bias_index must hold rows of bias_tables, from 0 to {tables.shape[1] - 1}")
+    if found.pooled is None and found.layout.prefix == 0:
+        raise DCALError("pooled must be there where there is no class token")
     chosen = found.selected
     if chosen is not None and (chosen.min() < 0 or chosen.max() >= patches or len(np.unique(chosen)) < len(chosen)):
         raise DCALError(f"selected must be distinct patches from 0 to {patches - 1}")

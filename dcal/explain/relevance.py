@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from timm.layers import Attention
 from torch import Tensor
 
 from dcal.errors import DCALError
 from dcal.model.attention import Attended, attend, attention_rows, project, run_blocks
 from dcal.model.dcal import DCAL
+from dcal.model.output import Output
+from dcal.model.pooling import attention_pool, finish_pool, pool_heads, pooled_prefix, readout_weights
+from dcal.model.positions import Bias, PlacedBlock, placed_blocks
 from dcal.model.rollout import HeadMean, normalise_rows, rollout_step
 from dcal.model.shapes import describe
 
@@ -36,14 +38,19 @@ class Relevance:
 class Traced:
     """A layer's queries, keys, values and attention output, the last with a gradient to come.
 
-    In the backbone all n tokens are queries; in GLCA's block only m are.
+    In the backbone all n tokens are queries; in GLCA's block only m are, in an attention pooling one that is no token.
     """
 
     q: Float[Tensor, "b h m d"]
     k: Float[Tensor, "b h n d"]
     v: Float[Tensor, "b h n d"]
     output: Float[Tensor, "b h m d"]
+    bias: Bias | None = None
     __repr__ = describe
+
+    def maps(self) -> Iterator[tuple[slice, Float[Tensor, "b h r n"]]]:
+        """A, a block of rows at a time (`attention_rows`)."""
+        return attention_rows(self.q, self.k, self.bias)
 
 
 def class_relevance(
@@ -97,11 +104,16 @@ def score_relevance(
         raise DCALError(f"there is no layer {start} to start from: the model has {depth}, counted from 0")
     with with_gradients():
         traced, tokens = trace(model, model.embed(images.clone()))  # a copy has gradients even if made without
-        scores = score(model.read_sa(tokens).sa_logits)
-        gradients = torch.autograd.grad(scores.sum(), [layer.output for layer in traced[start:]])
-    rolled = relevant = torch.zeros_like(tokens[:, :1, 0:1]).expand(-1, 1, tokens.shape[1]).clone()
-    rolled[..., 0] = 1
+        pool, output = read_traced(model, tokens)
+        counted = [*traced[start:], *([] if pool is None else [pool])]
+        scores = score(output.sa_logits)
+        gradients = list(torch.autograd.grad(scores.sum(), [layer.output for layer in counted]))
+    rolled = relevant = readout_weights(model.backbone, tokens.detach())[:, None]
     with torch.no_grad():
+        if pool is not None:  # a learned query attends to the tokens: that is where either map starts
+            signed, positive = (over_all(model, row) for row in weighted_attention(pool, gradients.pop()))
+            relevant, sums = positive, signed.sum(dim=-1, keepdim=True)
+            rolled = torch.where(sums > 0, signed / sums, model.pooled(tokens)[:, None])  # else as if by no gradient
         for layer, gradient in zip(reversed(traced[start:]), reversed(gradients), strict=True):
             signed, positive = weighted_attention(layer, gradient)
             rolled = rollout_step(rolled, HeadMean(normalise_rows(signed)))
@@ -128,24 +140,41 @@ def trace(model: DCAL, x: Float[Tensor, "b n width"]) -> tuple[list[Traced], Flo
     """Every layer's `Traced` and the last block's tokens, with gradients."""
     traced: list[Traced] = []
 
-    def self_attention(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
-        q, k, v = project(attention, normed)
-        output = attend(q, k, v)
-        traced.append(Traced(q.detach(), k.detach(), v.detach(), output))
+    def self_attention(placed: PlacedBlock, normed: Float[Tensor, "b n width"]) -> Attended:
+        bias = placed.positions.bias
+        q, k, v = project(placed.block.attn, normed, placed.positions)
+        output = attend(q, k, v, bias=bias)
+        traced.append(Traced(q.detach(), k.detach(), v.detach(), output, bias and bias.detach()))
         return output
 
-    tokens = run_blocks(model.backbone.blocks, x.requires_grad_() if x.is_leaf else x, self_attention)
+    tokens = run_blocks(placed_blocks(model.backbone), x.requires_grad_() if x.is_leaf else x, self_attention)
     return traced, tokens
 
 
+def read_traced(model: DCAL, tokens: Float[Tensor, "b n width"]) -> tuple[Traced | None, Output]:
+    """(the attention of the backbone's pooling, if it has one, over the tokens that it pools; SA's output)."""
+    pool = attention_pool(model.backbone)
+    if pool is None:
+        return None, model.read_sa(tokens)
+    q, k, v = pool_heads(pool, model.backbone.norm(tokens)[:, pooled_prefix(model.backbone) :])
+    output = attend(q, k, v)
+    return Traced(q.detach(), k.detach(), v.detach(), output), model.read_pooled(finish_pool(pool, output))
+
+
+def over_all(model: DCAL, rows: Float[Tensor, "*b m"]) -> Float[Tensor, "*b n"]:
+    """Rows over the tokens that the backbone's attention pooling takes, over all: prefix tokens left out have 0."""
+    return torch.nn.functional.pad(rows, [model.layout.prefix + model.layout.patches - rows.shape[-1], 0])
+
+
 def weighted_attention(
-    layer: Traced, gradient: Float[Tensor, "b h n d"]
-) -> tuple[Float[Tensor, "b n n"], Float[Tensor, "b n n"]]:
+    layer: Traced, gradient: Float[Tensor, "b h m d"]
+) -> tuple[Float[Tensor, "b m n"], Float[Tensor, "b m n"]]:
     """(max(0, mean_h(A ∘ ∇A)), mean_h max(0, A ∘ ∇A)), a block of rows at a time."""
-    b, _, n, _ = layer.q.shape
-    signed, positive = layer.q.new_empty((b, n, n)), layer.q.new_empty((b, n, n))
+    b, _, m, _ = layer.q.shape
+    n = layer.k.shape[2]
+    signed, positive = layer.q.new_empty((b, m, n)), layer.q.new_empty((b, m, n))
     values = layer.v.transpose(-2, -1)
-    for rows, block in attention_rows(layer.q, layer.k):
+    for rows, block in layer.maps():
         product = block.mul_(gradient[:, :, rows] @ values)
         signed[:, rows] = product.mean(dim=1).clamp_(min=0)
         positive[:, rows] = product.clamp_(min=0).mean(dim=1)

@@ -31,8 +31,11 @@ BATCHES = 4  # in a part: what a kill costs at most
 
 def origin_of(model: Model, checkpoint: str) -> Origin:
     """The weights and layout of the embeddings; `checkpoint` is the name to display."""
-    branches = [branch for branch in model.config.branches if branch != "pwca"]
-    width = model.width // len(branches) if isinstance(model, ExportedModel) else model.backbone.num_features
+    if isinstance(model, ExportedModel):
+        branches = [branch for branch in model.config.branches if branch != "pwca"]
+        width = model.width // len(branches)
+    else:
+        branches, width = list(model.predicting), model.backbone.num_features
     return Origin(fingerprint(model), checkpoint, dict.fromkeys(branches, width))
 
 

@@ -1,10 +1,9 @@
-"""The backbone is timm's VisionTransformer, never a copy: what it must have, and how images pass through it."""
+"""The backbone is timm's model, never a copy: how it is made, and how tokens pass through its blocks."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,44 +11,29 @@ import timm
 import torch
 from jaxtyping import Float
 from safetensors import safe_open
-from timm.layers import Attention
-from timm.models import VisionTransformer
-from timm.models.vision_transformer import Block
-from torch import Tensor, nn
+from torch import Tensor
 
 from dcal.errors import CheckpointError, DCALError
-from dcal.model.attention import Attended, KeysValues, attend, attend_keeping_mean, dropout_of, project, run_blocks
+from dcal.model.attention import (
+    Attended,
+    KeysValues,
+    attend,
+    attend_in,
+    attend_keeping_mean,
+    dropout_of,
+    project,
+    run_blocks,
+)
+from dcal.model.kinds import SUPPORTED, check_backbone, planned
+from dcal.model.positions import Backbone, PlacedBlock, placed_blocks
 from dcal.model.rollout import HeadMean, Layer, QueriesKeys
 from dcal.model.weights import read_weights
 from dcal.preprocess import Preprocess
 
-SUPPORTED = (
-    "a timm VisionTransformer with a class token and standard pre-norm blocks "
-    "(deit, deit3, vit_*_augreg, vit_*_clip, vit_*_dinov2, with or without registers)"
-)
 # Up to this many tokens per unit of width, head-means (n² a layer) are kept instead of queries and keys (2·n·width):
 # more memory from n = 2·width on, but they come for free with the output, where recomputing costs up to a third of a
 # forward.
 MEANS_UP_TO = 6
-
-
-@dataclass(frozen=True)
-class TokenLayout:
-    """Which token is which: `prefix` tokens (the class token first), then rows × cols patches, row by row."""
-
-    prefix: int
-    rows: int
-    cols: int
-    names: tuple[str, ...] = field(default=(), compare=False)  # of the prefix tokens, where they are known
-
-    @property
-    def prefix_names(self) -> tuple[str, ...]:
-        """ "class", then "distillation" or "register 1", …; "prefix 1", … where a record does not say."""
-        return self.names or ("class", *(f"prefix {index}" for index in range(1, self.prefix)))
-
-    @property
-    def patches(self) -> int:
-        return self.rows * self.cols
 
 
 def create_backbone(
@@ -59,7 +43,7 @@ def create_backbone(
     pretrained: bool | str | Path,
     drop_path: float = 0.0,
     num_layers: int | None = None,
-) -> VisionTransformer:
+) -> Backbone:
     """timm's model `name` for images of `img_size` (height, width), position embeddings resized to fit.
 
     `pretrained`: False, True (timm's hub weights: needs the network), or a local file or directory in one of the
@@ -68,12 +52,11 @@ def create_backbone(
     an architecture or a size that does not fit, CheckpointError for weights that cannot be had or do not fit.
     """
     if not timm.is_model(name):
-        close = difflib.get_close_matches(name, timm.list_models(), n=5)
-        raise DCALError(f"timm has no model {name!r}; similar names: {', '.join(close) or 'none'}. We need {SUPPORTED}")
+        close = ", ".join(similar_names(name, timm.list_models())) or "none"
+        raise DCALError(f"timm has no model {name!r}; similar names: {close}. We need {SUPPORTED}")
     options = {"num_classes": num_classes, "img_size": img_size}
     try:
-        with torch.device("meta"):  # architecture and size are judged before any weights are made, read or fetched
-            plan = timm.create_model(name, **options)
+        plan = planned(name, **options)  # architecture and size are judged before any weights are made, read or fetched
     except Exception as error:  # e.g. a convolutional network has no img_size
         raise DCALError(f"{name!r} cannot serve as backbone ({error}): we need {SUPPORTED}") from error
     check_backbone(plan, name, img_size)
@@ -96,25 +79,15 @@ def create_backbone(
     return model
 
 
-def check_backbone(model: nn.Module, name: str, img_size: tuple[int, int]) -> None:
-    """Raises DCALError unless `model` is a VisionTransformer that DCAL's three attentions can share."""
-    problem = None
-    if not isinstance(model, VisionTransformer):
-        problem = f"it is a {type(model).__name__}"
-    elif not model.has_class_token:
-        problem = "it has no class token"
-    elif not all(type(block) is Block and type(block.attn) is Attention for block in model.blocks):
-        kinds = {type(module).__name__ for block in model.blocks for module in (block, getattr(block, "attn", block))}
-        problem = f"its blocks are made of {' and '.join(sorted(kinds))}"
-    if problem:
-        raise DCALError(f"{name!r} cannot serve as backbone ({problem}): we need {SUPPORTED}")
-    patch: tuple[int, int] = model.patch_embed.patch_size  # type: ignore[union-attr, assignment] # timm's PatchEmbed
-    if any(size < p or size % p for size, p in zip(img_size, patch, strict=True)):
-        fitting = tuple(max(p, round(size / p) * p) for size, p in zip(img_size, patch, strict=True))
-        raise DCALError(f"image size {img_size} is not a multiple of {name!r}'s patch {patch}; try {fitting}")
+def similar_names(name: str, known: Sequence[str], count: int = 5) -> list[str]:
+    """The names that begin like `name`, shortest first, then those that are spelled nearly like it."""
+    longer = sorted(
+        (other for other in known if name and other.startswith(name)), key=lambda other: (len(other), other)
+    )
+    return list(dict.fromkeys([*longer, *difflib.get_close_matches(name, known, n=count)]))[:count]
 
 
-def local_weights(path: Path, model: VisionTransformer) -> dict[str, Any]:
+def local_weights(path: Path, model: Backbone) -> dict[str, Any]:
     """timm's options for loading the weights at `path` into a model like `model`; the classifier only if its rows fit.
 
     Raises CheckpointError unless they are every tensor of the model, classifiers apart, and no others: where the
@@ -154,7 +127,7 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
         )
 
 
-def preprocess_of(model: VisionTransformer, img_size: tuple[int, int]) -> Preprocess:
+def preprocess_of(model: Backbone, img_size: tuple[int, int]) -> Preprocess:
     """The preprocessing that timm states for these weights, as ours."""
     cfg = model.pretrained_cfg or {}
     default = Preprocess()
@@ -168,33 +141,17 @@ def preprocess_of(model: VisionTransformer, img_size: tuple[int, int]) -> Prepro
     )
 
 
-def layout_of(model: VisionTransformer) -> TokenLayout:
-    rows, cols = model.patch_embed.grid_size
-    registers = model.num_reg_tokens
-    others = model.num_prefix_tokens - 1 - registers  # the distilled variants have one
-    names = ("class", *["distillation"] * others, *(f"register {index + 1}" for index in range(registers)))
-    return TokenLayout(model.num_prefix_tokens, rows, cols, names)
-
-
-def embed(model: VisionTransformer, images: Float[Tensor, "b 3 img_h img_w"]) -> Float[Tensor, "b n width"]:
-    """The tokens that enter the first block: patches, prefix tokens, positions, and the norm that some models have."""
-    return model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images))))
-
-
-def layer_tokens(model: VisionTransformer, x: Float[Tensor, "b n width"]) -> Iterator[Float[Tensor, "b n width"]]:
+def layer_tokens(model: Backbone, x: Float[Tensor, "b n width"]) -> Iterator[Float[Tensor, "b n width"]]:
     """The embedding, then the tokens after every block. Attention runs fused."""
 
-    def self_attention(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
-        return attend(*project(attention, normed), dropout_of(attention))
-
     yield x
-    for block in model.blocks:
-        x = run_blocks((block,), x, self_attention)
+    for placed in placed_blocks(model):
+        x = run_blocks((placed,), x, attend_in)
         yield x
 
 
 def encode(
-    model: VisionTransformer,
+    model: Backbone,
     x: Float[Tensor, "b n width"],
     keep_rollout: bool = False,
     record: list[QueriesKeys] | None = None,
@@ -212,20 +169,23 @@ def encode(
     means = keep_rollout and not torch.is_grad_enabled() and n <= MEANS_UP_TO * width
     matrices: list[Tensor] = []  # views of one piece of memory, which the C library reuses; many it would return
 
-    def self_attention(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
-        q, k, v = project(attention, normed)
+    def self_attention(placed: PlacedBlock, normed: Float[Tensor, "b n width"]) -> Attended:
+        attention, bias = placed.block.attn, placed.positions.bias
+        q, k, v = project(attention, normed, placed.positions)
+        detached = bias and bias.detach()
         if record is not None:
-            record.append(QueriesKeys(q.detach().contiguous(), k.detach().contiguous()))
+            record.append(QueriesKeys(q.detach().contiguous(), k.detach().contiguous(), detached))
         if stream is not None:
             stream.append((k, v))
         if means and len(layers) < depth - 1:
             if not matrices and not torch.compiler.is_exporting():
                 matrices.extend(q.new_empty((depth - 1, b, n, n)))
-            attended, matrix = attend_keeping_mean(q, k, v, matrices[len(layers)] if matrices else None)
+            own = matrices[len(layers)] if matrices else None
+            attended, matrix = attend_keeping_mean(q, k, v, own, bias)
             layers.append(HeadMean(matrix))
             return attended
         if keep_rollout:
-            layers.append(QueriesKeys(q.detach(), k.detach()))
-        return attend(q, k, v, dropout_of(attention))
+            layers.append(QueriesKeys(q.detach(), k.detach(), detached))
+        return attend(q, k, v, dropout_of(attention), bias)
 
-    return run_blocks(model.blocks, x, self_attention), layers
+    return run_blocks(placed_blocks(model), x, self_attention), layers

@@ -5,31 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import timm
-import torch
 
-from dcal.errors import DCALError
-from dcal.model.backbone import check_backbone
+from dcal.model.kinds import fitting_size, misfit, planned
 
-MODULES = (
-    "vision_transformer",
-    "vision_transformer_hybrid",
-    "deit",
-    "eva",
-    "beit",
-)  # of timm, that have vision transformers
+MODULES = (  # of timm, that have vision transformers of the kinds that fit
+    *("vision_transformer", "vision_transformer_hybrid", "vision_transformer_relpos", "vitamin"),
+    *("deit", "eva", "beit", "naflexvit"),
+)
 
 
-def fitting_models(word: str = "") -> Iterator[str]:
-    """The names that contain `word` and that `create_model` takes, in the order of the alphabet.
+def fitting_models(word: str = "") -> Iterator[tuple[str, tuple[int, int]]]:
+    """The names that contain `word` and that `create_model` takes, in the order of the alphabet, and their image size.
 
-    Each is built with one block and without memory for its weights, and judged as `create_model` judges it.
+    The size, (height, width) in pixels, is timm's, to the nearest that the model's patches divide.
     """
     names = {name for module in MODULES for name in timm.list_models(module=module)}
     for name in sorted(name for name in names if word in name):
-        size = timm.get_pretrained_cfg(name).input_size[-2:]
-        try:
-            with torch.device("meta"):
-                check_backbone(timm.create_model(name, depth=1), name, size)
-        except (DCALError, TypeError):  # TypeError: a model without a `depth`, which is no plain vision transformer
-            continue
-        yield name
+        plan = planned(name)
+        if misfit(plan) is None:
+            yield name, fitting_size(plan, timm.get_pretrained_cfg(name).input_size[-2:])
+
+
+def natural_size(name: str) -> tuple[int, int]:
+    """The image size that a model was made for, as `fitting_models` has it; 224 × 224 if it is no backbone."""
+    found = dict(fitting_models(name)) if timm.is_model(name) else {}
+    return found.get(name, (224, 224))

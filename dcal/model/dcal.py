@@ -3,62 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
-from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from dcal.errors import DCALError
+from dcal.model.ablation import BRANCHES, PAPER
 from dcal.model.attention import KeysValues
-from dcal.model.backbone import create_backbone, embed, encode, layout_of, preprocess_of
+from dcal.model.backbone import create_backbone, encode, preprocess_of
+from dcal.model.branch import Answer, BranchInput
 from dcal.model.config import ModelConfig
 from dcal.model.glca import GLCA, read_out, select_patches
+from dcal.model.kinds import embed, layout_of
+from dcal.model.output import Output
+from dcal.model.pooling import pooled_weights
+from dcal.model.positions import Backbone, place_as_last
 from dcal.model.pwca import attention_shares, check_distractor, encode_pairs
-from dcal.model.rollout import Layer, carry_down, class_rollout, layer_rollouts
-from dcal.model.shapes import describe
+from dcal.model.rollout import Layer, Pooled, carry_down, class_rollout, layer_rollouts
 from dcal.preprocess import Preprocess
-
-
-@dataclass(frozen=True, repr=False)
-class Output:
-    """What a forward returns, in training and inference. Absent branches are None, PWCA also without a distractor.
-
-    Features are the branches' embeddings before any neck or classifier. `scores` is the class row of the rollout over
-    patches, `selected` the indices of the patches that GLCA selected by it, best first.
-    """
-
-    sa_logits: Float[Tensor, "b c"]
-    sa_feature: Float[Tensor, "b width"]
-    glca_logits: Float[Tensor, "b c"] | None = None
-    glca_feature: Float[Tensor, "b width"] | None = None
-    pwca_logits: Float[Tensor, "b c"] | None = None
-    pwca_feature: Float[Tensor, "b width"] | None = None
-    scores: Float[Tensor, "b p"] | None = None
-    selected: Int[Tensor, "b k"] | None = None
-
-    @property
-    def probabilities(self) -> Float[Tensor, "b c"]:
-        """PAPER adds the class probabilities of SA and GLCA; ours is their mean, a distribution again."""
-        probabilities = self.sa_logits.softmax(dim=-1)
-        if self.glca_logits is None:
-            return probabilities
-        return 0.5 * (probabilities + self.glca_logits.softmax(dim=-1))
-
-    @property
-    def embedding(self) -> Float[Tensor, "b d"]:
-        """PAPER concatenates SA's and GLCA's; each is L2-normalised first, so that both weigh the same."""
-        parts = [self.sa_feature] if self.glca_feature is None else [self.sa_feature, self.glca_feature]
-        return torch.cat([F.normalize(part, dim=-1) for part in parts], dim=-1)
-
-    __repr__ = describe
-
-    def detach(self) -> Output:
-        """The same numbers without the graph that they came from."""
-        return replace(self, **{name: value.detach() for name, value in vars(self).items() if value is not None})
 
 
 class Classifier(nn.Sequential):
@@ -78,9 +43,9 @@ class DCAL(nn.Module):
     block and one classifier of its own.
     """
 
-    backbone: VisionTransformer
+    backbone: Backbone
 
-    def __init__(self, config: ModelConfig, backbone: VisionTransformer) -> None:
+    def __init__(self, config: ModelConfig, backbone: Backbone) -> None:
         super().__init__()
         self.config = config
         self.backbone = backbone
@@ -90,6 +55,10 @@ class DCAL(nn.Module):
         self.glca = GLCA(backbone, config.num_glca_layers) if "glca" in config.branches else None
         if self.glca is not None:
             self.glca_classifier = Classifier(width, config.num_classes) if reid else linear(width, config.num_classes)
+        self.kinds = {name: BRANCHES[name] for name in config.branches if name not in PAPER["full"]}
+        self.more = nn.ModuleDict({name: kind.make(backbone, config) for name, kind in self.kinds.items()})
+        head = Classifier if reid else linear
+        self.more_classifiers = nn.ModuleDict({name: head(width, config.num_classes) for name in self.kinds})
 
     def forward(
         self,
@@ -120,8 +89,9 @@ class DCAL(nn.Module):
         stream: list[KeysValues] | None = None,
     ) -> Output:
         """SA and GLCA, which see one image at a time, from the embedding. A `stream` given is filled (`encode`)."""
-        tokens, layers = encode(self.backbone, x, keep_rollout=self.glca is not None, stream=stream)
-        return self.read(tokens, class_rollout(layers) if layers else None, top_ratio)
+        follows = self.glca is not None or len(self.more) > 0
+        tokens, layers = encode(self.backbone, x, keep_rollout=follows, stream=stream)
+        return self.read(tokens, class_rollout(layers, self.pooled(tokens)) if layers else None, top_ratio)
 
     def read(
         self,
@@ -129,17 +99,36 @@ class DCAL(nn.Module):
         rollout: Float[Tensor, "b n"] | None = None,
         top_ratio: float | None = None,
     ) -> Output:
-        """SA's and GLCA's answers from the last block's tokens and the class row of their rollout, over all tokens.
+        """SA's, GLCA's and further branches' answers from the last block's tokens and the class row of their rollout.
 
-        GLCA is left out of a model that has none, and where no rollout is given.
+        The row is over all tokens. GLCA is left out of a model that has none, and all but SA where no rollout is given.
         """
         output = self.read_sa(tokens)
-        if self.glca is None or rollout is None:
+        if rollout is None:
             return output
         scores = rollout[:, self.layout.prefix :]
+        if self.more:
+            output = replace(output, more=self.read_more(BranchInput(tokens, scores, self.layout)))
+        if self.glca is None:
+            return output
         selected = self.select(scores, top_ratio)
         logits, feature = self.read_glca(tokens, selected)
         return replace(output, glca_logits=logits, glca_feature=feature, scores=scores, selected=selected)
+
+    def read_more(self, given: BranchInput) -> dict[str, Answer]:
+        """What the further branches answer; those that are trained only, while training."""
+        found = {}
+        for name, kind in self.kinds.items():
+            if self.training or not kind.trained_only:
+                feature = self.more[name](given)
+                found[name] = Answer(self.more_classifiers[name](feature), feature, not kind.trained_only)
+        return found
+
+    @property
+    def predicting(self) -> tuple[str, ...]:
+        """The branches that count in what the model answers: their features are the embedding, in this order."""
+        further = (name for name, kind in self.kinds.items() if not kind.trained_only)
+        return ("sa", *(["glca"] if self.glca is not None else []), *further)
 
     def forward_pairs(
         self,
@@ -171,6 +160,16 @@ class DCAL(nn.Module):
             return Output(self.sa_classifier(feature), feature)
         return Output(self.backbone.forward_head(tokens), feature)
 
+    def read_pooled(self, pooled: Float[Tensor, "b width"]) -> Output:
+        """`read_sa` from what the backbone has pooled."""
+        feature = self.backbone.head_drop(self.backbone.fc_norm(pooled))
+        classifier = self.backbone.head if self.sa_classifier is None else self.sa_classifier
+        return Output(classifier(feature), feature)
+
+    def pooled(self, tokens: Float[Tensor, "b n width"]) -> Pooled:
+        """How much of each of the last block's tokens is pooled: where a rollout starts. None: at the class token."""
+        return pooled_weights(self.backbone, tokens)
+
     def require_glca(self) -> GLCA:
         """The GLCA branch. Raises DCALError if the ablation has none."""
         if self.glca is None:
@@ -196,7 +195,9 @@ class DCAL(nn.Module):
         self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b width"]]:
         """(GLCA's logits, its feature) for the given patches."""
-        feature = read_out(self.require_glca()(tokens, selected), self.config.readout)
+        glca = self.require_glca()
+        place = place_as_last(self.backbone)
+        feature = read_out(glca(tokens, selected, self.pooled(tokens), place), self.config.readout)
         return self.glca_classifier(feature), feature
 
     @torch.no_grad()
@@ -204,7 +205,9 @@ class DCAL(nn.Module):
         self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"], layers: Sequence[Layer]
     ) -> tuple[Float[Tensor, "b h k_and_class n"], Float[Tensor, "b n"]]:
         """(what each of GLCA's queries attends to, the class query's mean over heads carried down to the input)."""
-        attention = self.require_glca().attention(tokens, selected)
+        glca = self.require_glca()
+        place = place_as_last(self.backbone)
+        attention = glca.attention(tokens, selected, self.pooled(tokens), place)
         return attention, carry_down(attention[:, :, :1].mean(dim=1), layers)[:, 0]
 
     @torch.no_grad()
@@ -231,9 +234,9 @@ class DCAL(nn.Module):
 
     @torch.no_grad()
     def rollouts(self, images: Float[Tensor, "b 3 img_h img_w"]) -> Float[Tensor, "b l n"]:
-        """The class row of the rollout after each layer, over all tokens. Rows sum to 1."""
-        _, layers = encode(self.backbone, self.embed(images), keep_rollout=True)
-        return layer_rollouts(layers)
+        """The class row of the rollout after each layer, or that of what is pooled, over all tokens. Rows sum to 1."""
+        tokens, layers = encode(self.backbone, self.embed(images), keep_rollout=True)
+        return layer_rollouts(layers, pooled=self.pooled(tokens))
 
 
 def linear(width: int, num_classes: int) -> nn.Linear:

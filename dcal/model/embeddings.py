@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,29 +11,36 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dcal.errors import DCALError
-from dcal.model.dcal import Output
 from dcal.model.exported import ExportedModel, Model
+from dcal.model.output import Output
 from dcal.model.shapes import describe
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Embeddings:
-    """The branches' features of n images, each row of length 1, in the loader's order; None without a GLCA branch."""
+    """The branches' features of n images, each row of length 1, in the loader's order; None without a GLCA branch.
+
+    `more`: further branches', by name.
+    """
 
     sa: Float32[np.ndarray, "n width"]
     glca: Float32[np.ndarray, "n width"] | None
+    more: dict[str, Float32[np.ndarray, "n width"]] = field(default_factory=dict)
 
     __repr__ = describe
 
     @property
     def joined(self) -> Float32[np.ndarray, "n d"]:
         """PAPER's embedding: both side by side. Each is of length 1, so that the branches weigh the same."""
-        return self.sa if self.glca is None else np.concatenate([self.sa, self.glca], axis=1)
+        own = list(self._alone().values())
+        return own[0] if len(own) == 1 else np.concatenate(own, axis=1)
 
     def branches(self) -> dict[str, Float32[np.ndarray, "n d"]]:
-        """{"joined", "sa" and, where the model has it, "glca"}: what can be compared by itself."""
-        alone = {"sa": self.sa} if self.glca is None else {"sa": self.sa, "glca": self.glca}
-        return {"joined": self.joined, **alone}
+        """{"joined", "sa" and, where the model has them, "glca" and further ones}: what can be compared by itself."""
+        return {"joined": self.joined, **self._alone()}
+
+    def _alone(self) -> dict[str, Float32[np.ndarray, "n width"]]:
+        return {"sa": self.sa, **({} if self.glca is None else {"glca": self.glca}), **self.more}
 
 
 @torch.inference_mode()
@@ -48,15 +55,14 @@ def embed(model: Model, batches: Iterable[Tensor], forward: Callable[[Tensor], O
     if isinstance(model, ExportedModel):
         return exported_embeddings(model, batches)
     device = next(model.parameters()).device
-    sa, glca = [], []
+    features: dict[str, list[Tensor]] = {}
     for images in batches:
-        output = (forward or model)(images.to(device))
-        sa.append(output.sa_feature)
-        if output.glca_feature is not None:
-            glca.append(output.glca_feature)
-    if not sa:
+        for branch, answer in (forward or model)(images.to(device)).predicting().items():
+            features.setdefault(branch, []).append(answer.feature)
+    if not features:
         raise DCALError("nothing to embed: there was no batch")
-    return Embeddings(unit(sa), unit(glca) if glca else None)
+    found = {branch: unit(own) for branch, own in features.items()}
+    return Embeddings(found.pop("sa"), found.pop("glca", None), found)
 
 
 def exported_embeddings(model: ExportedModel, batches: Iterable[Tensor]) -> Embeddings:

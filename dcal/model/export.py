@@ -40,9 +40,9 @@ class Answering(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 img_h img_w"]) -> Outputs:
         model, layout = self.model, self.model.layout
-        keep = self.maps or model.glca is not None
+        keep = self.maps or model.glca is not None or len(model.more) > 0
         tokens, layers = encode(model.backbone, model.embed(images), keep_rollout=keep)
-        rollout = layer_rollouts(layers) if keep else None
+        rollout = layer_rollouts(layers, pooled=model.pooled(tokens)) if keep else None
         answers = model.read(tokens, None if rollout is None else rollout[:, -1])
         if not self.maps or rollout is None:
             return answers.probabilities, answers.embedding
@@ -64,6 +64,8 @@ def export(model: DCAL, path: str | Path, maps: bool = False) -> Path:
         raise DCALError(f"{path}: the name must end in {ENDING} (ONNX) or {GRAPH_ENDING} (torch.export)")
     if model.training:
         raise DCALError("the model is in training mode: call model.eval() first")
+    if model.more:
+        raise DCALError(f"further branches ({', '.join(model.more)}) cannot be exported: their part is not known")
     if model.config.selection == "random":
         raise DCALError("a control with randomly selected patches cannot be exported: its draws are no part of a graph")
     if path.suffix == ENDING:

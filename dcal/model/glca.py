@@ -3,7 +3,8 @@
 PAPER: the top-R queries by row 0 of the rollout, f_GLCA = softmax(Q^l K^gᵀ / √d) V^g, weights not shared with SA.
 PAPER is silent on the block; ours is a whole pre-norm encoder block: queries, residual and MLP on the selected tokens
 only, keys and values of all tokens (the only reading whose overhead matches the stated one). It starts as a copy of the
-last SA block.
+last SA block. Where the backbone reads no class token, the mean of the tokens that it pools takes its place
+(`dcal.model.pooling`).
 """
 
 from __future__ import annotations
@@ -13,16 +14,25 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
-from timm.models import VisionTransformer
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from dcal.errors import check_choice
-from dcal.model.attention import attend, attention_rows, dropout_of, finish_block, project_keys_values, project_queries
+from dcal.model.attention import (
+    attend,
+    attention_input,
+    attention_rows,
+    dropout_of,
+    finish_block,
+    project_keys_values,
+    project_queries,
+)
 from dcal.model.config import check_ratio
+from dcal.model.positions import ABSOLUTE, Backbone, Bias, Block, Positions
+from dcal.model.rollout import Pooled
 
-# A block, its Q (b h m d), K and V (b h n d) → what its queries attend to (b h m d)
-CrossAttention = Callable[[Block, Tensor, Tensor, Tensor], Tensor]
+# A block, its Q (b h m d), K and V (b h n d), and the bias of its queries → what these attend to (b h m d)
+CrossAttention = Callable[[Block, Tensor, Tensor, Tensor, Bias | None], Tensor]
+Place = Callable[[Block], Positions]  # where the backbone's tokens are for a block's attention
 
 
 def selected_count(patches: int, ratio: float) -> int:
@@ -42,7 +52,7 @@ class GLCA(nn.Module):
     the one before, keys and values are always those of all tokens as SA leaves them.
     """
 
-    def __init__(self, backbone: VisionTransformer, num_layers: int = 1) -> None:
+    def __init__(self, backbone: Backbone, num_layers: int = 1) -> None:
         super().__init__()
         self.prefix = backbone.num_prefix_tokens
         self.block = copy.deepcopy(backbone.blocks[-1])
@@ -51,28 +61,47 @@ class GLCA(nn.Module):
         self.norm = copy.deepcopy(backbone.fc_norm if isinstance(backbone.norm, nn.Identity) else backbone.norm)
 
     def forward(
-        self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
+        self,
+        tokens: Float[Tensor, "b n width"],
+        selected: Int[Tensor, "b k"],
+        pooled: Pooled = None,
+        place: Place = lambda block: ABSOLUTE,
     ) -> Float[Tensor, "b k_and_class width"]:
-        """The class token and the selected patches, class token first, after attending to all `tokens`."""
-        return self.walk(tokens, selected, lambda block, q, k, v: attend(q, k, v, dropout_of(block.attn)))
+        """The class token and the selected patches, class token first, after attending to all `tokens`.
+
+        `pooled` and `place` are what the backbone says of itself: `pooled_weights`, and `place_as_last`.
+        """
+
+        def cross_attention(block: Block, q: Tensor, k: Tensor, v: Tensor, bias: Bias | None) -> Tensor:
+            return attend(q, k, v, dropout_of(block.attn), bias)
+
+        return self.walk(tokens, selected, cross_attention, pooled, place)
 
     def walk(
-        self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"], attention: CrossAttention
+        self,
+        tokens: Float[Tensor, "b n width"],
+        selected: Int[Tensor, "b k"],
+        attention: CrossAttention,
+        pooled: Pooled = None,
+        place: Place = lambda block: ABSOLUTE,
     ) -> Float[Tensor, "b k_and_class width"]:
-        """`forward` with another `attention`, called for each block with it and its Q (of the queries), K, V (of all).
-
-        The first block's keys, values and queries are projected from one norm of all tokens.
-        """
-        queries = self._gather(tokens, selected)
+        """`forward` with another `attention`, called for each block with it, its Q (of the queries), K, V (of all)."""
+        queries, asking = self._gather(tokens, selected, pooled), self.asking(tokens, selected, pooled)
         for block in (self.block, *self.later):
-            normed = block.norm1(queries)
-            q = project_queries(block.attn, normed)
-            k, v = project_keys_values(block.attn, block.norm1(tokens))
-            queries = finish_block(block, queries, normed, attention(block, q, k, v))
+            positions = place(block)
+            own = positions.asking(asking, pooled)
+            normed = attention_input(block, queries)
+            q = project_queries(block.attn, normed, own.rotary)
+            k, v = project_keys_values(block.attn, attention_input(block, tokens), positions.rotary)
+            queries = finish_block(block, queries, normed, attention(block, q, k, v, own.bias))
         return self.norm(queries)
 
     def attention(
-        self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]
+        self,
+        tokens: Float[Tensor, "b n width"],
+        selected: Int[Tensor, "b k"],
+        pooled: Pooled = None,
+        place: Place = lambda block: ABSOLUTE,
     ) -> Float[Tensor, "b h k_and_class n"]:
         """The maps behind `forward`: what the class token and each selected patch attend to, per head. No gradient.
 
@@ -80,15 +109,26 @@ class GLCA(nn.Module):
         """
         maps: list[Tensor] = []
 
-        def kept(block: Block, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            maps[:] = [torch.cat([rows.clone() for _, rows in attention_rows(q, k)], dim=2)]
-            return attend(q, k, v)
+        def kept(block: Block, q: Tensor, k: Tensor, v: Tensor, bias: Bias | None) -> Tensor:
+            maps[:] = [torch.cat([rows.clone() for _, rows in attention_rows(q, k, bias)], dim=2)]
+            return attend(q, k, v, bias=bias)
 
-        self.walk(tokens, selected, kept)
+        self.walk(tokens, selected, kept, pooled, place)
         return maps[0]
 
-    def _gather(self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"]) -> Float[Tensor, "b m width"]:
-        queries = torch.cat([torch.zeros_like(selected[:, :1]), selected + self.prefix], dim=1)
+    def asking(
+        self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"], pooled: Pooled = None
+    ) -> Int[Tensor, "b m"]:
+        """Which tokens are queries: the class token (0), or the pooled mean, which is no token (n); then patches."""
+        first = torch.full_like(selected[:, :1], 0 if pooled is None else tokens.shape[1])
+        return torch.cat([first, selected + self.prefix], dim=1)
+
+    def _gather(
+        self, tokens: Float[Tensor, "b n width"], selected: Int[Tensor, "b k"], pooled: Pooled
+    ) -> Float[Tensor, "b m width"]:
+        queries = self.asking(tokens, selected, pooled)
+        if pooled is not None:
+            tokens = torch.cat([tokens, pooled[:, None].to(tokens.dtype) @ tokens], dim=1)
         return tokens.gather(1, queries[..., None].expand(-1, -1, tokens.shape[2]))
 
 

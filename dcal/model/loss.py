@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dcal.errors import DCALError, check_choice
-from dcal.model.ablation import ABLATIONS
-from dcal.model.dcal import Output
+from dcal.model.ablation import known_branches
+from dcal.model.output import Output
 
 
 class DCALLoss(nn.Module):
@@ -34,9 +34,9 @@ class DCALLoss(nn.Module):
         uncertainty: bool = True,
     ) -> None:
         super().__init__()
-        self.branches = tuple(check_choice("branch", branch, ABLATIONS["full"]) for branch in branches)
+        self.branches = tuple(check_choice("branch", branch, known_branches()) for branch in branches)
         if not self.branches:
-            raise DCALError(f"a loss needs at least one branch of {', '.join(map(repr, ABLATIONS['full']))}")
+            raise DCALError(f"a loss needs at least one branch of {', '.join(map(repr, known_branches()))}")
         self.label_smoothing, self.triplet, self.triplet_margin = label_smoothing, triplet, triplet_margin
         learned = uncertainty and len(self.branches) > 1
         self.weights = nn.Parameter(torch.zeros(len(self.branches))) if learned else None
@@ -54,7 +54,7 @@ class DCALLoss(nn.Module):
 
     def branch_loss(self, out: Output, branch: str, targets: Int[Tensor, " b"]) -> Float[Tensor, ""]:
         """L_branch by itself, unweighted; the errors are those of `forward`."""
-        logits = getattr(out, f"{branch}_logits")
+        logits, feature = out.logits(branch), out.feature(branch)
         if logits is None:
             raise ValueError(
                 f"the output has no {branch} logits: does the model's ablation have that branch, and PWCA a distractor?"
@@ -63,8 +63,9 @@ class DCALLoss(nn.Module):
         loss = F.cross_entropy(logits.to(precise), targets, label_smoothing=self.label_smoothing)
         if self.triplet == 0:
             return loss
-        feature = getattr(out, f"{branch}_feature").to(precise)
-        return loss + self.triplet * triplet_loss(feature, targets, self.triplet_margin)
+        if feature is None:
+            raise ValueError(f"the output has {branch} logits but no feature, which the triplet loss compares")
+        return loss + self.triplet * triplet_loss(feature.to(precise), targets, self.triplet_margin)
 
     def joint(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         """½ Σ ( L_branch · e^{-w} + w ) over the branches given, which may be some of them: the terms simply add up."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import timm
 
+from dcal.model.ablation import BRANCHES, branches
 from dcal.model.config import ModelConfig
 from dcal.model.dcal import DCAL
 
@@ -30,6 +31,14 @@ USE = {
 }
 
 
+def about(ablation: str) -> str:
+    """The attentions of an ablation in words, a further branch's own last."""
+    if ablation in ABOUT:
+        return ABOUT[ablation]
+    *_, further = branches(ablation)
+    return f"{ABOUT['full' if ablation.startswith('full_') else 'sa_only']}; and {BRANCHES[further].about}"
+
+
 def model_card(model: DCAL, place: Path, metrics: Mapping[str, Any], sections: Mapping[str, str]) -> str:
     """Markdown with Hugging Face front matter: what the model is, how to load it, how it measures, then `sections`.
 
@@ -49,7 +58,7 @@ def model_card(model: DCAL, place: Path, metrics: Mapping[str, Any], sections: M
         f"# {name}",
         "",
         f"Dual Cross-Attention Learning (Zhu et al., CVPR 2022) on `{config.backbone}`, "
-        f"trained with {ABOUT[config.ablation]}. "
+        f"trained with {about(config.ablation)}. "
         f"{parameters / 1e6:.2f} million parameters, input {config.img_size[0]}×{config.img_size[1]} px, "
         f"{config.num_classes} {'classes' if config.task == 'fgvc' else 'identities to learn from'}" + choices(config),
         "",

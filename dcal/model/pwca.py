@@ -12,15 +12,22 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
-from timm.layers import Attention
-from timm.models import VisionTransformer
 from torch import Tensor
-from torch.nn import Sequential
 
 from dcal.errors import DCALError
-from dcal.model.attention import Attended, KeysValues, attend, attention_rows, dropout_of, project, run_blocks
+from dcal.model.attention import (
+    Attended,
+    KeysValues,
+    attend,
+    attend_in,
+    attention_rows,
+    dropout_of,
+    project,
+    run_blocks,
+)
+from dcal.model.positions import Backbone, Bias, PlacedBlock, placed_blocks
 
-Watch = Callable[[Float[Tensor, "b h n d"], Float[Tensor, "b h m d"]], None]  # a layer's Q and K_c
+Watch = Callable[[Float[Tensor, "b h n d"], Float[Tensor, "b h m d"], Bias | None], None]  # a layer's Q, K_c and bias
 
 
 def random_matching(batch: int, generator: torch.Generator | None = None) -> Int[Tensor, " b"]:
@@ -69,7 +76,7 @@ def pair_order(partner: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
 
 
 def encode_pairs(
-    model: VisionTransformer,
+    model: Backbone,
     x: Float[Tensor, "b n width"],
     partner: Int[Tensor, " b"],
     stream: Sequence[KeysValues] | None = None,
@@ -86,56 +93,58 @@ def encode_pairs(
     return encode_joined(model, x, partner, stream, pair_layers)
 
 
-def alone_and_paired(model: VisionTransformer, pair_layers: int | None) -> tuple[Sequential, Sequential]:
+def alone_and_paired(model: Backbone, pair_layers: int | None) -> tuple[list[PlacedBlock], list[PlacedBlock]]:
     """The blocks before the pair-wise ones, and these: the last `pair_layers`, all of them for None."""
-    alone = 0 if pair_layers is None else len(model.blocks) - pair_layers
-    return model.blocks[:alone], model.blocks[alone:]
-
-
-def self_attention(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
-    return attend(*project(attention, normed), dropout_of(attention))
+    placed = placed_blocks(model)
+    alone = 0 if pair_layers is None else len(placed) - pair_layers
+    return placed[:alone], placed[alone:]
 
 
 def encode_matched(
-    model: VisionTransformer, x: Float[Tensor, "b n width"], partner: Int[Tensor, " b"], pair_layers: int | None = None
+    model: Backbone, x: Float[Tensor, "b n width"], partner: Int[Tensor, " b"], pair_layers: int | None = None
 ) -> Float[Tensor, "b n width"]:
     """`encode_pairs` for a matching: each pair is one sequence of 2n tokens."""
 
-    def paired(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
-        q, k, v = project(attention, rearrange(normed, "(pair two) n d -> pair (two n) d", two=2))
-        attended = attend(q, k, v, dropout_of(attention))
+    def paired(placed: PlacedBlock, normed: Float[Tensor, "b n width"]) -> Attended:
+        attention, positions = placed.block.attn, placed.positions.paired()
+        q, k, v = project(attention, rearrange(normed, "(pair two) n d -> pair (two n) d", two=2), positions)
+        attended = attend(q, k, v, dropout_of(attention), positions.bias)
         return rearrange(attended, "pair h (two n) d -> (pair two) h n d", two=2)
 
     order, (alone, together) = pair_order(partner), alone_and_paired(model, pair_layers)
-    return run_blocks(together, run_blocks(alone, x, self_attention)[order], paired)[order.argsort()]
+    return run_blocks(together, run_blocks(alone, x, attend_in)[order], paired)[order.argsort()]
 
 
 def encode_joined(
-    model: VisionTransformer,
+    model: Backbone,
     x: Float[Tensor, "b n width"],
     partner: Int[Tensor, " b"],
     stream: Sequence[KeysValues] | None = None,
     pair_layers: int | None = None,
     watch: Watch | None = None,
 ) -> Float[Tensor, "b n width"]:
-    """`encode_pairs` for any partners: K_c and V_c are built as written. `watch` gets every such layer's Q and K_c."""
+    """`encode_pairs` for any partners: K_c and V_c are built as written.
+
+    `watch` gets every pair-wise layer's Q, K_c and bias.
+    """
     alone, together = alone_and_paired(model, pair_layers)
     others: Iterator[KeysValues] | None = None if stream is None else iter(stream[len(alone) :])
 
-    def joined(attention: Attention, normed: Float[Tensor, "b n width"]) -> Attended:
-        q, k, v = project(attention, normed)
+    def joined(placed: PlacedBlock, normed: Float[Tensor, "b n width"]) -> Attended:
+        attention, bias = placed.block.attn, placed.positions.bias and placed.positions.bias.keys_twice()
+        q, k, v = project(attention, normed, placed.positions)
         distractors = (k, v) if others is None else next(others)
         k, v = (torch.cat([own, other[partner]], dim=2) for own, other in zip((k, v), distractors, strict=True))
         if watch is not None:
-            watch(q, k)
-        return attend(q, k, v, dropout_of(attention))
+            watch(q, k, bias)
+        return attend(q, k, v, dropout_of(attention), bias)
 
-    return run_blocks(together, run_blocks(alone, x, self_attention), joined)
+    return run_blocks(together, run_blocks(alone, x, attend_in), joined)
 
 
 @torch.no_grad()
 def attention_shares(
-    model: VisionTransformer,
+    model: Backbone,
     x: Float[Tensor, "b n width"],
     partner: Int[Tensor, " b"],
     stream: Sequence[KeysValues] | None = None,
@@ -148,9 +157,9 @@ def attention_shares(
     """
     shares: list[Tensor] = [x.new_zeros(()) for _ in alone_and_paired(model, pair_layers)[0]]
 
-    def measure(q: Tensor, keys: Tensor) -> None:
+    def measure(q: Tensor, keys: Tensor, bias: Bias | None) -> None:
         n = q.shape[2]
-        parts = [block[..., n:].sum() for _, block in attention_rows(q, keys)]
+        parts = [block[..., n:].sum() for _, block in attention_rows(q, keys, bias)]
         shares.append(torch.stack(parts).sum() / q[..., 0].numel())
 
     encode_joined(model, x, partner, stream, pair_layers, measure)

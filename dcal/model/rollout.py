@@ -3,11 +3,14 @@
 PAPER: S̄_i = ½ S_i + ½ E and Ŝ_i = S̄_i S̄_{i-1} … S̄_1; row 0 of Ŝ_i is how much of every input token is in the class
 token after layer i. Only that row is wanted, so it goes down the layers as a vector: r ← ½ r + ½ r S_i, from layer i to
 layer 1. PAPER is silent on how heads are fused; we take their mean. Maximum and minimum are offered for exploring only.
+
+PAPER's models read the class token. Where a backbone pools instead, the rollout starts from what is pooled: w · Ŝ_i,
+with w the mean's weights or the pooling's own attention (`dcal.model.pooling`); for the class token w is row 0 of E.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +19,7 @@ from torch import Tensor
 
 from dcal.errors import DCALError, check_choice
 from dcal.model.attention import attention_rows
+from dcal.model.positions import Bias
 from dcal.model.shapes import describe
 
 _FUSE: dict[str, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
@@ -47,6 +51,7 @@ class QueriesKeys:
 
     queries: Float[Tensor, "b h n d"]
     keys: Float[Tensor, "b h n d"]
+    bias: Bias | None = None
     __repr__ = describe
 
     def first_row(self) -> Float[Tensor, "b 1 n"]:
@@ -54,13 +59,18 @@ class QueriesKeys:
 
     def row(self, token: int) -> Float[Tensor, "b 1 n"]:
         """Row `token` of S: what that token attends to, averaged over heads."""
-        _, block = next(attention_rows(self.queries[:, :, token : token + 1], self.keys))
+        _, block = next(self.blocks(slice(token, token + 1)))
         return block.mean(dim=1)
+
+    def blocks(self, tokens: slice = slice(None)) -> Iterator[tuple[slice, Float[Tensor, "b h r n"]]]:
+        """Some tokens' rows of every head's map, a block at a time (`attention_rows`)."""
+        bias = None if self.bias is None else Bias(self.bias.table, self.bias.index[tokens])
+        return attention_rows(self.queries[:, :, tokens], self.keys, bias)
 
     def apply(self, rows: Float[Tensor, "b m n"]) -> Float[Tensor, "b m n"]:
         """rows · S"""
         total = torch.zeros_like(rows)
-        for where, block in attention_rows(self.queries, self.keys):
+        for where, block in self.blocks():
             total.baddbmm_(rows[:, :, where], block.mean(dim=1))
         return total
 
@@ -77,7 +87,7 @@ class QueriesKeys:
         fuse = _FUSE[fusion]
         b, _, n, _ = self.queries.shape
         matrix = self.queries.new_empty((b, n, n))
-        for where, block in attention_rows(self.queries, self.keys):
+        for where, block in self.blocks():
             matrix[:, where] = fuse(block, dim=1)
         dropped = int(discard * n)
         if dropped:
@@ -86,6 +96,7 @@ class QueriesKeys:
 
 
 Layer = HeadMean | QueriesKeys
+Pooled = Float[Tensor, "b n"] | None  # how much of every token is pooled; None: the class token is read
 
 
 def normalise_rows(matrix: Float[Tensor, "b n n"]) -> Float[Tensor, "b n n"]:
@@ -103,31 +114,39 @@ def carry_down(rows: Float[Tensor, "b m n"], layers: Sequence[Layer]) -> Float[T
     return rows
 
 
+@torch.no_grad()
+def pooled_row(layer: Layer, pooled: Pooled = None) -> Float[Tensor, "b n"]:
+    """What the class token attends to in one layer, heads averaged; or the mean of what tokens do by `pooled`."""
+    return layer.first_row()[:, 0] if pooled is None else layer.apply(pooled[:, None])[:, 0]
+
+
 def rollout_step(rows: Float[Tensor, "b m n"], layer: Layer) -> Float[Tensor, "b m n"]:
     """rows · S̄ = ½ rows + ½ rows · S: one layer of the rollout."""
     return torch.lerp(rows, layer.apply(rows), 0.5)
 
 
 @torch.no_grad()
-def class_rollout(layers: Sequence[Layer]) -> Float[Tensor, "b n"]:
-    """Row 0 of Ŝ_L. Rows sum to 1."""
-    return carry_down(_mixed_row(layers[-1], 0), layers[:-1])[:, 0]
+def class_rollout(layers: Sequence[Layer], pooled: Pooled = None) -> Float[Tensor, "b n"]:
+    """Row 0 of Ŝ_L, or the rows' mean by the weights `pooled`. Rows sum to 1."""
+    return carry_down(_mixed_row(layers[-1], 0, pooled), layers[:-1])[:, 0]
 
 
 @torch.no_grad()
-def layer_rollouts(layers: Sequence[Layer], token: int = 0) -> Float[Tensor, "b l n"]:
-    """Row `token` of Ŝ_1, …, Ŝ_L (0: the class token), of which layers[0] is the first.
+def layer_rollouts(layers: Sequence[Layer], token: int = 0, pooled: Pooled = None) -> Float[Tensor, "b l n"]:
+    """Row `token` of Ŝ_1, …, Ŝ_L (0: the class token), of which layers[0] is the first; or the mean by `pooled`.
 
     One m×n matrix goes down, and each layer puts its own row on top on the way.
     """
-    rows = _mixed_row(layers[-1], token)
+    rows = _mixed_row(layers[-1], token, pooled)
     for layer in reversed(layers[:-1]):
-        rows = torch.cat([_mixed_row(layer, token), rollout_step(rows, layer)], dim=1)
+        rows = torch.cat([_mixed_row(layer, token, pooled), rollout_step(rows, layer)], dim=1)
     return rows
 
 
-def _mixed_row(layer: Layer, token: int) -> Float[Tensor, "b 1 n"]:
-    """Row `token` of S̄ = ½ S + ½ E."""
+def _mixed_row(layer: Layer, token: int, pooled: Pooled = None) -> Float[Tensor, "b 1 n"]:
+    """Row `token` of S̄ = ½ S + ½ E, or the mean by `pooled`."""
+    if pooled is not None:
+        return rollout_step(pooled[:, None], layer)
     row = layer.row(token) * 0.5
     row[..., token] += 0.5
     return row

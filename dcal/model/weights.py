@@ -1,9 +1,9 @@
 """Weights of vision transformers from files of others, under timm's names.
 
 Read: safetensors, and PyTorch's own files (.pth, .pt, .bin, .ckpt) by `weights_only=True`, which loads tensors and
-plain values and runs no code. Understood: timm's and DINOv2's own names, transformers' ViT, DeiT and DINOv2 (with or
-without registers, releases 4 and 5), torchvision's `vit_*`, and DCAL's checkpoints (their backbone), each also inside
-`state_dict`, `model_state_dict` and the like, and behind prefixes such as `module.`.
+plain values and runs no code. Understood: timm's and DINOv2's own names, transformers' ViT, DeiT, DINOv2 (with or
+without registers) and DINOv3 (releases 4 and 5), torchvision's `vit_*`, and DCAL's checkpoints (their backbone), each
+also inside `state_dict`, `model_state_dict` and the like, and behind prefixes such as `module.`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def read_weights(path: str | Path) -> Weights:
     for name, marker, convert in FORMATS:
         if any(re.match(marker, key) for key in tensors):
             return Weights(convert(tensors), name)
-    known = ", ".join(name for name, _, _ in FORMATS)
+    known = ", ".join(dict.fromkeys(name for name, _, _ in FORMATS))
     raise CheckpointError(
         f"the {len(tensors)} tensors in {place} have names of none of the formats read here ({known}): {_some(tensors)}"
     )
@@ -120,7 +120,10 @@ def unwrapped(found: Any, path: Path) -> Tensors:
 def _behind(prefix: str, tensors: Tensors) -> Tensors | None:
     """What stands behind `prefix`, if that is a model by itself."""
     part = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    whole = len(part) == len(tensors) or any(re.match(marker, name) for _, marker, _ in FORMATS for name in part)
+    others = [name for name in tensors if not name.startswith(prefix)]
+    if any(name.startswith("embeddings.") for name in others):  # transformers' DINOv3 has its blocks alone behind one
+        return None
+    whole = not others or any(re.match(marker, name) for _, marker, _ in FORMATS for name in part)
     return part if part and whole else None
 
 
@@ -171,6 +174,18 @@ TRANSFORMERS: Rules = (
     (r"^(?:cls_)?classifier\.", "head."),
     (r"^distillation_classifier\.", "head_dist."),
 )
+DINOV3: Rules = (
+    (r"^(?:dinov3_vit|model)\.", ""),
+    (r"^model\.", ""),
+    (r"^embeddings\.cls_token$", "cls_token"),
+    (r"^embeddings\.register_tokens$", "reg_token"),
+    (r"^embeddings\.patch_embeddings\.", "patch_embed.proj."),
+    (r"^layer\.(\d+)\.", r"blocks.\1."),
+    (r"\.attention\.([qkv])_proj\.", r".attn.\1."),
+    (r"\.attention\.o_proj\.", ".attn.proj."),
+    (r"\.layer_scale([12])\.lambda1$", r".gamma_\1"),
+    (r"\.mlp\.down_proj\.", ".mlp.fc2."),
+)
 UNUSED = r".*(?:mask_token$|(?:^|\.)pooler\.|^decoder\.)"  # of other tasks
 
 
@@ -191,6 +206,25 @@ def from_transformers(tensors: Tensors) -> Tensors:
     return with_registers(result)
 
 
+def from_transformers_dinov3(tensors: Tensors) -> Tensors:
+    """timm's Eva has Q, K and V in one projection, their biases apart, and none where all are 0."""
+    result = renamed(tensors, DINOV3, UNUSED)
+    gated = any(name.endswith(".mlp.gate_proj.weight") for name in result)
+    names = (
+        {".mlp.up_proj.": ".mlp.fc1_x.", ".mlp.gate_proj.": ".mlp.fc1_g."} if gated else {".mlp.up_proj.": ".mlp.fc1."}
+    )
+    for old, new in names.items():
+        result = {name.replace(old, new): tensor for name, tensor in result.items()}
+    for name in [name for name in result if name.endswith(".attn.q.weight")]:
+        block = name.removesuffix("q.weight")
+        result[f"{block}qkv.weight"] = torch.cat([result.pop(f"{block}{kind}.weight") for kind in "qkv"])
+    biases = {kind: [name for name in result if name.endswith(f".attn.{kind}.bias")] for kind in "qkv"}
+    held = {name: result.pop(name) for names in biases.values() for name in names}
+    if any(held[name].any() for name in (*biases["q"], *biases["v"])):
+        result |= {re.sub(r"\.([qv])\.bias$", r".\1_bias", name): held[name] for name in (*biases["q"], *biases["v"])}
+    return result
+
+
 _KINDS = {True: ("query", "key", "value"), False: ("q", "k", "v")}
 
 
@@ -207,8 +241,9 @@ def with_registers(tensors: Tensors) -> Tensors:
 
 # The formats: name, a name that only it has, and the way to timm's names.
 FORMATS: tuple[tuple[str, str, Callable[[Tensors], Tensors]], ...] = (
-    ("timm", r"blocks\.\d+\.(?:\d+\.)?attn\.qkv\.weight$", with_registers),
+    ("timm", r"blocks\.\d+\.(?:\d+\.)?attn\.(?:qkv|q_proj)\.weight$", with_registers),
     ("torchvision", r"encoder\.layers\.encoder_layer_\d+\.self_attention\.in_proj_weight$", from_torchvision),
+    ("transformers", r"(?:\w+\.)?embeddings\.patch_embeddings\.weight$", from_transformers_dinov3),
     (
         "transformers",
         r"(?:\w+\.)?(?:encoder\.)?layers?\.\d+\.attention\.(?:attention\.query|q_proj)\.weight$",

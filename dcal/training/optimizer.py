@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import torch
-from timm.models import VisionTransformer
 from torch import nn
 
 from dcal.model.dcal import DCAL
@@ -17,15 +16,17 @@ def parameter_groups(model: DCAL, loss: nn.Module, config: TrainConfig) -> list[
     """Every parameter of the model and of the loss that learns, once, in groups of one weight decay and one "rate".
 
     "rate" multiplies the learning rate, see `rate_of`. Without weight decay: biases, norms and layer scales (vectors),
-    what timm names in `no_weight_decay` (position embeddings, class and register tokens), and the loss weights.
+    what timm names in `no_weight_decay` (position embeddings, class and register tokens), biases of the attention by
+    relative position, and the loss weights.
     """
-    backbone = cast(VisionTransformer, model.backbone)
+    backbone: Any = model.backbone
     exempt = {f"backbone.{name}" for name in backbone.no_weight_decay()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:  # the shift of Re-ID's necks
             continue
-        decay = 0.0 if parameter.ndim < 2 or name in exempt else config.weight_decay
+        place = name.endswith("relative_position_bias_table")  # of GLCA's block, too
+        decay = 0.0 if parameter.ndim < 2 or name in exempt or place else config.weight_decay
         groups.setdefault((rate_of(name, len(backbone.blocks), config), decay), []).append(parameter)
     groups.setdefault((config.loss_weight_rate, 0.0), []).extend(loss.parameters())
     return [
@@ -46,11 +47,11 @@ def rate_of(name: str, blocks: int, config: TrainConfig) -> float:
     """What multiplies the learning rate of the model's parameter `name`, in a backbone of so many blocks.
 
     Classifiers: head_rate. Block i: layer_decay^(blocks - 1 - i); what stands before the first: layer_decay^blocks.
-    The final norm and GLCA's block, fresh and above the last: 1.
+    The final norm, an attention pooling, GLCA's block and further branches, above the last: 1.
     """
-    if name.startswith(("backbone.head", "sa_classifier.", "glca_classifier.")):
+    if name.startswith(("backbone.head", "sa_classifier.", "glca_classifier.", "more_classifiers.")):
         return config.head_rate
-    if name.startswith(("backbone.norm.", "backbone.fc_norm.", "glca.")):
+    if name.startswith(("backbone.norm.", "backbone.fc_norm.", "backbone.attn_pool.", "glca.", "more.")):
         return 1.0
     depth = int(name.split(".")[2]) + 1 if name.startswith("backbone.blocks.") else 0
     return config.layer_decay ** (blocks - depth)

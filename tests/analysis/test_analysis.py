@@ -27,7 +27,7 @@ from dcal.analysis.sanity import stage_of, stages
 from dcal.analysis.summary import beats
 from dcal.data.fgvc.cub import CUB
 from dcal.draw.layout import patch_at
-from dcal.model.backbone import TokenLayout
+from dcal.model.kinds import TokenLayout
 from tests.fixtures.small import CLASSES, DEPTH, VARIANTS, random_images, small_model
 from tests.fixtures.tiny_cub import write_cub
 

@@ -24,7 +24,7 @@ from dcal.analysis import (
 from dcal.analysis.localisation import top_weights
 from dcal.data.records import Part, Record
 from dcal.draw.layout import patch_at
-from dcal.model.backbone import TokenLayout
+from dcal.model.kinds import TokenLayout
 from dcal.preprocess import Preprocess
 from tests.fixtures.small import COLS, ROWS, SIZE, small_model
 

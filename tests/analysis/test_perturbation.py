@@ -10,7 +10,7 @@ from torch import Tensor
 from dcal.analysis import area, deletion_insertion, filled, patch_order
 from dcal.analysis.perturbation import step_counts
 from dcal.errors import DCALError
-from dcal.model.backbone import TokenLayout
+from dcal.model.kinds import TokenLayout
 
 LAYOUT = TokenLayout(prefix=1, rows=2, cols=5)
 HEIGHT, WIDTH = 2 * 6, 5 * 4  # patches of 6 × 4 pixels

@@ -126,7 +126,8 @@ def test_inspect_looks_at_any_backbone(root: Path, tmp_path: Path):
     words = ("inspect", images(root)[0], "--out", out, "--backbone", "test_vit")
     shown = dcal(*words, "--weights", tmp_path / "weights.safetensors").stdout
     assert (out / "layers.png").is_file() and not (out / "glca.png").exists() and "%" not in shown
-    assert "--target has no effect" in dcal(*words, "--target", "owl", status=2).stderr
+    given = (*words, "--weights", tmp_path / "weights.safetensors")
+    assert "--top-ratio has no effect" in dcal(*given, "--top-ratio", "0.5", status=2).stderr
 
 
 def test_models_lists_what_fits():

@@ -14,7 +14,7 @@ from PIL import Image
 import dcal
 from dcal import draw
 from dcal.draw.colour import table
-from dcal.model.backbone import TokenLayout
+from dcal.model.kinds import TokenLayout
 
 HEIGHT, WIDTH, ROWS, COLS = 53, 71, 3, 5
 BOX = (7.25, 4.5, 60.75, 49.25)  # left, top, right, bottom: no edge on a pixel

@@ -11,7 +11,7 @@ from PIL import Image
 import dcal
 from dcal.explain.class_maps import class_maps, contrast, model_input
 from dcal.explain.relevance import contrast_relevance
-from dcal.model.backbone import TokenLayout, layout_of
+from dcal.model.kinds import TokenLayout, layout_of
 from tests.fixtures.explicit import attention_maps, rollout_by_products, written_out
 from tests.fixtures.small import CLASSES, DEPTH, small_backbone, small_model
 

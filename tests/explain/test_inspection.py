@@ -51,7 +51,7 @@ def maps(model, seen) -> torch.Tensor:
 
 def test_shapes(seen):
     assert (seen.num_layers, seen.num_heads) == (12, 3)
-    assert seen.layout == dcal.model.backbone.TokenLayout(prefix=2, rows=ROWS, cols=COLS)
+    assert seen.layout == dcal.model.kinds.TokenLayout(prefix=2, rows=ROWS, cols=COLS)
     assert seen.rollout.shape == (12, ROWS, COLS)
     assert seen.image.shape == (133, 97, 3)
     assert seen.view.shape == (*SIZE, 3)
@@ -240,6 +240,6 @@ def test_the_record_is_frozen(seen):
 
 
 def test_patch_part_keeps_the_leading_axes():
-    layout = dcal.model.backbone.TokenLayout(prefix=2, rows=2, cols=3)
+    layout = dcal.model.kinds.TokenLayout(prefix=2, rows=2, cols=3)
     tokens = np.arange(16, dtype=np.float32).reshape(2, 8)
     assert patch_part(tokens, layout)[1].tolist() == [[10, 11, 12], [13, 14, 15]]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 import dcal
-from dcal.explain.pair_relevance import PairRelevance, branch_gradients, pair_relevance, readout_weights, trace_branches
+from dcal.explain.pair_relevance import PairRelevance, branch_gradients, pair_relevance, trace_branches
+from dcal.model.pooling import readout_weights
 from tests.fixtures.explicit import ExplicitBranches
 from tests.fixtures.small import COLS, DEPTH, HEADS, PATCH, ROWS, WIDTH, random_images, small_model
 
@@ -205,7 +206,7 @@ def test_what_cannot_be_explained_is_refused():
 
 def test_distilled_models_read_two_tokens():
     model = dcal.create_model("deit_tiny_distilled_patch16_224", 5, task="reid", ablation="sa_only", img_size=(32, 48))
-    weights = readout_weights(model.backbone, torch.zeros(1, 8, 192))
+    weights = readout_weights(model.backbone, torch.zeros(1, 8, 192))[0]
     assert weights.tolist() == [0.5, 0.5, *[0] * 6]
     tokens = torch.randn(1, 8, 192)
     with torch.no_grad():

@@ -12,7 +12,8 @@ from timm.models import VisionTransformer
 from torch import Tensor
 
 import dcal
-from dcal.model.backbone import TokenLayout, create_backbone, layout_of, preprocess_of
+from dcal.model.backbone import create_backbone, preprocess_of
+from dcal.model.kinds import TokenLayout, layout_of
 from tests.fixtures.oracles import randomise
 from tests.fixtures.small import random_images
 
@@ -185,14 +186,17 @@ def test_the_hub_cannot_be_reached_and_says_so_at_once():
         ("resnet18", "img_size"),
         ("test_convnext", "img_size"),
         ("swin_tiny_patch4_window7_224", "it is a SwinTransformer"),
-        ("beit_base_patch16_224", "it is a Beit"),
-        ("test_vit2", "it has no class token"),
+        ("xcit_nano_12_p16_224", "it is a Xcit"),
+        ("vit_dwee_patch16_reg1_gap_256", "Block and DiffAttention"),
         ("vit_small_patch16_18x2_224", "ParallelThingsBlock"),
         ("naflexvit_base_patch16_gap", "it is a NaFlexVit"),
     ],
 )
 def test_another_architecture_is_told_what_is_supported(name, why):
-    with torch.device("meta"), pytest.raises(dcal.DCALError, match=rf"'{name}' cannot serve.*{why}.*deit3.*dinov2"):
+    with (
+        torch.device("meta"),
+        pytest.raises(dcal.DCALError, match=rf"'{name}' cannot serve.*{why}.*deit3.*dinov2.*dcal models"),
+    ):
         create_backbone(name, 7, (224, 224), pretrained=False)
 
 

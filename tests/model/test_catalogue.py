@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 import pytest
+import timm
 
 from dcal.errors import DCALError
-from dcal.model.catalogue import fitting_models
+from dcal.model.backbone import similar_names
+from dcal.model.catalogue import MODULES, fitting_models, natural_size
 from dcal.model.dcal import create_model
 
 
-@pytest.mark.parametrize(
-    "name", ["test_vit", "test_vit2", "eva02_tiny_patch14_224", "vit_tiny_r_s16_p8_224", "beit_none"]
-)
+def test_most_of_timm_s_vision_transformers_fit():
+    """At least 280, as the README says. Those that do not have other blocks, or grids of any size."""
+    found = dict(fitting_models())
+    assert len(found) >= 280
+    others = {name for module in MODULES for name in timm.list_models(module=module)} - found.keys()
+    assert len(others) < 30 and all(
+        "naflex" in name or "18x2" in name or "_224" in name or "_256" in name for name in others
+    )
+    assert found["vit_so400m_patch14_siglip_384"] == (378, 378), "the nearest that patches of 14 pixels divide"
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_vit2", "vit_tiny_r_s16_p8_224", "test_vit_relpos", "beit_none"])
 def test_the_list_agrees_with_create_model(name: str):
     try:
-        create_model(name, 3)
+        create_model(name, 3, img_size=natural_size(name))
         fits = True
     except DCALError:
         fits = False
-    assert (name in set(fitting_models(name))) == fits
+    assert (name in dict(fitting_models(name))) == fits
 
 
 def test_a_word_chooses():
     assert list(fitting_models("convnext")) == []
-    assert list(fitting_models("deit_tiny")) == ["deit_tiny_distilled_patch16_224", "deit_tiny_patch16_224"]
+    assert [name for name, _ in fitting_models("deit_tiny")] == [
+        "deit_tiny_distilled_patch16_224",
+        "deit_tiny_patch16_224",
+    ]
+
+
+def test_the_shortest_name_that_begins_like_it_is_proposed_first():
+    assert similar_names("deit_tiny", timm.list_models())[0] == "deit_tiny_patch16_224"
+    assert similar_names("deit_tiny_patch16_244", timm.list_models())[0] == "deit_tiny_patch16_224"
+    assert similar_names("", timm.list_models()) == []

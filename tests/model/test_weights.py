@@ -146,7 +146,9 @@ def test_the_names_that_transformers_stores(trained, tmp_path):
 
 def transformers_models() -> dict[str, tuple[str, Any]]:
     """{name: (timm's model, a random model of transformers of its size)}"""
-    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is not installed: pip install -e '.[weights]'"
+    )
     sizes: dict[str, Any] = {
         "hidden_size": 192,
         "num_hidden_layers": 12,
@@ -156,6 +158,8 @@ def transformers_models() -> dict[str, tuple[str, Any]]:
         "patch_size": 16,
         "layer_norm_eps": 1e-6,
     }
+    third: dict[str, Any] = {**sizes, "hidden_size": 384, "num_attention_heads": 6, "intermediate_size": 1536}
+    third |= {"num_register_tokens": 4, "layer_norm_eps": 1e-5}
     small: dict[str, Any] = {**sizes, "hidden_size": 384, "num_attention_heads": 6, "patch_size": 14, "image_size": 28}
     return {
         "vit": (NAME, transformers.ViTModel(transformers.ViTConfig(**sizes))),
@@ -165,10 +169,14 @@ def transformers_models() -> dict[str, tuple[str, Any]]:
             "vit_small_patch14_reg4_dinov2",
             transformers.Dinov2WithRegistersModel(transformers.Dinov2WithRegistersConfig(**small)),
         ),
+        "dinov3": (
+            "vit_small_patch16_dinov3_qkvb",
+            transformers.DINOv3ViTModel(transformers.DINOv3ViTConfig(**third)),
+        ),
     }
 
 
-@pytest.mark.parametrize("kind", ["vit", "deit", "dinov2", "dinov2 with registers"])
+@pytest.mark.parametrize("kind", ["vit", "deit", "dinov2", "dinov2 with registers", "dinov3"])
 @pytest.mark.parametrize("stored", ["saved", "state_dict"])
 def test_transformers_own_models_give_the_same_tokens(stored, kind, tmp_path):
     name, theirs = transformers_models()[kind]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """What a model attends to: writes layers.png, sa.png, glca.png, selected.png, inspection.npz.
 
 Several images each get a folder of their own. With --backbone, any vision transformer of timm that `dcal models`
-lists, trained or not: its self-attention. Exit status 1 if an image cannot be read; the others are drawn.
+lists: its self-attention, and its classes if its weights have a classifier. Exit status 1 if an image cannot be read;
+the others are drawn.
 
 examples:
   dcal inspect image.jpg --checkpoint checkpoints/cub50-full --out maps
@@ -68,11 +69,12 @@ def inspect(
     if backbone is None:
         without_effect({"weights": weights}, "they are a --backbone's; a checkpoint has its own")
     else:
-        without_effect({"target": target, "top_ratio": top_ratio}, "a bare backbone has no classes and no GLCA")
+        without_effect({"top_ratio": top_ratio}, "a bare backbone has no GLCA")
+    from dcal.model.bare import bare_model
     from dcal.model.checkpoint import load_checkpoint
 
-    model = bare(backbone, weights) if backbone is not None else load_checkpoint(str(checkpoint))
-    return draw(model, images, out, target, top_ratio, classes=backbone is None)
+    model = bare_model(backbone, weights) if backbone is not None else load_checkpoint(str(checkpoint))
+    return draw(model, images, out, target, top_ratio)
 
 
 def visualize(
@@ -127,26 +129,12 @@ def among(test: Sequence[Path], names: Sequence[Path]) -> list[Path]:
     return [path if path.is_file() else by_name[path.name] for path in names]
 
 
-def bare(backbone: str, weights: Path | None) -> DCAL:
-    """A backbone of timm with self-attention alone, at the size and with the preprocessing that it was made for."""
-    import timm
-
-    from dcal import create_model
-
-    size = timm.get_pretrained_cfg(backbone).input_size[-2:] if timm.is_model(backbone) else (224, 224)
-    model = create_model(
-        backbone, 1, ablation="sa_only", img_size=size, pretrained=True if weights is None else weights
-    )
-    return model.eval()
-
-
 def draw(
     model: DCAL,
     images: Sequence[Path],
     out: Path,
     target: str | None = None,
     top_ratio: float | None = None,
-    classes: bool = True,
 ) -> int:
     """Inspect and draw each image; one that cannot be read is named, and the next one drawn."""
     from dcal import ImageError, inspect
@@ -161,7 +149,7 @@ def draw(
             failed += 1
             print(f"dcal: {error}", file=sys.stderr)
             continue
-        write(seen, folder, classes and seen.config.task == "fgvc")
+        write(seen, folder, seen.config.task == "fgvc")
     return 1 if failed else 0
 
 

@@ -33,13 +33,12 @@ def models(word: tyro.conf.Positional[str] = "", pretrained: bool = False) -> in
     from dcal.model.catalogue import fitting_models
 
     available = {name.partition(".")[0] for name in timm.list_models(pretrained=True)}
-    names = [name for name in fitting_models(word) if not pretrained or name in available]
-    if not names:
+    found = {name: size for name, size in fitting_models(word) if not pretrained or name in available}
+    if not found:
         raise DCALError(
             f"no model of timm that can serve as backbone has {word!r} in its name: `dcal models` lists all"
         )
-    wide = max(map(len, names))
-    for name in names:
-        height, width = timm.get_pretrained_cfg(name).input_size[-2:]
+    wide = max(map(len, found))
+    for name, (height, width) in found.items():
         print(f"{name:<{wide}}  {height} × {width}  {'weights' if name in available else 'no weights'}")
     return 0

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dcal import Inspection, ModelConfig
-from dcal.model.model_card import ABOUT
+from dcal.model.model_card import about as trained_with
 from dcal_explorer.content.checkpoints import SideFile
 from dcal_explorer.content.numbers import percent, seconds, share, similarity, whole_percent
 
@@ -20,6 +20,11 @@ NO_GLCA = (
     "This checkpoint was trained without global-local cross-attention (GLCA): it has no GLCA map and selects no "
     "patches. Choose a checkpoint with the branch."
 )
+NO_BRANCH = (
+    "This is a backbone without DCAL's branches: it has no GLCA map and selects no patches. `dcal train --pretrained` "
+    "trains them on it."
+)
+NO_HEAD = "This backbone has no classifier, so it predicts no class. Its maps are those of its own self-attention."
 FUSED = {"mean": "heads averaged", "max": "maximum over heads", "min": "minimum over heads"}
 GLCA_KINDS = {
     "input": "Carried to the input",
@@ -71,10 +76,25 @@ def names_classes(config: ModelConfig) -> bool:
     return config.task == "fgvc"
 
 
+def no_classes(config: ModelConfig) -> str:
+    """Why a model predicts no class: it compares images, or it is a backbone without a head (of one class, then)."""
+    return NO_HEAD if config.num_classes == 1 else NO_CLASSES
+
+
+def no_glca(bare: bool) -> str:
+    """Why there is no GLCA map: a checkpoint trained without, or a bare backbone."""
+    return NO_BRANCH if bare else NO_GLCA
+
+
+def read(seen: Inspection, text: str) -> str:
+    """`text` about a record of a model that reads no class token, with what it pools in its place."""
+    return text if seen.pooled is None else text.replace("the class token", "what the model pools")
+
+
 def known_classes(config: ModelConfig) -> list[str]:
     """How many classes a classifier chooses from: an image of anything else still gets one of them."""
     if not names_classes(config):
-        return [NO_CLASSES]
+        return [no_classes(config)]
     return [f"It knows {config.num_classes} classes; an image of anything else is still assigned to one of them."]
 
 
@@ -93,7 +113,7 @@ def about(config: ModelConfig, checkpoint: str, metrics: SideFile) -> str:
     """The head of a column, as HTML: a checkpoint's ablation by the paper's names and in words."""
     line = " · ".join([f"<code>{html.escape(checkpoint)}</code>", *accuracy(metrics.values)])
     note = f"<p>{html.escape(metrics.note)}</p>" if metrics.note else ""
-    return f"<h3>{attentions(config)}</h3><p>{line}</p>{note}<p>Trained with {ABOUT[config.ablation]}.</p>"
+    return f"<h3>{attentions(config)}</h3><p>{line}</p>{note}<p>Trained with {trained_with(config.ablation)}.</p>"
 
 
 def verdict(seen: Sequence[Inspection]) -> str:
@@ -174,10 +194,11 @@ def first_choice(seen: Inspection) -> str | None:
 
 def layer(seen: Inspection, number: int, map: np.ndarray, fusion: str, discard: float) -> str:
     dropped = f", the weakest {whole_percent(discard)} of each row discarded" if discard else ""
-    return (
+    return read(
+        seen,
         f"**Layer {number} of {seen.num_layers}.** How much each patch has contributed to the class token by this "
         f"layer (attention rollout, {FUSED[fusion]}{dropped}). All patches together: {share(float(map.sum()))}; the "
-        f"strongest: {share(float(map.max()))}. *Click a patch to see what it attends to.*"
+        f"strongest: {share(float(map.max()))}. *Click a patch to see what it attends to.*",
     )
 
 
@@ -191,18 +212,22 @@ def rollout_note(seen: Inspection) -> str:
 
 
 def heads(seen: Inspection, number: int) -> str:
-    return (
+    return read(
+        seen,
         f"**Layer {number}, {seen.num_heads} heads.** What the class token attends to in this layer alone, one image "
-        "per head, on one scale."
+        "per head, on one scale.",
     )
 
 
-def token(row: int, column: int, number: int, head: int, map: np.ndarray) -> str:
+def token(seen: Inspection, row: int, column: int, number: int, head: int, map: np.ndarray) -> str:
     of = f"head {head}" if head else "mean of all heads"
+    names = seen.layout.prefix_names
+    others = "the class token" if names[:1] == ("class",) else "the registers"
+    rest = f"; the rest goes to {others}{' and the other prefix tokens' if names[1:] else ''}" if names else ""
     return (
         f"**Row {row}, column {column}, layer {number}, {of}.** What the outlined patch attends to. All patches "
-        f"together receive {share(float(map.sum()))} of its attention, the strongest {share(float(map.max()))}; the "
-        "rest goes to the class token. *Click another patch.*"
+        f"together receive {share(float(map.sum()))} of its attention, the strongest {share(float(map.max()))}{rest}. "
+        "*Click another patch.*"
     )
 
 

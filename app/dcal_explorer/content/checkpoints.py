@@ -35,6 +35,8 @@ class CheckpointLibrary:
     there is no checkpoint.
     """
 
+    bare = False  # whether it offers a backbone without DCAL's branches
+
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._models: OrderedDict[str, dcal.DCAL] = OrderedDict()

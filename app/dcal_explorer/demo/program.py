@@ -7,9 +7,13 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dcal_explorer.content.places import CHECKPOINTS, GALLERY_VARIABLE
 from dcal_explorer.threads import sleep_when_idle
+
+if TYPE_CHECKING:
+    from dcal_explorer.content.checkpoints import CheckpointLibrary
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,11 +29,24 @@ def main(arguments: list[str] | None = None) -> int:
         from dcal_explorer.demo.server import serve
 
         try:
-            serve(options.checkpoints, Path(folder), options.port, options.browser)
+            serve(library(options), Path(folder), options.port, options.browser)
         except DCALError as error:
             print(f"dcal: {error}", file=sys.stderr)
             return 2
     return 0
+
+
+def library(options: argparse.Namespace) -> CheckpointLibrary:
+    """What the page offers: a folder of checkpoints, or one backbone of timm."""
+    from dcal import DCALError
+    from dcal_explorer.content.backbone_library import BackboneLibrary
+    from dcal_explorer.content.checkpoints import CheckpointLibrary
+
+    if options.backbone is not None:
+        return BackboneLibrary(options.backbone, options.weights)
+    if options.weights is not None:
+        raise DCALError("--weights are a --backbone's (`dcal models` lists them); a checkpoint has its own")
+    return CheckpointLibrary(options.checkpoints)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -43,6 +60,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default=[],
         help="galleries that dcal index built, or folders of them, beside the checkpoints' own",
     )
+    parser.add_argument("--backbone", help="instead of checkpoints, a model of timm by its name (`dcal models`)")
+    parser.add_argument("--weights", type=Path, help="the backbone's, a local file; by itself, timm's from the hub")
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="do not open the browser")
     return parser.parse_args(arguments)
 

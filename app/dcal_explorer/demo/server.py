@@ -24,6 +24,11 @@ HEADER = (
     "See, layer by layer, what a vision transformer trained with dual cross-attention attends to. "
     "[The paper](https://arxiv.org/abs/2205.02151)"
 )
+BARE = (
+    "# DCAL Explorer\n"
+    "See, layer by layer, what the vision transformer `{}` attends to. It was not trained with dual cross-attention: "
+    "these are its own self-attention's maps."
+)
 LARGEST = "20mb"  # upload
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
@@ -31,18 +36,19 @@ MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
 
 def page(callbacks: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
     """The whole page, not yet served. Inspects one image, so that the model is warm and the controls fit it."""
-    first = callbacks.warm(samples)
+    first, bare = callbacks.warm(samples), callbacks.library.bare
     with gr.Blocks(
         title="DCAL Explorer", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     ) as blocks:
-        gr.Markdown(HEADER, elem_id="header")
+        gr.Markdown(BARE.format(callbacks.library.names()[0]) if bare else HEADER, elem_id="header")
         with gr.Tabs():
             with gr.Tab("Inspect", id="inspect"):
                 inspect_tab.build(blocks, callbacks, samples, first)
-            with gr.Tab("Compare", id="compare") as tab:
-                compare_tab.build(tab, CompareCallbacks(callbacks), samples)
-            with gr.Tab("Re-identify", id="reidentify") as tab:
-                reid_tab.build(tab, ReIDCallbacks(callbacks))
+            if not bare:  # one model has nothing to compare with, and no gallery
+                with gr.Tab("Compare", id="compare") as tab:
+                    compare_tab.build(tab, CompareCallbacks(callbacks), samples)
+                with gr.Tab("Re-identify", id="reidentify") as tab:
+                    reid_tab.build(tab, ReIDCallbacks(callbacks))
     blocks.queue(default_concurrency_limit=2, max_size=64)
     return blocks
 
@@ -60,9 +66,9 @@ def theme() -> gr.themes.Base:
     )
 
 
-def serve(checkpoints: Path, folder: Path, port: int | None = None, browser: bool = False) -> None:
+def serve(library: CheckpointLibrary, folder: Path, port: int | None = None, browser: bool = False) -> None:
     """Serve the page until interrupted."""
-    callbacks, samples = InspectCallbacks(CheckpointLibrary(checkpoints), folder), sample_images()
+    callbacks, samples = InspectCallbacks(library, folder), sample_images()
     fetch_nothing()
     write_whole_images()
     blocks = page(callbacks, samples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from dcal import Inspection, draw
 
 SHARE, NUMBER, MASK = "share", "number", "mask"  # fractions of 1; numbers without a unit; 1 for the selected patches
 CLASS_SHARE = "share of the class token"
+POOLED = ("the class token", "what the model pools")
 ROLLOUT = "How much each patch has contributed to the class token by this layer: attention rollout"
 SA = "How much each patch has contributed to the class token after the last layer, from which GLCA selects."
 GLCA = {
@@ -58,7 +59,13 @@ class ViewMap:
 
 def maps_of(seen: Inspection, fusions: tuple[str, ...], class_name: str | None = None) -> list[ViewMap]:
     """Every map of the record, in the order of the view's tabs. `class_name` names the target of the last ones."""
-    return [rollout(seen, fusions), *branches(seen), *evidence(seen, class_name)]
+    maps = [rollout(seen, fusions), *branches(seen), *evidence(seen, class_name)]
+    return maps if seen.pooled is None else [of_pooled(map) for map in maps]
+
+
+def of_pooled(map: ViewMap) -> ViewMap:
+    """The same map of a model that reads no class token: what it pools stands for that."""
+    return replace(map, about=map.about.replace(*POOLED), quantity=map.quantity.replace(*POOLED))
 
 
 def rollout(seen: Inspection, fusions: tuple[str, ...]) -> ViewMap:

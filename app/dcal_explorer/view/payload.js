@@ -91,7 +91,7 @@ export function record(payload) {
 }
 
 function prefixes(names) {
-  expect(Array.isArray(names) && names.length > 0, "prefix names no tokens");
+  expect(Array.isArray(names), "prefix is no list"); // it is empty where a model has patches alone
   return names.map((name) => text(name, "prefix"));
 }
 

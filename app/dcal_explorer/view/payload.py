@@ -17,6 +17,7 @@ import numpy as np
 from dcal import DCALError, Inspection, draw
 from dcal.draw.colour import table
 from dcal.explain.inspection import within
+from dcal.model.kinds import TokenLayout
 from dcal.model.rollout import FUSIONS
 from dcal_explorer.view.arrays import Packed, packed
 from dcal_explorer.view.maps import ViewMap, maps_of
@@ -65,12 +66,12 @@ def payload(
         "cols": seen.layout.cols,
         "layers": seen.num_layers,
         "heads": seen.num_heads,
-        "prefix": prefix_names(seen.layout.prefix, seen.config.backbone),
+        "prefix": prefix_names(seen.layout, seen.config.backbone),
         "maps": [described(map, (scales or {}).get(map.key, map.scale)) for map in maps],
         "selected": None if seen.selected is None else [int(patch) for patch in seen.selected],
         "attention": {
             "mode": "layers" if layer_bytes(seen) <= LARGEST_LAYER else "rows",
-            "dimension": seen.queries.shape[-1],
+            "dimension": seen.score_width,
             "inline": {str(layer): layer_attention(seen, layer) for layer in inline},
         },
         "colours": {name: base64.b64encode(colours).decode() for name, colours in tables.items()},
@@ -81,7 +82,8 @@ def payload(
 def layer_attention(seen: Inspection, layer: int) -> dict[str, Packed]:
     """A layer's queries and keys, from which the browser computes any token's attention in any head."""
     layer = within("layer", layer, seen.num_layers)
-    return {"queries": packed(seen.queries[layer]), "keys": packed(seen.keys[layer])}
+    queries, keys = seen.scoring(layer)
+    return {"queries": packed(queries), "keys": packed(keys)}
 
 
 def tokens(seen: Inspection) -> int:
@@ -90,7 +92,7 @@ def tokens(seen: Inspection) -> int:
 
 def layer_bytes(seen: Inspection) -> int:
     """Bytes of one layer's queries and keys."""
-    return seen.queries[0].nbytes + seen.keys[0].nbytes
+    return 2 * seen.queries[0, :, :, 0].nbytes * seen.score_width
 
 
 def image_key(seen: Inspection) -> str:
@@ -98,12 +100,15 @@ def image_key(seen: Inspection) -> str:
     return hashlib.sha256(seen.image.tobytes()).hexdigest()[:16]
 
 
-def prefix_names(prefix: int, backbone: str) -> list[str]:
-    """What the prefix tokens are called: the class token, DeiT's distillation token, registers."""
-    rest = prefix - 1
-    if rest == 1 and "distilled" in backbone:
-        return ["class token", "distillation token"]
-    return ["class token", *(f"register {number}" for number in range(1, rest + 1))]
+def prefix_names(layout: TokenLayout, backbone: str) -> list[str]:
+    """What the prefix tokens are called: the class token, DeiT's distillation token, registers.
+
+    A record that does not say has registers behind its class token, or a distilled model's other token.
+    """
+    distilled = layout.prefix == 2 and "distilled" in backbone
+    known = ("class", *(["distillation"] if distilled else [f"register {n}" for n in range(1, layout.prefix)]))
+    names = layout.names or known[: layout.prefix]
+    return [f"{name} token" if name in ("class", "distillation") else name for name in names]
 
 
 def photo(seen: Inspection, lossless: bool) -> dict[str, Any]:

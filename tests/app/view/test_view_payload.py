@@ -10,6 +10,7 @@ import pytest
 
 import dcal
 from dcal import draw
+from dcal.model.kinds import TokenLayout
 from dcal_explorer.view.answers import answer, answered
 from dcal_explorer.view.arrays import packed
 from dcal_explorer.view.maps import ViewMap
@@ -127,7 +128,12 @@ def test_scales_can_be_given_for_comparison() -> None:
     ],
 )
 def test_prefix_tokens_have_names(prefix: int, backbone: str, names: list[str]) -> None:
-    assert prefix_names(prefix, backbone) == names
+    assert prefix_names(TokenLayout(prefix, 2, 3), backbone) == names
+
+
+def test_prefix_tokens_are_called_what_the_record_says() -> None:
+    assert prefix_names(TokenLayout(2, 2, 3, ("register 1", "register 2")), "deit") == ["register 1", "register 2"]
+    assert prefix_names(TokenLayout(0, 2, 3), "test_vit3") == []
 
 
 def test_answers() -> None:

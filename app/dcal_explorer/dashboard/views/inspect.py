@@ -80,11 +80,11 @@ def explain(before: dcal.Inspection, seen: dcal.Inspection, scores: MapScores) -
     """What the maps show and what they score on test images, and what R changes."""
     if seen.target is not None:
         st.markdown(f"{captions.evidence(seen, seen.target)[0]} {scores.sentence('relevance')}")
-    st.markdown(f"{captions.SA} {captions.rollout_note(seen)} {scores.sentence('rollout')}")
+    st.markdown(f"{captions.read(seen, captions.SA)} {captions.rollout_note(seen)} {scores.sentence('rollout')}")
     if seen.selected is None:
         st.info(captions.NO_GLCA)
     else:
-        st.markdown(f"**GLCA.** {captions.GLCA_MAPS['input']} {scores.sentence('glca_input')}")
+        st.markdown(f"**GLCA.** {captions.read(seen, captions.GLCA_MAPS['input'])} {scores.sentence('glca_input')}")
         st.markdown(captions.selection(seen, before))
     st.caption(map_scores.SINGLE.strip("*"))
 

@@ -173,7 +173,7 @@ class InspectCallbacks:
             return draw.figure(seen, map, max_side=side, marked=place, **look)
 
         entry.shown = Drawing(f"patch-{int(row)}-{int(column)}-layer-{int(layer)}", image, (map,))
-        caption = captions.token(int(row), int(column), int(layer), int(head), map)
+        caption = captions.token(seen, int(row), int(column), int(layer), int(head), map)
         return image(draw.MAX_SIDE), f"{caption} {map_scores.SINGLE}"
 
     def warm(self, samples: Sequence[Path]) -> Inspection:
@@ -210,11 +210,11 @@ class InspectCallbacks:
 
         entry.shown = Drawing("sa-and-glca", lambda side: draw.beside(images(side // 2)), tuple(maps))
         shown = images(COMPARED_SIDE)
-        sa = f"{captions.SA} {sa_score}"
+        sa = f"{captions.read(seen, captions.SA)} {sa_score}"
         if glca is None:
-            return shown[0], None, None, sa, captions.NO_GLCA, ""
+            return shown[0], None, None, sa, captions.no_glca(self.library.bare), ""
         score = entry.scores.sentence(GLCA_SCORES[kind])
-        about = f"**GLCA.** {captions.GLCA_MAPS[kind]} {score}"
+        about = f"**GLCA.** {captions.read(seen, captions.GLCA_MAPS[kind])} {score}"
         return shown[0], shown[1], shown[2], sa, about, captions.DIFFERENCE
 
     @shows_errors
@@ -223,7 +223,7 @@ class InspectCallbacks:
         entry = self.records.get(record)
         seen = entry.seen
         if seen.selected is None:
-            return None, captions.NO_GLCA
+            return None, captions.no_glca(self.library.bare)
         chosen = self.at_ratio(entry, checked_number("R", ratio, 0, 1))
         mask = chosen.selected_mask
         assert mask is not None
@@ -247,7 +247,7 @@ class InspectCallbacks:
         """The evidence for a class (by name): its relevance (Chefer et al.), and the gradient-weighted rollout."""
         entry, look = self.records.get(record), checked_look(colormap, opacity, smooth)
         if not captions.names_classes(entry.seen.config):
-            return None, None, captions.NO_CLASSES, ""
+            return None, None, captions.no_classes(entry.seen.config), ""
         seen = self._explained(entry, target)
         assert seen.target is not None and seen.gradient_rollout is not None and seen.relevance is not None
         maps = seen.relevance, seen.gradient_rollout
