@@ -12,8 +12,8 @@ from torch import Tensor
 
 import dcal
 from dcal.model.attention import finish_block, project
-from dcal.model.dcal import Output
 from dcal.model.glca import select_patches
+from dcal.model.output import Output
 from dcal.training.step import forward_backward
 from dcal.training.train import compile_branches
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from dcal.model.checkpoint import load_checkpoint as load
     from dcal.model.checkpoint import save_checkpoint as save
     from dcal.model.config import ModelConfig
-    from dcal.model.dcal import DCAL, Output, create_model
+    from dcal.model.dcal import DCAL, create_model
     from dcal.model.loss import DCALLoss
+    from dcal.model.output import Output
     from dcal.model.pwca import random_matching
     from dcal.preprocess import Preprocess
     from dcal.show import show
@@ -79,7 +80,8 @@ _PLACES = {
     "dcal.model.checkpoint": ("fingerprint", "read_config", "read_metrics", "load", "save"),
     "dcal.model.ablation": ("ABLATIONS", "BranchKind", "branches", "register_branch"),
     "dcal.model.config": ("ModelConfig",),
-    "dcal.model.dcal": ("DCAL", "Output", "create_model"),
+    "dcal.model.dcal": ("DCAL", "create_model"),
+    "dcal.model.output": ("Output",),
     "dcal.model.loss": ("DCALLoss",),
     "dcal.model.pwca": ("random_matching",),
     "dcal.preprocess": ("Preprocess",),

@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dcal.errors import DCALError
-from dcal.model.dcal import DCAL, Output
+from dcal.model.dcal import DCAL
+from dcal.model.output import Output
 
 
 @dataclass(frozen=True)

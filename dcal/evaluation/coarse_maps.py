@@ -9,7 +9,8 @@ from torch import Tensor
 from dcal.analysis.maps import attention_maps
 from dcal.errors import DCALError
 from dcal.model.backbone import encode
-from dcal.model.dcal import DCAL, Output
+from dcal.model.dcal import DCAL
+from dcal.model.output import Output
 from dcal.model.rollout import class_rollout
 
 SIDE = 7  # rows and columns of the coarse grid, or as many as the model has, if they are fewer

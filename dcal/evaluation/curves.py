@@ -13,8 +13,9 @@ from torch import Tensor
 from dcal.data.samples import ImageSamples, ReIDSamples
 from dcal.evaluation.run import ClassificationEvaluation, Evaluation, ReIDEvaluation, batches
 from dcal.model.backbone import encode
-from dcal.model.dcal import DCAL, Output
+from dcal.model.dcal import DCAL
 from dcal.model.embeddings import Embeddings, embed, unit
+from dcal.model.output import Output
 from dcal.model.rollout import class_rollout
 from dcal.progress import OnProgress, silent
 

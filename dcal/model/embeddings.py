@@ -11,8 +11,8 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dcal.errors import DCALError
-from dcal.model.dcal import Output
 from dcal.model.exported import ExportedModel, Model
+from dcal.model.output import Output
 from dcal.model.shapes import describe
 
 

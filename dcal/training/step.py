@@ -10,8 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dcal.errors import DCALError, LossError
-from dcal.model.dcal import DCAL, Output
+from dcal.model.dcal import DCAL
 from dcal.model.loss import DCALLoss
+from dcal.model.output import Output
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 
 from dcal.errors import DCALError
 from dcal.model.ablation import branches
-from dcal.model.dcal import Output
 from dcal.model.loss import DCALLoss, triplet_loss
+from dcal.model.output import Output
 
 IDENTITIES = torch.tensor([4, 4, 9, 4, 7, 9, 7])
 

@@ -82,7 +82,7 @@ def naive_pairs(model: dcal.DCAL, x: torch.Tensor, partner: list[int], alone: in
 @pytest.mark.parametrize("partner", [[2, 3, 0, 1], [1, 2, 0]], ids=["matching", "ring"])
 def test_the_last_layers_alone_are_pair_wise(partner):
     model = small_model("registers", num_pwca_layers=1).requires_grad_(False)
-    images, distractor = pictures(len(partner)), torch.tensor(partner)
+    images, distractor = random_images(len(partner)), torch.tensor(partner)
     wanted = naive_pairs(model, model.embed(images), partner, alone=len(model.backbone.blocks) - 1)
     NEAR(pwca.encode_pairs(model.backbone, model.embed(images), distractor, None, 1), wanted)
     NEAR(model(images, distractor).pwca_logits, model.read_sa(wanted).sa_logits)
