@@ -207,15 +207,6 @@ def _bias(record: Sequence[QueriesKeys]) -> dict[str, Any]:
     return {"bias_tables": _numpy(tables), "bias_index": biases[0].index.cpu().numpy()}
 
 
-def _bias(record: Sequence[QueriesKeys]) -> dict[str, Any]:
-    """The fields of a record that say what is added to the attention scores, if anything is."""
-    biases = [layer.bias for layer in record if layer.bias is not None]
-    if not biases:
-        return {}
-    tables = torch.stack([bias.table for bias in biases])
-    return {"bias_tables": _numpy(tables), "bias_index": biases[0].index.cpu().numpy()}
-
-
 def class_index(config: ModelConfig, target: int | str) -> int:
     """The index of a class given by name or index. Raises DCALError for one that the model does not have."""
     if isinstance(target, str):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,63 +18,12 @@ from dcal.model.branch import Answer, BranchInput
 from dcal.model.config import ModelConfig
 from dcal.model.glca import GLCA, read_out, select_patches
 from dcal.model.kinds import embed, layout_of
+from dcal.model.output import Output
 from dcal.model.pooling import pooled_weights
 from dcal.model.positions import Backbone, place_as_last
 from dcal.model.pwca import attention_shares, check_distractor, encode_pairs
 from dcal.model.rollout import Layer, Pooled, carry_down, class_rollout, layer_rollouts
-from dcal.model.shapes import describe
 from dcal.preprocess import Preprocess
-
-
-@dataclass(frozen=True, repr=False)
-class Output:
-    """What a forward returns, in training and inference. Absent branches are None, PWCA also without a distractor.
-
-    Features are the branches' embeddings before any neck or classifier. `scores` is the class row of the rollout over
-    patches, `selected` the indices of the patches that GLCA selected by it, best first.
-    """
-
-    sa_logits: Float[Tensor, "b c"]
-    sa_feature: Float[Tensor, "b width"]
-    glca_logits: Float[Tensor, "b c"] | None = None
-    glca_feature: Float[Tensor, "b width"] | None = None
-    pwca_logits: Float[Tensor, "b c"] | None = None
-    pwca_feature: Float[Tensor, "b width"] | None = None
-    scores: Float[Tensor, "b p"] | None = None
-    selected: Int[Tensor, "b k"] | None = None
-    more: Mapping[str, Answer] | None = None  # further branches, by name
-
-    @property
-    def probabilities(self) -> Float[Tensor, "b c"]:
-        """PAPER adds the class probabilities of SA and GLCA; ours is their mean, a distribution again."""
-        parts = [answer.logits.softmax(dim=-1) for answer in self.predicting().values()]
-        return parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0) / len(parts)
-
-    @property
-    def embedding(self) -> Float[Tensor, "b d"]:
-        """PAPER concatenates SA's and GLCA's; each is L2-normalised first, so that both weigh the same."""
-        return torch.cat([F.normalize(answer.feature, dim=-1) for answer in self.predicting().values()], dim=-1)
-
-    def predicting(self) -> dict[str, Answer]:
-        """The branches that count in what the model answers, by name: SA, GLCA, further ones."""
-        found = {"sa": Answer(self.sa_logits, self.sa_feature)}
-        if self.glca_logits is not None and self.glca_feature is not None:
-            found["glca"] = Answer(self.glca_logits, self.glca_feature)
-        return found | {name: answer for name, answer in (self.more or {}).items() if answer.predicts}
-
-    def answer(self, branch: str) -> Answer | None:
-        """A branch's logits and feature; None if they were not computed."""
-        if branch not in PAPER["full"]:
-            return (self.more or {}).get(branch)
-        logits, feature = getattr(self, f"{branch}_logits"), getattr(self, f"{branch}_feature")
-        return None if logits is None else Answer(logits, feature)
-
-    __repr__ = describe
-
-    def detach(self) -> Output:
-        """The same numbers without the graph that they came from."""
-        own = {name: value.detach() for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **own, more=self.more and {name: answer.detach() for name, answer in self.more.items()})
 
 
 class Classifier(nn.Sequential):

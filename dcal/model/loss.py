@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dcal.errors import DCALError, check_choice
 from dcal.model.ablation import known_branches
-from dcal.model.dcal import Output
+from dcal.model.output import Output
 
 
 class DCALLoss(nn.Module):
@@ -54,16 +54,18 @@ class DCALLoss(nn.Module):
 
     def branch_loss(self, out: Output, branch: str, targets: Int[Tensor, " b"]) -> Float[Tensor, ""]:
         """L_branch by itself, unweighted; the errors are those of `forward`."""
-        answer = out.answer(branch)
-        if answer is None:
+        logits, feature = out.logits(branch), out.feature(branch)
+        if logits is None:
             raise ValueError(
                 f"the output has no {branch} logits: does the model's ablation have that branch, and PWCA a distractor?"
             )
-        precise = torch.promote_types(answer.logits.dtype, torch.float32)  # not in half precision
-        loss = F.cross_entropy(answer.logits.to(precise), targets, label_smoothing=self.label_smoothing)
+        precise = torch.promote_types(logits.dtype, torch.float32)  # not in half precision
+        loss = F.cross_entropy(logits.to(precise), targets, label_smoothing=self.label_smoothing)
         if self.triplet == 0:
             return loss
-        return loss + self.triplet * triplet_loss(answer.feature.to(precise), targets, self.triplet_margin)
+        if feature is None:
+            raise ValueError(f"the output has {branch} logits but no feature, which the triplet loss compares")
+        return loss + self.triplet * triplet_loss(feature.to(precise), targets, self.triplet_margin)
 
     def joint(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         """½ Σ ( L_branch · e^{-w} + w ) over the branches given, which may be some of them: the terms simply add up."""

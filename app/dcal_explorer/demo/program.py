@@ -19,9 +19,6 @@ from dcal_explorer.threads import few_arenas, sleep_when_idle
 if TYPE_CHECKING:
     from dcal_explorer.content.checkpoints import CheckpointLibrary
 
-if TYPE_CHECKING:
-    from dcal_explorer.content.checkpoints import CheckpointLibrary
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve the page until Ctrl-C or SIGTERM. Uploads are kept in a temporary folder, which is removed then."""
