@@ -17,7 +17,8 @@ from torch import Tensor
 
 from dcal.errors import DCALError
 from dcal.model.attention import Attended, attend, attention_rows, project, run_blocks
-from dcal.model.dcal import DCAL, Output
+from dcal.model.dcal import DCAL
+from dcal.model.output import Output
 from dcal.model.pooling import attention_pool, finish_pool, pool_heads, pooled_prefix, readout_weights
 from dcal.model.positions import Bias, PlacedBlock, placed_blocks
 from dcal.model.rollout import HeadMean, normalise_rows, rollout_step
