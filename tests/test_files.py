@@ -10,6 +10,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,11 +143,14 @@ def test_where_there_is_no_room_for_three_states_two_are_enough(
     for step in (1, 2):
         save_state(state(step), tmp_path)
     assert load_state(tmp_path / PREVIOUS, {})["step"] == 1
-    there = []
+    there: list[set[str]] = []
     save = torch.save
-    monkeypatch.setattr(
-        torch, "save", lambda *args: (there.append({path.name for path in tmp_path.iterdir()}), save(*args))
-    )
+
+    def looked(*args: Any) -> None:
+        there.append({path.name for path in tmp_path.iterdir()})
+        save(*args)
+
+    monkeypatch.setattr(torch, "save", looked)
     save_state(state(3), tmp_path)
     assert there.pop() == {LAST, PREVIOUS, "last.tmp"}  # with room, both stay until the third is whole
     usage = namedtuple("usage", "total used free")

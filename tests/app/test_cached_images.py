@@ -8,9 +8,16 @@ import gradio as gr
 import numpy as np
 import pytest
 from gradio import processing_utils
+from gradio.data_classes import ImageData
 from PIL import Image
 
 from dcal_explorer.demo.cached_images import write_whole_images
+
+
+def drawn(shown: gr.Image, pixels: np.ndarray) -> Path:
+    found = shown.postprocess(pixels)
+    assert isinstance(found, ImageData)
+    return Path(found.path)
 
 
 def test_an_image_that_is_being_read_is_not_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,11 +26,11 @@ def test_an_image_that_is_being_read_is_not_cut_short(tmp_path: Path, monkeypatc
     write_whole_images()
     pixels = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
     shown = gr.Image(format="png")
-    first = Path(shown.postprocess(pixels).path)
+    first = drawn(shown, pixels)
     with first.open("rb") as reader:
         begun = reader.read(100)
         inode = first.stat().st_ino
-        assert Path(shown.postprocess(pixels).path) == first and first.stat().st_ino != inode
+        assert drawn(shown, pixels) == first and first.stat().st_ino != inode
         whole = begun + reader.read()
     assert whole == first.read_bytes() and [path.name for path in first.parent.iterdir()] == ["image.png"]
     with Image.open(first) as image:

@@ -39,8 +39,9 @@ def checkpoints(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
     paths = []
     for ablation in ("sa_only", "full"):
         torch.manual_seed(len(ablation))
-        options = {"img_size": 32, "top_ratio": 0.5, "classes": classes, "preprocess": preprocess}
-        model = create_model("test_vit", 3, ablation=ablation, **options).eval()
+        model = create_model(
+            "test_vit", 3, ablation=ablation, img_size=32, top_ratio=0.5, classes=classes, preprocess=preprocess
+        ).eval()
         paths.append(save_checkpoint(model, folder / ablation, metrics={"dataset": "cub"}))
         assert main(["eval", "--checkpoint", str(paths[-1]), "--data-root", str(root), "--workers", "0"]) == 0
     return paths

@@ -74,9 +74,10 @@ def test_the_page_has_no_tab_that_needs_more_than_one_model(folder: Path) -> Non
         return page(callbacks(folder, "test_vit3", "no-head.safetensors"), [])
 
     blocks = asyncio.run(build())
-    shown = [block.label for block in blocks.blocks.values() if type(block).__name__ == "Tab"]
+    shown = [block.label for block in blocks.blocks.values() if isinstance(block, gr.Tab)]
     assert "Inspect" in shown and not {"Compare", "Re-identify"} & set(shown)
-    header = next(block.value for block in blocks.blocks.values() if getattr(block, "elem_id", None) == "header")
+    texts = [block for block in blocks.blocks.values() if isinstance(block, gr.Markdown)]
+    header = next(text.value for text in texts if text.elem_id == "header")
     assert "`test_vit3`" in header and "not trained with dual cross-attention" in header
 
 

@@ -556,7 +556,7 @@ class TestTab:
         assert tab.ranked.ranking(None, True, [], [], 12) == (None, "")
 
     def test_a_click_on_a_card_opens_it(self, tab: FindTab, callbacks: ReIDCallbacks, key: str) -> None:
-        hit, row, column, place, hint, rival, answer, kept = tab.match.opened(key, SimpleNamespace(card="7"))
+        hit, row, column, place, hint, rival, answer, kept = tab.match.opened(key, gr.EventData(None, {"card": "7"}))
         assert (hit, row, column, place["visible"], hint["visible"]) == (7, 0, 0, True, False)
         assert [value for _, value in rival["choices"]] == [0, *range(1, 7), *range(8, 12)] and rival["value"] == 0
         first = callbacks.records.get(key).ranking.hits[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -55,9 +56,14 @@ class Model:
 def waiting(queue: ModelQueue, model: Model, kinds: Sequence[str]) -> list[Any]:
     """The answers for items 0, 1, … of some kinds that all wait before the first runs."""
     queue.running.acquire()
-    release = threading.Thread(target=lambda: (until(lambda: queue.place()[0] == len(kinds)), queue.running.release()))
+
+    def let_go() -> None:
+        until_waiting(queue, len(kinds))
+        queue.running.release()
+
+    release = threading.Thread(target=let_go)
     release.start()
-    found = crowd([lambda i=i, kind=kind: queue.run(kind, i, model) for i, kind in enumerate(kinds)])
+    found = crowd([partial(queue.run, kind, i, model) for i, kind in enumerate(kinds)])
     release.join()
     return found
 
@@ -67,6 +73,10 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.001)
+
+
+def until_waiting(queue: ModelQueue, count: int) -> None:
+    until(lambda: queue.place()[0] == count)
 
 
 def test_what_is_alike_runs_together_and_each_gets_its_own_answer() -> None:
@@ -83,7 +93,7 @@ def test_batches_begin_with_the_oldest() -> None:
     for index, kind in enumerate("abab"):
         threads.append(threading.Thread(target=queue.run, args=(kind, index, model)))
         threads[-1].start()
-        until(lambda index=index: queue.place()[0] == index + 1)
+        until_waiting(queue, index + 1)
     queue.running.release()
     for thread in threads:
         thread.join(PATIENCE)
@@ -130,7 +140,7 @@ def waiting_at_most(queue: ModelQueue, model: Model, count: int) -> list[Any]:
     queue.running.acquire()
     release = threading.Timer(0.3, queue.running.release)
     release.start()
-    found = crowd([lambda i=i: queue.run("a", i, model) for i in range(count)])
+    found = crowd([partial(queue.run, "a", i, model) for i in range(count)])
     release.join()
     return found
 
@@ -147,5 +157,6 @@ def test_the_place_in_the_queue_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     second.start()
     until(lambda: bool(heard))
     queue.running.release()
-    first.join(PATIENCE), second.join(PATIENCE)
+    first.join(PATIENCE)
+    second.join(PATIENCE)
     assert heard[0] == (1, 0.5)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,8 @@ class Shelves(Labelled):
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is gone afterwards."""
-    before = [(table, dict(table)) for table in (DATASETS, REID_DATASETS)]
+    both: tuple[MutableMapping[str, Any], ...] = (DATASETS, REID_DATASETS)
+    before = [(table, dict(table)) for table in both]
     data.load_entry_points.cache_clear()
     yield
     data.load_entry_points.cache_clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_the_version_changes_with_either_file(tmp_path: Path):
     assert gallery_version(place) == seen[-1]
 
 
-WRONG_FIELDS = {
+WRONG_FIELDS: dict[str, list[Any]] = {
     "fingerprint": [None, 7, ["a"]],
     "checkpoint": [None, {"a": 1}],
     "images": [None, 3],

@@ -47,7 +47,9 @@ def test_groups_are_scikit_learn_s_and_judged_where_identities_are_known():
 def test_the_command_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     gallery = clusters()
     (tmp_path / "gallery").mkdir()
-    write_folder(tmp_path / "gallery", Stored(gallery.items, gallery.embeddings, gallery.origin, Path("../images")))
+    write_folder(
+        tmp_path / "gallery", Stored(tuple(gallery.items), gallery.embeddings, gallery.origin, Path("../images"))
+    )
     out = tmp_path / "groups.csv"
     assert main(["index", "group", str(tmp_path / "gallery"), "--above", "0.4", "--out", str(out)]) == 0
     shown, found = capsys.readouterr().out, grouped(gallery, 0.4)

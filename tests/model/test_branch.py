@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_without_it_its_ablations_are_unknown():
 @pytest.mark.usefixtures("mean")
 @pytest.mark.parametrize("task", ["fgvc", "reid"])
 @pytest.mark.parametrize("ablation", ["sa_mean", "full_mean", "full_trained"])
-def test_it_is_trained(ablation: str, task: str):
+def test_it_is_trained(ablation: str, task: Literal["fgvc", "reid"]):
     model = small_model(ablation=ablation, task=task).train()
     loss = dcal.DCALLoss(model.config.branches, triplet=float(task == "reid")).double()
     config = TrainConfig(task=task, dataset="yard", layer_decay=0.5)

@@ -16,7 +16,7 @@ from dcal.model.backbone import create_backbone, encode
 from dcal.model.kinds import layout_of
 from dcal.model.loss import DCALLoss
 from dcal.model.pooling import pooled_weights
-from dcal.model.positions import place_as_last, placed_blocks
+from dcal.model.positions import Backbone, Block, place_as_last, placed_blocks
 from dcal.model.pwca import encode_joined, encode_matched
 from dcal.model.rollout import class_rollout, layer_rollouts
 from tests.fixtures.explicit import rollout_by_products
@@ -79,7 +79,7 @@ def test_glca_at_all_patches_is_the_whole_block(kind):
         near(got[:, 0], wanted[:, 0])
 
 
-def walk(backbone: nn.Module, images: Tensor) -> list[Tensor]:
+def walk(backbone: Backbone, images: Tensor) -> list[Tensor]:
     """The tokens before every block of timm's own forward, and after the last."""
     seen: list[Tensor] = []
     hooks = [block.register_forward_pre_hook(lambda m, given: seen.append(given[0])) for block in backbone.blocks]
@@ -116,7 +116,7 @@ def test_what_is_pooled_asks_in_the_place_of_a_class_token(kind):
     near(carried.sum(dim=-1), torch.ones(2, dtype=torch.float64))
 
 
-def whole_heads(block: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def whole_heads(block: Block, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Q, K, V of all tokens by timm's joint matrix, without positions."""
     attention, normed = block.attn, block.norm1(tokens)
     if attention.qkv is None:
@@ -126,7 +126,8 @@ def whole_heads(block: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor, Tenso
         if bias is None:
             bias = torch.cat([attention.q_bias, attention.k_bias, attention.v_bias])
         parts = (normed @ attention.qkv.weight.T + bias).chunk(3, dim=-1)
-    return tuple(part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in parts)
+    q, k, v = (part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in parts)
+    return q, k, v
 
 
 @every_kind
@@ -183,7 +184,7 @@ def test_class_relevance_is_that_of_timm_s_own_maps(kind):
     near(got.gradient_rollout.sum(), torch.tensor(1.0, dtype=torch.float64))
 
 
-def pool_relevance(backbone: nn.Module, tokens: Tensor, target: int) -> Tensor:
+def pool_relevance(backbone: Backbone, tokens: Tensor, target: int) -> Tensor:
     """mean_h max(0, A ∘ ∇A) of the pooling's only row."""
     pool = backbone.attn_pool
     normed = backbone.norm(tokens)[:, 0 if kind_is_eva(backbone) else backbone.num_prefix_tokens :]
@@ -248,10 +249,10 @@ def test_a_pair_s_relevance_is_the_sum_of_its_branches(kind):
         assert dcal_pair(model, query, match, match).query[branch].abs().max() < 1e-12
 
 
-def dcal_pair(model: dcal.DCAL, *images: Tensor):
+def dcal_pair(model: dcal.DCAL, query: Tensor, match: Tensor, other: Tensor | None = None):
     from dcal.explain.pair_relevance import pair_relevance
 
-    return pair_relevance(model, *images)
+    return pair_relevance(model, query, match, other)
 
 
 def test_an_attention_pooling_is_a_step_of_the_pair_s_relevance():

@@ -16,7 +16,8 @@ MUTANTS = 5000
 def fuzz(short: bool, folder: Path) -> list[Figure]:
     """Each is read or refused with an ImageError."""
     count = MUTANTS // 10 if short else MUTANTS
-    outcomes, slowest = Counter(), 0.0
+    outcomes: Counter[str] = Counter()
+    slowest = 0.0
     for _, data in mutants(count, seed=1):
         start = time.process_time()
         try:

@@ -10,6 +10,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,12 @@ def kills(short: bool, folder: Path) -> list[Figure]:
 
     def run(out: Path, die: Callable[[], None] = lambda: None) -> int:
         resumed = dataclasses.replace(config, out=out, resume=True)
-        return forked(lambda: (die(), train(resumed)))
+
+        def work() -> None:
+            die()
+            train(resumed)
+
+        return forked(work)
 
     wrong = 0
     chance, killed, number = random.Random(0), 0, 0
@@ -69,13 +75,17 @@ def builds(count: int, folder: Path, chance: random.Random) -> list[Figure]:
     def build(out: Path) -> None:
         build_folder(model, images, out, "tiny", batch_size=2, workers=0)
 
+    def dying_build(die: Callable[[], None], out: Path) -> None:
+        die()
+        build(out)
+
     duration = timed(lambda: build(folder / "gallery"))
     expected, killed, wrong, number = contents(folder / "gallery"), 0, 0, 0
     while killed < count:
         out, number = folder / f"gallery-{number}", number + 1
         while True:
             die = dying_after(chance.uniform(0, duration))
-            if forked(lambda die=die, out=out: (die(), build(out))) != -signal.SIGKILL:
+            if forked(partial(dying_build, die, out)) != -signal.SIGKILL:
                 break
             killed += 1
         wrong += contents(out) != expected

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from dcal.data import DATASETS
 from dcal.errors import DCALError
+from dcal.evaluation.predictions import Predictions
 from tests.fixtures.tiny_cub import write_cub
 from tools.study import report as reporting
 from tools.study.compare import pairs_of, pooled_of
@@ -22,7 +23,7 @@ from tools.study.curve import slim
 from tools.study.few_shot import few_shot
 from tools.study.plan import PLAN, Run, chosen
 from tools.study.queue import ROOT, Places, collect, state, train, work
-from tools.study.results import Predictions, Result, read_predictions, read_results, write_predictions
+from tools.study.results import Result, read_predictions, read_results, write_predictions
 from tools.study.statistics import crossed_difference, image_difference, mcnemar, mean_and_deviation
 from tools.study.tables import markdown
 

@@ -129,7 +129,7 @@ def test_a_configuration_is_edited_until_a_run_takes_it(tmp_path: Path):
     config.num_epochs = 7
     expected = CUBConfig(batch_size=32, learning_rate=1e-3, top_ratio=0.15, epochs=7)
     assert config == expected and (config.lr, config.num_epochs, config.top_k_ratio) == (1e-3, 7, 0.15)
-    config.data_root = str(tmp_path)
+    config.data_root = str(tmp_path)  # type: ignore[assignment]  # a string becomes a path
     with pytest.raises(DCALError, match=r"lacks images\.txt"):
         train(config)
     with pytest.raises(DCALError, match="a run has been started with this configuration"):
@@ -142,10 +142,11 @@ def test_a_configuration_is_edited_until_a_run_takes_it(tmp_path: Path):
 def test_a_field_that_there_is_not(name: str):
     with pytest.raises(DCALError, match=f"CUBConfig has no field '{name}': write "):
         setattr(CUBConfig(), name, 3)
+    unknown: dict[str, Any] = {name: 3}
     with pytest.raises(DCALError, match=f"CUBConfig has no field '{name}': write "):
-        CUBConfig(**{name: 3})
+        CUBConfig(**unknown)
     with pytest.raises(DCALError, match="has no field 'num_epochs': write epochs"):
-        CUBConfig(num_epochs=3)
+        CUBConfig(num_epochs=3)  # type: ignore[call-arg]
 
 
 def test_a_run_checks_what_was_edited(tmp_path: Path):
