@@ -14,7 +14,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def test_runs(path, monkeypatch, tmp_path):
     """From the project's folder or from its own, by turns; what it writes goes to a temporary folder."""
     monkeypatch.chdir(ROOT / (".", "notebooks")[NOTEBOOKS.index(path) % 2])
-    monkeypatch.setattr(tempfile, "mkdtemp", lambda **named: str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     assert cells
     names = {"__name__": "notebook"}

@@ -108,7 +108,7 @@ def test_inspect_and_visualize_draw_many(run: Path, root: Path, tmp_path: Path):
     model = ("--checkpoint", run / "checkpoint")
     dcal("inspect", first, second, *model, "--out", tmp_path / "maps")
     names = {path.parent.name for path in (tmp_path / "maps").rglob("selected.png")}
-    assert names == {"photo_4", "photo_5"}
+    assert names == {"image_4", "image_5"}
     dcal("visualize", *model, "--dataset", "cub", "--images", first.name, second, "--out", tmp_path / "named")
     assert len(list((tmp_path / "named").rglob("layers.png"))) == 2
     (tmp_path / "broken.jpg").write_bytes(b"no image")

@@ -196,7 +196,7 @@ def test_the_card_is_valid_for_the_hub(model, tmp_path):
         assert line in text
     assert r"official \| test" in text
     assert r"| data \| split |" in text
-    assert 'dcal.load("checkpoints/cub50-full")' in text
+    assert 'dcal.load("cub50-full")' in text
     assert "32×48 px, 3 classes, R = 10%" in text
 
 

@@ -27,12 +27,16 @@ def wire(page: gr.Blocks, inspect: Any, tabs: gr.Tabs, each: Mapping[str, gr.Tab
     search = gr.Textbox(visible=False)
     names = inspect.callbacks.library.names()
 
-    def read(search: str) -> tuple[Wanted, Any]:
+    def arrived(search: str) -> tuple[Wanted, Any]:
+        found = wanted(search, names, inspect.samples)  # who has chosen a tab by now keeps it
+        return found, gr.Tabs(selected=found.tab) if found.tab in each else gr.skip()
+
+    def went_back(search: str) -> tuple[Wanted, Any]:
         found = wanted(search, names, inspect.samples)
         return found, gr.Tabs(selected=found.tab if found.tab in each else TABS[0])
 
     again = gr.Button("Restore", visible="hidden", elem_id="restore")
-    for event in (page.load, again.click):
+    for event, read in ((page.load, arrived), (again.click, went_back)):
         inspect.arrive(event(read, search, [inspect.wanted, tabs], js=READ, **PRIVATE))
     for name, tab in each.items():
         tab.select(None, None, None, js=f"() => globalThis.dcalAddress?.set({{ tab: '{name}' }})", **PRIVATE)

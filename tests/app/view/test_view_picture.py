@@ -53,7 +53,7 @@ def test_patches_have_their_own_colours_where_the_model_looked() -> None:
     seen = record()
     colours = np.zeros((3, 5, 3))
     colours[1, 2] = 1, 0, 0.5
-    canvas = draw.patches(seen, colours, opacity=1, max_side=None)
+    canvas = draw.patches(seen, colours, opacity=1.0, max_side=None)
     left, top, right, bottom = seen.box
     x, y = int(left + 2.5 * (right - left) / 5), int(top + 1.5 * (bottom - top) / 3)
     assert canvas[y, x].tolist() == [255, 0, 128]

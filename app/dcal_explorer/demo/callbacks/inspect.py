@@ -34,6 +34,7 @@ from dcal_explorer.demo.inputs import (
 from dcal_explorer.demo.model_queue import OnWait, quietly
 from dcal_explorer.demo.models import Models
 from dcal_explorer.demo.sessions import Drawing, Entry, SessionStore
+from dcal_explorer.demo.waiting import place_in_queue
 
 RGB = np.ndarray  # an image, uint8
 DOWNLOAD_SIDE = 2048  # pixels of a downloaded image's longer side
@@ -349,15 +350,3 @@ class InspectCallbacks:
         place = self.folder / record
         place.mkdir(parents=True, exist_ok=True)
         return place
-
-
-def place_in_queue(progress: gr.Progress) -> OnWait:
-    """Shows a visitor on the page how many requests are before the own one, and about how long they take."""
-    first: list[int] = []
-
-    def show(place: int, seconds: float) -> None:
-        first.append(place + 1)
-        words = f"Waiting: {place} before this one, about {max(1, round(seconds))} s"
-        progress((max(0, first[0] - place - 1), first[0]), desc=words, unit="requests")
-
-    return show
