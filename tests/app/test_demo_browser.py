@@ -291,6 +291,5 @@ def test_the_api_neither_reads_files_nor_fetches_addresses(url: str, image: dict
     with urllib.request.urlopen(f"{url}/gradio_api/call/inspect/{event}", timeout=60) as response:
         answer = response.read().decode()
     assert answer.startswith("event: error")
-    assert (
-        NOT_UPLOADED in answer or "cannot be answered" in answer or '"error": null' in answer
-    )  # gradio refuses some paths itself, without a word
+    refused = (NOT_UPLOADED, "cannot be answered", '"error": null')  # gradio refuses some paths itself, without a word
+    assert any(words in answer for words in refused)

@@ -67,7 +67,10 @@ export class View {
     }
     if (version !== this.version) return; // a later record came while the image was decoded
     const note = this.seen ? lost(this.seen, this.state, seen) : "";
-    if (payload.state && typeof payload.state === "object") this.state = { ...this.state, ...payload.state };
+    if (payload.state && typeof payload.state === "object") {
+      this.state = { ...this.state, ...payload.state };
+      if ("map" in payload.state) this.wanted = null; // the page asks for this map, whichever was chosen before
+    }
     if (this.wanted !== null) this.state = { ...this.state, map: this.wanted };
     const sameGrid = !this.seen || (this.seen.rows === seen.rows && this.seen.cols === seen.cols);
     this.state = fitted(seen, sameGrid || payload.state ? this.state : { ...this.state, kept: null });

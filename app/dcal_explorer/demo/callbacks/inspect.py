@@ -243,10 +243,6 @@ class InspectCallbacks:
         entry.shown = Drawing(f"selected-{ratio:.0%}".replace("%", "-percent"), image, (mask,))
         return image(draw.MAX_SIDE), captions.selection(chosen, seen)
 
-    def at_ratio(self, entry: Entry, ratio: float) -> Inspection:
-        """The entry's record under another R; the backbone does not run."""
-        return self.models.reselect(entry.checkpoint, entry.seen, ratio)
-
     @shows_errors
     def evidence(
         self, record: str, target: str, colormap: str = "viridis", opacity: float = 0.6, smooth: bool = False
@@ -298,7 +294,11 @@ class InspectCallbacks:
             self.explained(entry, target)
         seen, moved = entry.seen, ""
         if seen.selected is not None and ratio is not None:
-            chosen = self.at_ratio(entry, checked_number("R", ratio, 0, 1)) if ratio != seen.top_ratio else seen
+            chosen = (
+                self.models.reselect(entry.checkpoint, seen, checked_number("R", ratio, 0, 1))
+                if ratio != seen.top_ratio
+                else seen
+            )
             entry.top_ratio = float(ratio)
             moved = captions.selected(chosen, seen)
             seen = chosen
@@ -343,7 +343,7 @@ class InspectCallbacks:
         entry = self.records.get(record)
         seen = entry.seen
         if entry.top_ratio is not None and entry.top_ratio != seen.top_ratio:
-            seen = self.at_ratio(entry, entry.top_ratio)
+            seen = self.models.reselect(entry.checkpoint, seen, entry.top_ratio)
         return str(seen.to_npz(self._place(record) / "dcal-record.npz"))
 
     def _place(self, record: str) -> Path:
