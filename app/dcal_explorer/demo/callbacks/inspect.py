@@ -294,11 +294,8 @@ class InspectCallbacks:
             self.explained(entry, target)
         seen, moved = entry.seen, ""
         if seen.selected is not None and ratio is not None:
-            chosen = (
-                self.models.reselect(entry.checkpoint, seen, checked_number("R", ratio, 0, 1))
-                if ratio != seen.top_ratio
-                else seen
-            )
+            asked = checked_number("R", ratio, 0, 1)
+            chosen = seen if asked == seen.top_ratio else self.models.reselect(entry.checkpoint, seen, asked)
             entry.top_ratio = float(ratio)
             moved = captions.selected(chosen, seen)
             seen = chosen
