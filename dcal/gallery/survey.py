@@ -46,9 +46,7 @@ def survey(gallery: Gallery, across: bool = False, protocol: Protocol = STANDARD
     query has a match.
     """
     identities, cameras = numbered(gallery)
-    known = np.flatnonzero(identities >= 0)
-    if not len(known):
-        raise DCALError("no image of this gallery has a known identity: there is nothing to evaluate")
+    known = of_known_identity(identities)
     queries = known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).round().astype(int))]
     values = gallery.rows(np.arange(len(gallery)))
     found = qualities(values, identities, cameras, queries, across, protocol)
@@ -99,9 +97,7 @@ def comparison(gallery: Gallery, settings: Reranking, protocol: Protocol = STAND
             f"re-ranking is compared for galleries of {most:,} images at most, this one has {len(gallery):,}"
         )
     identities, cameras = numbered(gallery)
-    queries, values = np.flatnonzero(identities >= 0), gallery.rows(np.arange(len(gallery)))
-    if not len(queries):
-        raise DCALError("no image of this gallery has a known identity: there is nothing to evaluate")
+    queries, values = of_known_identity(identities), gallery.rows(np.arange(len(gallery)))
     sides = values, identities, cameras, queries
     return Comparison(
         {
@@ -110,6 +106,14 @@ def comparison(gallery: Gallery, settings: Reranking, protocol: Protocol = STAND
             for reranked in (False, True)
         }
     )
+
+
+def of_known_identity(identities: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " known"]:
+    """The images that can be queries. Raises DCALError where there is none."""
+    known = np.flatnonzero(identities >= 0)
+    if not len(known):
+        raise DCALError("no image of this gallery has a known identity: there is nothing to evaluate")
+    return known
 
 
 def numbered(gallery: Gallery) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:

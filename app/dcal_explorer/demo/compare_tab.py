@@ -14,7 +14,7 @@ from dcal_explorer.content import captions, compare_captions
 from dcal_explorer.content.live_payload import live_payload
 from dcal_explorer.content.map_scores import MapScores
 from dcal_explorer.demo.callbacks.compare import MOST, CompareCallbacks
-from dcal_explorer.demo.components import PRIVATE, PUBLIC
+from dcal_explorer.demo.components import PRIVATE, PUBLIC, image_and_samples
 from dcal_explorer.demo.endpoints import LOOK, endpoint
 from dcal_explorer.demo.inputs import shows_errors
 from dcal_explorer.view.gradio_view import live_view
@@ -64,23 +64,7 @@ class CompareTab:
         self._wire(tab)
 
     def _lay_image(self) -> None:
-        self.image = gr.Image(
-            str(self.samples[0]) if self.samples else None,
-            type="filepath",
-            image_mode=None,
-            sources=["upload", "clipboard"],
-            label="Image: upload, paste or drop",
-            height=220,
-            buttons=["fullscreen"],
-            elem_id="compared-image",
-        )
-        self.thumbnails = gr.Dataset(
-            components=[gr.Image(visible=False, type="filepath")],
-            samples=[[str(path)] for path in self.samples],
-            label="Samples",
-            type="index",
-            elem_id="compared-samples",
-        )
+        self.image, self.thumbnails = image_and_samples(self.samples, 220, "compared-image", "compared-samples")
 
     def _lay_choice(self, names: list[str], compared: list[str]) -> None:
         with gr.Row(elem_classes="controls"):

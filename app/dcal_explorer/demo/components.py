@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -59,3 +60,27 @@ def picture(name: str, clickable: bool = False) -> gr.Image:
 def sentence(name: str) -> gr.Markdown:
     """An output for the caption of an image."""
     return gr.Markdown(label=name, elem_id=name.lower().replace(" ", "-"), elem_classes="sentence")
+
+
+def image_and_samples(
+    samples: Sequence[Path], height: int, image_id: str, samples_id: str
+) -> tuple[gr.Image, gr.Dataset]:
+    """Where a visitor puts an image (the first sample is there already), and the samples to choose from below it."""
+    image = gr.Image(
+        str(samples[0]) if samples else None,
+        type="filepath",
+        image_mode=None,
+        sources=["upload", "clipboard"],
+        label="Image: upload, paste or drop",
+        height=height,
+        buttons=["fullscreen"],
+        elem_id=image_id,
+    )
+    thumbnails = gr.Dataset(
+        components=[gr.Image(visible=False, type="filepath")],
+        samples=[[str(path)] for path in samples],
+        label="Samples",
+        type="index",
+        elem_id=samples_id,
+    )
+    return image, thumbnails

@@ -17,7 +17,7 @@ from dcal_explorer.content import captions, cards
 from dcal_explorer.demo import endpoints
 from dcal_explorer.demo.address import WRITE, Wanted
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
-from dcal_explorer.demo.components import PRIVATE, PUBLIC
+from dcal_explorer.demo.components import PRIVATE, PUBLIC, image_and_samples
 from dcal_explorer.demo.events import card
 from dcal_explorer.demo.inputs import shows_errors
 from dcal_explorer.view.gradio_view import live_view
@@ -45,23 +45,7 @@ class InspectTab:
 
     def _lay_image(self) -> None:
         names = self.callbacks.library.names()
-        self.image = gr.Image(
-            str(self.samples[0]) if self.samples else None,
-            type="filepath",
-            image_mode=None,
-            sources=["upload", "clipboard"],
-            label="Image: upload, paste or drop",
-            height=200,
-            buttons=["fullscreen"],
-            elem_id="photo",
-        )
-        self.thumbnails = gr.Dataset(
-            components=[gr.Image(visible=False, type="filepath")],
-            samples=[[str(path)] for path in self.samples],
-            label="Samples",
-            type="index",
-            elem_id="samples",
-        )
+        self.image, self.thumbnails = image_and_samples(self.samples, 200, "photo", "samples")
         self.checkpoint = gr.Dropdown(names, value=names[0], label="Checkpoint", elem_id="checkpoint")
 
     def _lay_controls(self, first: Inspection) -> None:
