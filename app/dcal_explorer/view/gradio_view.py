@@ -25,7 +25,8 @@ def live_view(
     `record_of` gives the record that a payload's key stands for, or raises DCALError: the view fetches attention from
     it. `model_of` gives its model, for payloads that say `has_model`. Views of one `link` move together; those with
     the `parts` "maps" are moved by one with the parts "controls". The component's event `look` brings what the visitor
-    has chosen, as `gr.EventData`. It is no input: the browser has nothing that the server has not.
+    has chosen, as `gr.EventData`; listen with `trigger_mode="multiple"`, as gradio's "always_last" calls again with the
+    data of an earlier event. It is no input: the browser has nothing that the server has not.
     """
     measurements = Measurements()
 
