@@ -78,7 +78,23 @@ def decoded(data: bytes) -> DecodedImage:
             opened = Image.open(io.BytesIO(data), formats=(*FORMATS, HEIF) if opens_heic(data) else FORMATS)
         except UnidentifiedImageError as error:
             raise ImageError(f"{_what_is(data)} {ACCEPTED}") from error
+        check_next_page(opened)
     return _upright(opened)
+
+
+def check_next_page(opened: Image.Image) -> None:
+    """Raises ImageError for a TIFF whose first page names a second one that is not there, or damaged.
+
+    Only its directory is read: pillow takes any number there for a page, so a file that was cut off has several frames.
+    """
+    if opened.format != "TIFF" or not getattr(opened, "is_animated", False):
+        return
+    try:
+        opened.seek(1)
+        opened.seek(0)
+    except Exception as error:  # as in `decoding`
+        why = _reason(error)
+        raise ImageError(f"The file is damaged or cut off after its first image ({why}). Save it again.") from error
 
 
 def opens_heic(data: bytes) -> bool:
@@ -104,8 +120,14 @@ def decoding() -> Iterator[None]:
             f"The image is too large to open safely ({error}). The limit is {MAX_PIXELS / 1e6:.0f} million pixels."
         ) from error
     except Exception as error:
-        why = str(error) or type(error).__name__
+        why = _reason(error)
         raise ImageError(f"The image is damaged or cut off ({why}). Save or download it again.") from error
+
+
+def _reason(error: Exception) -> str:
+    """A decoder's error in words; one that is a word or a number alone says nothing without its type."""
+    said = str(error)
+    return said if " " in said else f"{type(error).__name__} {said}".strip()
 
 
 def read_file(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """Whatever a file holds, it is read or refused with an ImageError; and refused before it costs anything."""
 
 import inspect
+import io
 import os
 import signal
 import time
@@ -61,6 +62,25 @@ def test_a_tiff_with_a_changed_header(order):
         for value in (0, 2, 7, 255)
     ]
     assert any(found) and not all(found)
+
+
+SECOND = {  # a TIFF whose second page can be damaged, by what is particular about it
+    **{kind: animated("TIFF", compression=kind) for kind in ("raw", "tiff_lzw", "tiff_deflate", "packbits", "jpeg")},
+    "big": animated("TIFF", big_tiff=True),
+    "big-endian": tiff(np.full((HEIGHT, WIDTH), 90, np.uint8), ">", pages=2),
+}
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_a_tiff_that_ends_before_its_second_page_is_damaged(name, tmp_path: Path):
+    """It is no file of several frames, though its first page names another one."""
+    data = SECOND[name]
+    with Image.open(io.BytesIO(data)) as opened:
+        second = opened._TiffImageFile__next
+    (tmp_path / "cut.tif").write_bytes(data[: second + 5])
+    with pytest.raises(ImageError, match=r"^cut\.tif: The file is damaged or cut off after its first image"):
+        read_image(tmp_path / "cut.tif")
+    assert outcome(data) == ""
 
 
 def test_the_error_names_the_file(tmp_path: Path):
