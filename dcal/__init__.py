@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from dcal.model.loss import DCALLoss
     from dcal.model.output import Output
     from dcal.model.pwca import random_matching
+    from dcal.notebook import show
     from dcal.preprocess import Preprocess
-    from dcal.show import show
 
 __all__ = [
     "ABLATIONS",
@@ -85,7 +85,7 @@ _PLACES = {
     "dcal.model.loss": ("DCALLoss",),
     "dcal.model.pwca": ("random_matching",),
     "dcal.preprocess": ("Preprocess",),
-    "dcal.show": ("show",),
+    "dcal.notebook": ("show",),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 _NAME_THERE = {"load": "load_checkpoint", "save": "save_checkpoint"}

@@ -23,7 +23,7 @@ ORDER = (
     *("intervals", "preprocess", "image", "decoder"),
     *("model", "retrieval", "data", "explain"),
     *("draw", "analysis", "gallery", "evaluation", "training"),
-    *("configs", "train", "show", "", "__main__"),  # public names: for the outside, not for modules of the core
+    *("configs", "train", "notebook", "", "__main__"),  # public names: for the outside, not for modules of the core
 )
 RENDER = ROOT / "tools" / "yard"  # the yard's generator: a program of its own, which needs the `yard` extra
 RENDER_ONLY = {"bpy": "bpy", "mathutils": "bpy", "skimage": "scikit-image"}  # what it alone may import, and whence
@@ -232,6 +232,14 @@ def test_public_names_state_their_contract():
             bare.append(name)
     assert not bare, f"without a docstring: {bare}"
     assert len(set(dcal.__all__)) == len(dcal.__all__)
+
+
+def test_no_public_name_is_also_a_module():
+    """Importing `dcal.name` sets the attribute `name` of `dcal` to the module: a function called so would be gone."""
+    dcal = importlib.import_module("dcal")
+    modules = {path.name.removesuffix(".py") for path in (ROOT / "dcal").iterdir()}
+    wrong = [name for name in dcal.__all__ if name in modules and not inspect.ismodule(getattr(dcal, name))]
+    assert not wrong, f"rename the module of {wrong}"
 
 
 @pytest.mark.parametrize("path", sources("dcal", "app"), ids=module_name)

@@ -143,9 +143,7 @@ def load_checkpoint(source: str | Path) -> DCAL:
     the network. Raises CheckpointError, naming the file, if anything is missing, is not safetensors, is not finite, or
     does not fit the config, whose size costs nothing before that is known.
     """
-    directory = Path(source)
-    if not directory.is_dir():
-        directory = _download(str(source))
+    directory = checkpoint_folder(source)
     config = read_config(directory)
     weights = check_safetensors(directory / WEIGHTS)
     try:
@@ -161,6 +159,14 @@ def load_checkpoint(source: str | Path) -> DCAL:
     model.eval()
     _fingerprints[model] = (_versions(model), file_hash(directory / WEIGHTS))
     return model
+
+
+def checkpoint_folder(source: str | Path) -> Path:
+    """The directory itself if there is one; else that of the Hugging Face repository `owner/name`, downloaded once.
+
+    Raises CheckpointError if there is neither.
+    """
+    return Path(source) if Path(source).is_dir() else _download(str(source))
 
 
 def load_model(source: str | Path, device: str = "cpu") -> Model:

@@ -90,6 +90,11 @@ def distributed_errors() -> Iterator[None]:
         raise DCALError(f"this process ends, because another one did or cannot be reached ({reason})") from error
 
 
+def first_process() -> bool:
+    """Whether this process is the one that speaks for all that torchrun started; without torchrun it is."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @contextmanager
 def process_group(device: str) -> Iterator[Processes]:
     """This process as one of those that torchrun started, connected; one by itself without torchrun.

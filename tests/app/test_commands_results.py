@@ -82,9 +82,12 @@ def test_the_papers_figures(checkpoints: list[Path], root: Path, tmp_path: Path,
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.{end}" for name in names for end in ("pdf", "png")}
     assert all(path.stat().st_size > 3000 for path in tmp_path.iterdir())
     capsys.readouterr()
-    assert main(["visualize", "--checkpoint", str(checkpoints[0]), *words]) == 0
-    told = capsys.readouterr().err
-    assert "baseline: not drawn" in told and "ratio: not drawn, sa_only has no GLCA branch" in told
+    assert main(["visualize", "--checkpoint", str(checkpoints[0]), *words, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "baseline: not drawn" in printed.err and "ratio: not drawn, sa_only has no GLCA branch" in printed.err
+    drawn = {own["figure"]: own for own in json.loads(printed.out)["figures"]}
+    assert drawn["ratio"]["files"] == [] and "no GLCA branch" in drawn["ratio"]["problem"]
+    assert [Path(file).name for file in drawn["rollout"]["files"]] == ["rollout.pdf", "rollout.png"]
 
 
 def test_ranked_lists_of_re_identification(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -34,6 +34,10 @@ def demo(words: Sequence[str]) -> int:
         print(parser.format_help())
     from dcal_explorer.demo.program import main
 
+    if own.backbone is not None and not own.checkpoint:  # the page knows what a bare backbone has not
+        refuse_both(value_of(others, "checkpoints"))
+        weights = [] if own.weights is None else ["--weights", str(own.weights)]
+        return main([*others, "--backbone", own.backbone, *weights])
     with gathered(own.checkpoint, own.backbone, own.weights) as folder:
         if folder is not None:
             refuse_both(value_of(others, "checkpoints"))

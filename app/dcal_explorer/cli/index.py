@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from dcal.errors import DCALError
-from dcal_explorer.cli.parsing import parsed, without_effect
+from dcal_explorer.cli.parsing import parsed, show_json, without_effect
 
 if TYPE_CHECKING:
     from dcal.gallery import Ranking
@@ -62,6 +61,7 @@ class Build:
     dtype: Literal["float32", "float16"] | None = None  # on disk; float32, if none is given; float16: cosines ±1e-4
     url: str | None = None  # put the embeddings into Milvus, http://host:19530 or FILE.db, not into the folder
     collection: str | None = None  # the gallery's name there; dcal, if none is given
+    json: bool = False  # print one JSON object instead of lines
 
     def run(self) -> int:
         from dcal.gallery.build import build_collection, build_folder
@@ -85,6 +85,9 @@ class Build:
             else:
                 built = build_collection(model, images, self.out, name, target, on_progress=on_progress, **options)
         place = self.out if self.url is None else f"{self.url}, collection {self.collection or DCAL}"
+        if self.json:
+            show_json({"gallery": str(place), "images": built.count, "failed": dict(built.failed)})
+            return 0
         print(f"{built.count:,} images in {place}")
         if built.failed:
             path = self.out / "failed.csv"
@@ -137,7 +140,7 @@ class Search:
             gallery, self.query, model, k=self.top, known=known, cameras=self.camera, identities=self.identity
         )
         if self.json:
-            print(json.dumps(ranking.to_dict(), indent=2, ensure_ascii=False))
+            show_json(ranking.to_dict())
         else:
             print(*lines(ranking), sep="\n")
         return 0
@@ -152,6 +155,7 @@ class Group:
     above: float | None = None  # groups merge while so similar on average; the calibration's threshold by itself
     checkpoint: Path | None = None  # whose calibration.json has that threshold; the folder around the gallery's
     collection: str | None = None  # the gallery's name in a database; dcal, if none is given
+    json: bool = False  # print one JSON object instead of lines
 
     def run(self) -> int:
         from dcal.gallery import open_gallery
@@ -162,6 +166,10 @@ class Group:
         gallery = open_gallery(self.gallery, collection=self.collection or DCAL, checkpoint=self.checkpoint)
         found = grouped(gallery, self.above)
         written(self.out, found.csv(gallery.items))
+        if self.json:
+            values = {"file": str(self.out), "images": len(gallery), "groups": found.count, "above": found.threshold}
+            show_json({**values, "known": found.summary})
+            return 0
         print(f"{len(gallery):,} images in {found.count:,} groups, from a similarity of {found.threshold:.3f} on")
         if (own := found.summary) is not None:
             print(

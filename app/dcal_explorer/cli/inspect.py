@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from dcal.errors import DCALError
-from dcal_explorer.cli.parsing import parsed, without_effect
+from dcal_explorer.cli.parsing import parsed, show_json, without_effect
 
 if TYPE_CHECKING:
     from dcal import DCAL, Inspection
@@ -50,6 +50,7 @@ def inspect(
     weights: Path | None = None,
     target: str | None = None,
     top_ratio: float | None = None,
+    json: bool = False,
 ) -> int:
     """Inspect.
 
@@ -61,6 +62,7 @@ def inspect(
         weights: the backbone's weights, a local file; by itself, timm's from the hub
         target: a class by name, for the gradient-weighted rollout and the relevance
         top_ratio: another R than the checkpoint's, in (0, 1]
+        json: print one JSON object instead of lines
     """
     if not images:
         raise DCALError("which images? Name at least one file")
@@ -74,7 +76,7 @@ def inspect(
     from dcal.model.checkpoint import load_checkpoint
 
     model = bare_model(backbone, weights) if backbone is not None else load_checkpoint(str(checkpoint))
-    return draw(model, images, out, target, top_ratio)
+    return draw(model, images, out, target, top_ratio, json)
 
 
 def visualize(
@@ -85,6 +87,7 @@ def visualize(
     out: Path = Path("maps"),
     interactive: bool = False,
     paper_figures: bool = False,
+    json: bool = False,
 ) -> int:
     """Visualize.
 
@@ -97,11 +100,15 @@ def visualize(
         interactive: open the demo with this checkpoint instead
         paper_figures: draw figures as papers have them instead, as PDF and PNG: rollout across layers, SA against GLCA
             with the selected patches, the baseline against this checkpoint, figures by R, ranked lists, ablations
+        json: print one JSON object instead of lines
     """
     if interactive:
+        if json:
+            raise DCALError("--json prints what was written, and --interactive writes nothing: give one of them")
+        without_effect({"images": images or None}, "the demo of --interactive takes images in the browser")
         from dcal_explorer.cli.faces import demo
 
-        return demo(["--checkpoints", str(Path(checkpoint).resolve().parent)])
+        return demo(["--checkpoint", checkpoint])
     from dcal.evaluation.config import EvalConfig
     from dcal.evaluation.run import open_evaluation
     from dcal.model.checkpoint import load_checkpoint
@@ -111,11 +118,11 @@ def visualize(
         from dcal_explorer.cli.paper import paper_figures as draw_figures
 
         evaluation = open_evaluation(EvalConfig(checkpoint=checkpoint, dataset=dataset, data_root=data_root))
-        return draw_figures(evaluation, among(evaluation.images, chosen), Path(checkpoint), out)
+        return draw_figures(evaluation, among(evaluation.images, chosen), Path(checkpoint), out, json)
     if not chosen or not all(path.is_file() for path in chosen):
         evaluation = open_evaluation(EvalConfig(checkpoint=checkpoint, dataset=dataset, data_root=data_root))
         chosen = among(evaluation.images, chosen)
-    return draw(load_checkpoint(checkpoint), chosen, out)
+    return draw(load_checkpoint(checkpoint), chosen, out, json=json)
 
 
 def among(test: Sequence[Path], names: Sequence[Path]) -> list[Path]:
@@ -135,22 +142,31 @@ def draw(
     out: Path,
     target: str | None = None,
     top_ratio: float | None = None,
+    json: bool = False,
 ) -> int:
     """Inspect and draw each image; one that cannot be read is named, and the next one drawn."""
     from dcal import ImageError, inspect
 
-    failed = 0
+    drawn = []
     for image, folder in zip(images, folders(images, out), strict=True):
         try:
             seen = inspect(model, image, target=target, top_ratio=top_ratio)
         except ImageError as error:
             if len(images) == 1:
                 raise
-            failed += 1
             print(f"dcal: {error}", file=sys.stderr)
+            drawn.append({"image": str(image), "problem": str(error)})
             continue
-        write(seen, folder, seen.config.task == "fgvc")
-    return 1 if failed else 0
+        answers = seen.top(5) if seen.config.task == "fgvc" else []
+        files = [str(path) for path in write(seen, folder)]
+        drawn.append(
+            {"image": str(image), "answers": answers, "notes": list(seen.notes), "files": files, "problem": ""}
+        )
+        if not json:
+            print(*lines(drawn[-1]), sep="\n")
+    if json:
+        show_json({"images": drawn})
+    return 1 if any(own["problem"] for own in drawn) else 0
 
 
 def folders(images: Sequence[Path], out: Path) -> list[Path]:
@@ -165,16 +181,17 @@ def folders(images: Sequence[Path], out: Path) -> list[Path]:
     return [out / name for name in names]
 
 
-def write(seen: Inspection, folder: Path, classes: bool) -> None:
-    """The record and the maps of one image, and what there is to say about it."""
+def write(seen: Inspection, folder: Path) -> list[Path]:
+    """Write the record and the maps of one image; the files written."""
     folder.mkdir(parents=True, exist_ok=True)
     seen.to_npz(folder / "inspection.npz")
-    written = [folder / "inspection.npz", *draw_all(seen, folder)]
-    for note in seen.notes:
-        print(note)
-    for name, probability in seen.top(5) if classes else []:
-        print(f"  {probability:6.1%}  {name}")
-    print("written:", ", ".join(str(path) for path in written))
+    return [folder / "inspection.npz", *draw_all(seen, folder)]
+
+
+def lines(drawn: dict[str, Any]) -> list[str]:
+    """What there is to say about one image, for people."""
+    classes = [f"  {probability:6.1%}  {name}" for name, probability in drawn["answers"]]
+    return [*drawn["notes"], *classes, "written: " + ", ".join(drawn["files"])]
 
 
 def draw_all(seen: Inspection, out: Path) -> list[Path]:

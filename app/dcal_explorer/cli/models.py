@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tyro
 
 from dcal.errors import DCALError
-from dcal_explorer.cli.parsing import parsed
+from dcal_explorer.cli.parsing import parsed, show_json
 
 DESCRIPTION = """The models of timm that can serve as --backbone, their image size, and whether timm has weights.
 
@@ -21,12 +21,13 @@ def run(name: str, words: Sequence[str]) -> int:
     return parsed(models, words, name, DESCRIPTION)
 
 
-def models(word: tyro.conf.Positional[str] = "", pretrained: bool = False) -> int:
+def models(word: tyro.conf.Positional[str] = "", pretrained: bool = False, json: bool = False) -> int:
     """List models.
 
     Args:
         word: only names that contain it
         pretrained: only those that timm has weights for
+        json: print one JSON object instead of lines
     """
     import timm
 
@@ -38,6 +39,11 @@ def models(word: tyro.conf.Positional[str] = "", pretrained: bool = False) -> in
         raise DCALError(
             f"no model of timm that can serve as backbone has {word!r} in its name: `dcal models` lists all"
         )
+    if json:
+        show_json(
+            {"models": [{"name": n, "img_size": list(size), "weights": n in available} for n, size in found.items()]}
+        )
+        return 0
     wide = max(map(len, found))
     for name, (height, width) in found.items():
         print(f"{name:<{wide}}  {height} × {width}  {'weights' if name in available else 'no weights'}")

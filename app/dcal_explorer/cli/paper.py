@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcal_explorer.cli.parsing import show_json
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -15,15 +17,23 @@ if TYPE_CHECKING:
 SHOWN = 4  # images of a figure
 
 
-def paper_figures(evaluation: Evaluation, images: Sequence[Path], checkpoint: Path, out: Path) -> int:
+def paper_figures(
+    evaluation: Evaluation, images: Sequence[Path], checkpoint: Path, out: Path, json: bool = False
+) -> int:
     """Draw every figure that the checkpoint has, into `out`; what it has not is said, and why."""
     from dcal_explorer.cli.figures import save
 
+    drawn = []
     for name, figure in figures(evaluation, images[:SHOWN], checkpoint):
-        if isinstance(figure, str):
-            print(f"{name}: not drawn, {figure}", file=sys.stderr)
-        else:
-            print("written:", ", ".join(map(str, save(figure, out, name))))
+        files = [] if isinstance(figure, str) else [str(path) for path in save(figure, out, name)]
+        problem = figure if isinstance(figure, str) else ""
+        drawn.append({"figure": name, "files": files, "problem": problem})
+        if problem:
+            print(f"{name}: not drawn, {problem}", file=sys.stderr)
+        elif not json:
+            print("written:", ", ".join(files))
+    if json:
+        show_json({"figures": drawn})
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,10 @@ from dcal.errors import DCALError
 def add_models(parser: argparse.ArgumentParser) -> None:
     """The options `--checkpoint`, `--backbone` and `--weights`."""
     parser.add_argument(
-        "--checkpoint", type=Path, nargs="+", default=[], help="these checkpoints alone, by their folders"
+        "--checkpoint",
+        nargs="+",
+        default=[],
+        help="these checkpoints alone, by their folders or as OWNER/NAME on the Hugging Face Hub",
     )
     parser.add_argument("--backbone", help="a model of timm as it is, without training (`dcal models` lists them)")
     parser.add_argument(
@@ -23,7 +26,9 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def gathered(checkpoints: list[Path], backbone: str | None, weights: Path | None) -> Iterator[Path | None]:
+def gathered(
+    checkpoints: Sequence[str | Path], backbone: str | None = None, weights: Path | None = None
+) -> Iterator[Path | None]:
     """A temporary folder that holds the checkpoints, as links, and the backbone; None where none of them is given.
 
     Raises DCALError for folders without a checkpoint, for two of one name, and for weights without a backbone.
@@ -42,23 +47,25 @@ def gathered(checkpoints: list[Path], backbone: str | None, weights: Path | None
         yield folder
 
 
-def link(checkpoint: Path, folder: Path) -> None:
-    place = checkpoint.resolve()
+def link(checkpoint: str | Path, folder: Path) -> None:
+    """Link a checkpoint's directory into the folder, under its name; one of the Hub under its repository's."""
+    from dcal.model.checkpoint import checkpoint_folder
+
+    local = Path(checkpoint).exists()
+    place = Path(checkpoint).resolve() if local else checkpoint_folder(str(checkpoint))
+    name = place.name if local else str(checkpoint).rpartition("/")[2]
     if not (place / "config.json").is_file():
         raise DCALError(f"--checkpoint {checkpoint} holds no config.json: give the folder that `dcal train` exported")
-    if (folder / place.name).exists():
-        raise DCALError(f"two checkpoints are called {place.name}: copy one of them to a folder of another name")
-    (folder / place.name).symlink_to(place, target_is_directory=True)
+    if (folder / name).exists():
+        raise DCALError(f"two checkpoints are called {name}: copy one of them to a folder of another name")
+    (folder / name).symlink_to(place, target_is_directory=True)
 
 
 def save_backbone(backbone: str, weights: Path | None, folder: Path) -> None:
-    """The backbone as a checkpoint that compares images: it has no classes of its own."""
-    import timm
+    """The backbone as a checkpoint, with its own classifier if its weights have one."""
     import torch
 
     import dcal
+    from dcal.model.bare import bare_model
 
-    size = timm.get_pretrained_cfg(backbone).input_size[-2:] if timm.is_model(backbone) else (224, 224)
-    pretrained = True if weights is None else weights
-    model = dcal.create_model(backbone, 1, task="reid", ablation="sa_only", img_size=size, pretrained=pretrained)
-    dcal.save(model.eval(), folder / backbone.replace("/", "-"), dtype=torch.float32)
+    dcal.save(bare_model(backbone, weights), folder / backbone.replace("/", "-"), dtype=torch.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from dcal.data.records import ImageRecord
 from dcal.model.ablation import ABLATIONS
 from dcal.training.config import TrainConfig
 from dcal.training.presets import PRESETS, preset_for
-from dcal_explorer.cli.parsing import parsed, value_of
+from dcal_explorer.cli.parsing import parsed, show_json, value_of
 
 ALIASES = {"--lr": "--learning-rate", "--num-epochs": "--epochs", "--top-k-ratio": "--top-ratio"}
 WEIGHTING = "--use-uncertainty-weighting"  # on by itself; as other implementations spell it, with or without a value
@@ -37,14 +38,17 @@ examples:
 def run(name: str, words: Sequence[str]) -> int:
     words = usual_names(words)
     preset, chosen_by = preset_of(words)
-    config = parsed(configured(preset), words, name, DESCRIPTION)
+    config, as_json = parsed(configured(preset), words, name, DESCRIPTION)
+    from dcal.training.distributed import first_process
     from dcal.training.train import train
     from dcal_explorer.cli.progress import progress_bars
 
     if chosen_by:
         print(chosen_by, file=sys.stderr)
-    with progress_bars() as on_progress:
-        train(config, on_progress)
+    with redirect_stdout(sys.stderr) if as_json else nullcontext(), progress_bars() as on_progress:
+        metrics = train(config, on_progress)
+    if as_json and first_process():
+        show_json(metrics)
     return 0
 
 
@@ -103,19 +107,21 @@ def proposal(records: Sequence[ImageRecord], size: tuple[int, int]) -> str:
     )
 
 
-def configured(preset_config: TrainConfig) -> Callable[..., TrainConfig]:
+def configured(preset_config: TrainConfig) -> Callable[..., tuple[TrainConfig, bool]]:
     """A function whose arguments are those of `dcal train`; a preset's numbers hold where none are given."""
 
     def train(
         config: Annotated[TrainConfig, tyro.conf.arg(name="")] = preset_config,
         preset: str | None = preset_config.preset,
-    ) -> TrainConfig:
+        json: bool = False,
+    ) -> tuple[TrainConfig, bool]:
         """The run.
 
         Args:
             config: the run
             preset: whose numbers hold where none are given; by itself, the data set's (see above)
+            json: print the metrics as one JSON object in the end; all other lines go to the error stream
         """
-        return config
+        return config, json
 
     return train

@@ -6,8 +6,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from dcal.data.base import find_root
 from dcal.data.fgvc.base import Labelled, corners_to_box, whole_splits
@@ -15,8 +13,8 @@ from dcal.data.records import Record
 from dcal.errors import DCALError
 
 FILES = ("devkit/cars_meta.mat", "devkit/cars_train_annos.mat", "cars_train", "cars_test")
-# What scipy raises on files that are cut off or something else.
-BROKEN = (OSError, ValueError, TypeError, IndexError, KeyError, EOFError, NotImplementedError, MatReadError, zlib.error)
+# What scipy raises, besides its own, on files that are cut off or something else.
+BROKEN = (OSError, ValueError, TypeError, IndexError, KeyError, EOFError, NotImplementedError, zlib.error)
 TEST_LABELS = "cars_test_annos_withlabels.mat"  # beside devkit/ or in it: it was published apart from the devkit
 
 
@@ -68,9 +66,12 @@ class Cars(Labelled):
 
 def read_mat(path: Path, name: str) -> np.ndarray:
     """One variable of a MATLAB file as a list: all axes of length one dropped but the last."""
+    from scipy.io import loadmat  # half a second, which no other data set needs
+    from scipy.io.matlab import MatReadError
+
     try:
         content = loadmat(path, squeeze_me=True)
-    except BROKEN as error:
+    except (*BROKEN, MatReadError) as error:
         raise DCALError(f"{path} is not a MATLAB file that can be read: {error}") from error
     if name not in content:
         held = ", ".join(key for key in content if not key.startswith("__"))
