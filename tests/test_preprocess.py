@@ -101,7 +101,7 @@ def test_tensor_by_hand():
                 assert tensor[channel, row, col].item() == pytest.approx(wanted, rel=1e-5)
 
 
-def test_a_image_s_tensor_fits_the_model():
+def test_an_images_tensor_fits_the_model():
     model = dcal.create_model("test_vit", 3, img_size=(32, 48)).eval()
     preprocess = model.config.preprocess
     out = model(preprocess.tensor(preprocess.render(ramps(70, 111)))[None])

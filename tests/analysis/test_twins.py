@@ -128,7 +128,7 @@ def test_the_same_in_another_order(model, tmp_path):
     np.testing.assert_allclose(one.told_apart["sa"], other.told_apart["sa"])
 
 
-def test_a_image_that_shows_nothing_of_the_part_counts_nowhere(model, tmp_path):
+def test_an_image_that_shows_nothing_of_the_part_counts_nowhere(model, tmp_path):
     records = Yard(write_yard(tmp_path), "query").records
     hidden = [dataclasses.replace(record, visible=0) for record in records]
     found = twins(model, hidden, Embeddings(np.ones((len(records), 2), np.float32), None))

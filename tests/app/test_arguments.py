@@ -72,7 +72,7 @@ def own(component: Any, name: str, function: Any, image: dict[str, Any], records
     return choices[0][1] if component.value is None and choices else component.value
 
 
-EXAMPLES = {"picture": "images/0025_c3.webp", "answer": "same", "across": False, "gallery": ""}
+EXAMPLES = {"image": "images/0025_c3.webp", "answer": "same", "across": False, "gallery": ""}
 MAKERS = {"inspect", "compare_checkpoints", "search", "choose"}
 
 

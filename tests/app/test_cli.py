@@ -64,12 +64,12 @@ def test_train_then_eval_give_the_same_figures(root: Path, tmp_path: Path, capsy
     assert "GLCA" in table and "3 of the 200 classes" in table
 
 
-def test_inspect_writes_pictures_and_the_record(
+def test_inspect_writes_images_and_the_record(
     root: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    photo = CUB(root, "test").records[0].path
+    image = CUB(root, "test").records[0].path
     words = ["--checkpoint", str(checkpoint), "--out", str(tmp_path / "seen"), "--target", "Parakeet Auklet"]
-    assert main(["inspect", str(photo), *words]) == 0
+    assert main(["inspect", str(image), *words]) == 0
     assert "Parakeet Auklet" in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "seen").iterdir()}
     maps = {"layers.png", "sa.png", "glca.png", "selected.png", "gradient_rollout.png", "relevance.png"}
@@ -77,8 +77,8 @@ def test_inspect_writes_pictures_and_the_record(
     seen = Inspection.from_npz(tmp_path / "seen" / "inspection.npz")
     assert seen.target == 2 and seen.fingerprint == fingerprint(load_checkpoint(checkpoint))
     for name in maps:
-        with Image.open(tmp_path / "seen" / name) as picture:
-            assert picture.mode == "RGB" and np.asarray(picture).std() > 0
+        with Image.open(tmp_path / "seen" / name) as image:
+            assert image.mode == "RGB" and np.asarray(image).std() > 0
 
 
 def test_mistakes_about_the_data(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -91,7 +91,7 @@ def test_mistakes_about_the_data(checkpoint: Path, tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_photo_is_one_line_whoever_reads_it(
+def test_a_damaged_image_is_one_line_whoever_reads_it(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: int
 ):
     root = write_cub(tmp_path)
@@ -121,14 +121,14 @@ def test_mistakes_about_the_checkpoint(
     )
 
 
-def test_mistakes_about_the_photo(root: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_mistakes_about_the_image(root: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     look = ("--checkpoint", checkpoint, "--out", tmp_path / "seen")
-    (tmp_path / "photo.png").write_bytes(b"%PDF-1.7 not a picture")
-    mistake(capsys, "inspect", tmp_path / "photo.png", *look)
+    (tmp_path / "bird.png").write_bytes(b"%PDF-1.7 not an image")
+    mistake(capsys, "inspect", tmp_path / "bird.png", *look)
     assert "nobody.jpg" in mistake(capsys, "inspect", tmp_path / "nobody.jpg", *look)
-    photo = CUB(root).records[0].path
-    assert "no class 'Dodo'" in mistake(capsys, "inspect", photo, *look, "--target", "Dodo")
-    assert "1.5" in mistake(capsys, "inspect", photo, *look, "--top-ratio", 1.5)
+    image = CUB(root).records[0].path
+    assert "no class 'Dodo'" in mistake(capsys, "inspect", image, *look, "--target", "Dodo")
+    assert "1.5" in mistake(capsys, "inspect", image, *look, "--top-ratio", 1.5)
     assert not (tmp_path / "seen").exists()
 
 

@@ -41,7 +41,7 @@ def parts(app: AppTest) -> list[str]:
 
 
 def fractal() -> bytes:
-    """A picture's file."""
+    """An image's file."""
     file = io.BytesIO()
     Image.effect_mandelbrot((300, 200), (-2, -1, 1, 1), 60).save(file, "PNG")
     return file.getvalue()

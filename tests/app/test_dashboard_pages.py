@@ -193,7 +193,7 @@ class TestRetrieval:
         links = [html.unescape(part) for part in re.findall(r'href="([^"]+)"', "".join(parts(app)))]
         assert len(links) == 4 * 8  # each query and its seven hits
         asked = parse_qs(urlsplit(links[1]).query)
-        assert asked["find_compared"] == ["reid-full"] and asked["explained_picture"][0].startswith("vehicle ")
+        assert asked["find_compared"] == ["reid-full"] and asked["explained_image"][0].startswith("vehicle ")
         word = "lowest" if order == "worst" else "highest"
         assert f"The 4 queries with the {word} average precision, of 12." in texts(app)
         assert f"**mAP {percent(float(np.mean(singles)))}**" in texts(app)

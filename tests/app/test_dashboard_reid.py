@@ -78,7 +78,7 @@ def test_every_checkpoint_has_its_ranking(app: AppTest, folder: Path) -> None:
 
 def test_another_query_and_filters(app: AppTest) -> None:
     app.selectbox(key="identity").set_value("60").run()
-    app.segmented_control(key="picture_of_60").set_value(2).run()
+    app.segmented_control(key="image_of_60").set_value(2).run()
     assert not app.exception
     assert "Query: vehicle 60, camera 8" in texts(app)
     app.multiselect(key="find_cameras").set_value(["3"]).run()
@@ -90,7 +90,7 @@ def test_another_query_and_filters(app: AppTest) -> None:
     assert "among 4 images of the other cameras" in texts(app)
 
 
-def test_why_a_picture_matched_by_each_checkpoint(app: AppTest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_why_an_image_matched_by_each_checkpoint(app: AppTest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[str, np.ndarray, int]] = []
 
     def pair(match: dcal.Match, evidence: dcal.Evidence, **_: Any) -> np.ndarray:
@@ -103,7 +103,7 @@ def test_why_a_picture_matched_by_each_checkpoint(app: AppTest, folder: Path, mo
 
     monkeypatch.setattr(draw, "pair", pair)
     monkeypatch.setattr(draw, "partners", partners)
-    app.selectbox(key="explained_picture").set_value("images/0026_c8.webp").run()
+    app.selectbox(key="explained_image").set_value("images/0026_c8.webp").run()
     assert not app.exception
     assert texts(app).count("These two are twins") == 2
     app.segmented_control(key="branch").set_value("GLCA").run()
@@ -134,7 +134,7 @@ def test_an_upload_is_ranked_and_a_bad_one_gets_a_message(app: AppTest) -> None:
 
 @pytest.fixture
 def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Checkpoints of which the second's gallery is of another folder: fewer pictures, one another's by its name."""
+    """Checkpoints of which the second's gallery is of another folder: fewer images, one another's by its name."""
     folder = write_checkpoints(tmp_path)
     other, place = write_yard(tmp_path / "other", (25, 26), (1, 3)), folder / "reid-full"
     shutil.copy(other / "images" / "0026_c3.webp", other / "images" / "0025_c1.webp")
@@ -175,7 +175,7 @@ def test_what_is_wrong_with_one_checkpoint_stands_in_its_column(apart: Path) -> 
     assert len(app.table) == 1  # the figures stand all the same
 
 
-def test_a_picture_that_was_deleted_is_named(apart: Path) -> None:
+def test_an_image_that_was_deleted_is_named(apart: Path) -> None:
     (apart.parent / "yard" / "images" / "0025_c1.webp").unlink()
     app = AppTest.from_function(find_page, default_timeout=PATIENCE).run()
     assert not app.exception

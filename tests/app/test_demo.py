@@ -34,7 +34,7 @@ CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "Crested <Aukle
 ENDPOINTS = {
     *("inspect", "layer", "layers", "heads", "token", "compare", "select", "evidence"),
     *("contrast", "token_sizes", "similar_patches", "faithfulness"),
-    *("download_picture", "download_record"),
+    *("download_image", "download_record"),
     *("compare_checkpoints", "agreements", "differences"),
 }
 
@@ -70,17 +70,17 @@ def callbacks(library: CheckpointLibrary, tmp_path: Path) -> InspectCallbacks:
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> dict[str, Any]:
-    """An uploaded picture, 90 × 130 px, as gradio describes it."""
-    path = tmp_path / "photo.png"
+def upload(tmp_path: Path) -> dict[str, Any]:
+    """An uploaded image, 90 × 130 px, as gradio describes it."""
+    path = tmp_path / "bird.png"
     noise = np.random.default_rng(1).integers(0, 256, (13, 9, 3), dtype=np.uint8)
     Image.fromarray(noise).resize((90, 130)).save(path)
-    return {"path": str(path), "orig_name": "photo.png", "meta": {"_type": "gradio.FileData"}}
+    return {"path": str(path), "orig_name": "bird.png", "meta": {"_type": "gradio.FileData"}}
 
 
 @pytest.fixture
-def key(callbacks: InspectCallbacks, photo: dict[str, Any]) -> str:
-    found, _, _ = callbacks.inspect(photo, "cub50-full")
+def key(callbacks: InspectCallbacks, upload: dict[str, Any]) -> str:
+    found, _, _ = callbacks.inspect(upload, "cub50-full")
     assert found is not None
     return found
 
@@ -96,39 +96,41 @@ def no_model(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestInspect:
-    def test_predictions_of_each_branch_and_a_summary(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
-        key, predictions, summary = callbacks.inspect(photo, "cub50-full")
+    def test_predictions_of_each_branch_and_a_summary(
+        self, callbacks: InspectCallbacks, upload: dict[str, Any]
+    ) -> None:
+        key, predictions, summary = callbacks.inspect(upload, "cub50-full")
         seen = callbacks.records.get(key).seen
         assert list(predictions) == ["SA + GLCA", "SA", "GLCA"]
         for name, branch in (("SA + GLCA", "fused"), ("SA", "sa"), ("GLCA", "glca")):
             assert list(predictions[name].items()) == seen.top(5, branch)
         for part in ("cub50-full", "deit_tiny_patch16_224", "64×96 px", "6×4 patches", "12 layers of 3 heads", "79.3%"):
             assert part in summary
-        np.testing.assert_array_equal(seen.image, np.asarray(Image.open(photo["path"])))
+        np.testing.assert_array_equal(seen.image, np.asarray(Image.open(upload["path"])))
 
-    def test_without_glca_there_is_sa_alone(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
-        assert list(callbacks.inspect(photo, "other")[1]) == ["SA"]
+    def test_without_glca_there_is_sa_alone(self, callbacks: InspectCallbacks, upload: dict[str, Any]) -> None:
+        assert list(callbacks.inspect(upload, "other")[1]) == ["SA"]
 
-    def test_no_picture_is_no_error(self, callbacks: InspectCallbacks) -> None:
+    def test_no_image_is_no_error(self, callbacks: InspectCallbacks) -> None:
         assert callbacks.inspect(None, "cub50-full") == (None, {}, captions.EMPTY)
 
-    def test_a_new_picture_takes_the_place_of_the_old(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
-        first, _, _ = callbacks.inspect(photo, "cub50-full")
-        second, _, _ = callbacks.inspect(photo, "other", first)
+    def test_a_new_image_takes_the_place_of_the_old(self, callbacks: InspectCallbacks, upload: dict[str, Any]) -> None:
+        first, _, _ = callbacks.inspect(upload, "cub50-full")
+        second, _, _ = callbacks.inspect(upload, "other", first)
         assert len(callbacks.records) == 1
         assert callbacks.records.get(second).checkpoint == "other"
 
-    def test_a_bad_picture_gets_the_cores_message(self, callbacks: InspectCallbacks, tmp_path: Path) -> None:
-        path = tmp_path / "not-a-picture.png"
+    def test_a_bad_image_gets_the_cores_message(self, callbacks: InspectCallbacks, tmp_path: Path) -> None:
+        path = tmp_path / "not-an-image.png"
         path.write_bytes(b"%PDF-1.4")
         with pytest.raises(gr.Error, match="PDF document") as caught:
             callbacks.inspect({"path": str(path)}, "cub50-full")
         assert str(tmp_path) not in str(caught.value)  # no visitor learns where the server keeps its files
         assert caught.value.duration is None  # stays until it is closed
 
-    def test_an_unknown_checkpoint_lists_the_known(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
+    def test_an_unknown_checkpoint_lists_the_known(self, callbacks: InspectCallbacks, upload: dict[str, Any]) -> None:
         with pytest.raises(gr.Error, match=r"'\.\./x'; there are cub50-full, other"):
-            callbacks.inspect(photo, "../x")
+            callbacks.inspect(upload, "../x")
 
     @pytest.mark.parametrize(
         "image",
@@ -146,7 +148,7 @@ class TestInspect:
 
     def test_a_path_out_of_the_folder_is_refused(self, callbacks: InspectCallbacks, tmp_path: Path) -> None:
         with pytest.raises(gr.Error, match=NOT_UPLOADED):
-            callbacks.inspect({"path": f"{tmp_path}/../photo.png"}, "cub50-full")
+            callbacks.inspect({"path": f"{tmp_path}/../bird.png"}, "cub50-full")
 
 
 @pytest.mark.usefixtures("no_model")
@@ -155,39 +157,39 @@ class TestMaps:
 
     def test_a_layer(self, callbacks: InspectCallbacks, key: str) -> None:
         seen = callbacks.records.get(key).seen
-        picture, said = callbacks.layer(key, 5, colormap="magma", opacity=1, smooth=True)
+        drawing, said = callbacks.layer(key, 5, colormap="magma", opacity=1, smooth=True)
         low, high = float(seen.rollout.min()), float(seen.rollout.max())
-        np.testing.assert_array_equal(picture, draw.figure(seen, seen.rollout[4], 1, "magma", low, high, True))
+        np.testing.assert_array_equal(drawing, draw.figure(seen, seen.rollout[4], 1, "magma", low, high, True))
         assert said.startswith("**Layer 5 of 12.**")
         assert draw.percent(float(seen.rollout[4].sum())) in said
 
     def test_a_layer_on_its_own_scale_under_another_fusion(self, callbacks: InspectCallbacks, key: str) -> None:
         seen = callbacks.records.get(key).seen
-        picture, said = callbacks.layer(key, 3, "max", 0.5, one_scale=False)
-        np.testing.assert_array_equal(picture, draw.figure(seen, seen.rolled("max", 0.5)[2]))
+        drawing, said = callbacks.layer(key, 3, "max", 0.5, one_scale=False)
+        np.testing.assert_array_equal(drawing, draw.figure(seen, seen.rolled("max", 0.5)[2]))
         assert "maximum over heads" in said
         assert "50%" in said
 
     def test_all_layers(self, callbacks: InspectCallbacks, key: str) -> None:
         seen = callbacks.records.get(key).seen
-        picture, said = callbacks.layers(key)
-        np.testing.assert_array_equal(picture, draw.strip(seen, seen.rollout, [str(i) for i in range(1, 13)]))
+        drawing, said = callbacks.layers(key)
+        np.testing.assert_array_equal(drawing, draw.strip(seen, seen.rollout, [str(i) for i in range(1, 13)]))
         assert "12 layers" in said
 
     def test_heads(self, callbacks: InspectCallbacks, key: str) -> None:
         seen = callbacks.records.get(key).seen
-        picture, said = callbacks.heads(key, 2)
+        drawing, said = callbacks.heads(key, 2)
         maps = np.stack([seen.head(1, head) for head in range(3)])
         grid = draw.grid(seen, maps, ["head 1", "head 2", "head 3"], 3, tile=1024 // 3)
-        np.testing.assert_array_equal(picture[: len(grid)], grid)
+        np.testing.assert_array_equal(drawing[: len(grid)], grid)
         assert "3 heads" in said
 
     @pytest.mark.parametrize("head", [0, 3])
     def test_a_token(self, callbacks: InspectCallbacks, key: str, head: int) -> None:
         seen = callbacks.records.get(key).seen
-        picture, said = callbacks.token(key, 6, 4, 11, head)
+        drawing, said = callbacks.token(key, 6, 4, 11, head)
         map = seen.token(10, 5, 3, head - 1 if head else None)
-        np.testing.assert_array_equal(picture, draw.figure(seen, map, marked=(5, 3)))
+        np.testing.assert_array_equal(drawing, draw.figure(seen, map, marked=(5, 3)))
         assert "Row 6, column 4, layer 11" in said
 
     @pytest.mark.parametrize(
@@ -198,8 +200,8 @@ class TestMaps:
         sa, glca, difference, *said = callbacks.compare(key, kind)
         maps = seen.sa_map, getattr(seen, name)
         low, high = draw.shared_scale(*maps)
-        for picture, map in zip((sa, glca), maps, strict=True):
-            np.testing.assert_array_equal(picture, draw.figure(seen, map, low=low, high=high, max_side=512))
+        for drawing, map in zip((sa, glca), maps, strict=True):
+            np.testing.assert_array_equal(drawing, draw.figure(seen, map, low=low, high=high, max_side=512))
         delta, most = draw.difference(*maps)
         expected = draw.figure(seen, delta, colormap=draw.DIVERGING, low=-most, high=most, max_side=512)
         np.testing.assert_array_equal(difference, expected)
@@ -207,9 +209,9 @@ class TestMaps:
 
     def test_a_selection(self, callbacks: InspectCallbacks, key: str) -> None:
         seen = callbacks.records.get(key).seen
-        picture, said = callbacks.select(key, 0.5)
+        drawing, said = callbacks.select(key, 0.5)
         again = dcal.reselect(callbacks.library.model("cub50-full"), seen, 0.5)
-        np.testing.assert_array_equal(picture, draw.selection(seen, again.selected_mask))
+        np.testing.assert_array_equal(drawing, draw.selection(seen, again.selected_mask))
         assert "R = 50%: 12 of 24 patches" in said
         assert f"{again.top(1)[0][1]:.1%}" in said
         assert "R = 25%, as trained" in said
@@ -245,8 +247,8 @@ class TestMaps:
 
 
 class TestWithoutGLCA:
-    def test_every_view_says_so(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
-        key, _, _ = callbacks.inspect(photo, "other")
+    def test_every_view_says_so(self, callbacks: InspectCallbacks, upload: dict[str, Any]) -> None:
+        key, _, _ = callbacks.inspect(upload, "other")
         assert callbacks.select(key, 0.5) == (None, captions.NO_GLCA)
         sa, glca, difference, *said = callbacks.compare(key)
         assert sa is not None
@@ -256,16 +258,16 @@ class TestWithoutGLCA:
 
 class TestEvidence:
     def test_maps_for_a_class_are_kept_with_the_record(
-        self, callbacks: InspectCallbacks, key: str, photo: dict[str, Any]
+        self, callbacks: InspectCallbacks, key: str, upload: dict[str, Any]
     ) -> None:
         relevance, gradient, *said = callbacks.evidence(key, CLASSES[3])
-        seen = dcal.inspect(callbacks.library.model("cub50-full"), photo["path"], target=3)
+        seen = dcal.inspect(callbacks.library.model("cub50-full"), upload["path"], target=3)
         kept = callbacks.records.get(key).seen
         assert kept.target == 3
         assert kept.notes == seen.notes
-        for picture, name in ((gradient, "gradient_rollout"), (relevance, "relevance")):
+        for drawing, name in ((gradient, "gradient_rollout"), (relevance, "relevance")):
             np.testing.assert_allclose(getattr(kept, name), getattr(seen, name), rtol=1e-4, atol=1e-7)
-            np.testing.assert_array_equal(picture, draw.figure(seen=kept, map=getattr(kept, name), max_side=512))
+            np.testing.assert_array_equal(drawing, draw.figure(seen=kept, map=getattr(kept, name), max_side=512))
         assert all("Parakeet\\|Auklet" in sentence for sentence in said)
 
     @pytest.mark.usefixtures("no_model")
@@ -299,8 +301,8 @@ class TestLive:
             packed, *_ = callbacks.live(key, CLASSES[target], "", None)
             assert packed["maps"][1]["source"]["rival"] == rival
 
-    def test_without_glca_r_does_not_count(self, callbacks: InspectCallbacks, photo: dict[str, Any]) -> None:
-        key, _, _ = callbacks.inspect(photo, "other")
+    def test_without_glca_r_does_not_count(self, callbacks: InspectCallbacks, upload: dict[str, Any]) -> None:
+        key, _, _ = callbacks.inspect(upload, "other")
         packed, bars, moved = callbacks.live(key, None, "", 0.5)
         assert packed["selected"] is None and moved == ""
         assert bars.count("<b ") == 5  # one column
@@ -318,12 +320,12 @@ class TestModelMaps:
         return ModelMapCallbacks(callbacks)
 
     def test_a_contrast(self, maps: ModelMapCallbacks, callbacks: InspectCallbacks, key: str) -> None:
-        picture, said = maps.contrast(key, CLASSES[0], CLASSES[3])
+        drawing, said = maps.contrast(key, CLASSES[0], CLASSES[3])
         seen = callbacks.records.get(key).seen
         map = contrast(callbacks.library.model("cub50-full"), seen, 0, 3).relevance
         low, high = draw.shared_scale(map)
         drawn = draw.overlay(seen, map, low=low, high=high)
-        np.testing.assert_array_equal(picture[: len(drawn)], drawn)
+        np.testing.assert_array_equal(drawing[: len(drawn)], drawn)
         assert said.startswith("**Black footed Albatross rather than Parakeet\\|Auklet.**")
 
     def test_token_sizes(self, maps: ModelMapCallbacks, callbacks: InspectCallbacks, key: str) -> None:
@@ -350,7 +352,7 @@ class TestModelMaps:
         self, maps: ModelMapCallbacks, callbacks: InspectCallbacks, key: str
     ) -> None:
         maps.token_sizes(key, 3)
-        assert Path(callbacks.download_picture(key)).name == "dcal-token-sizes-layer-3.png"
+        assert Path(callbacks.download_image(key)).name == "dcal-token-sizes-layer-3.png"
 
 
 class TestAddress:
@@ -389,10 +391,10 @@ class TestAddress:
 
 
 class TestDownloads:
-    def test_the_picture_drawn_last_large_and_lossless(self, callbacks: InspectCallbacks, key: str) -> None:
+    def test_the_image_drawn_last_large_and_lossless(self, callbacks: InspectCallbacks, key: str) -> None:
         seen = callbacks.records.get(key).seen
         callbacks.token(key, 2, 3, 4, colormap="cividis")
-        path = Path(callbacks.download_picture(key))
+        path = Path(callbacks.download_image(key))
         assert path.name == "dcal-patch-2-3-layer-4.png"
         expected = draw.figure(seen, seen.token(3, 1, 2), colormap="cividis", max_side=2048, marked=(1, 2))
         saved = np.asarray(Image.open(path))
@@ -413,13 +415,13 @@ class TestDownloads:
         self, callbacks: InspectCallbacks, key: str, draws: Callable[..., Any]
     ) -> None:
         draws(callbacks, key)
-        with Image.open(callbacks.download_picture(key)) as picture:
-            assert picture.mode == "RGB"
-            assert min(picture.size) > 200
+        with Image.open(callbacks.download_image(key)) as image:
+            assert image.mode == "RGB"
+            assert min(image.size) > 200
 
     def test_nothing_drawn_nothing_to_download(self, callbacks: InspectCallbacks, key: str) -> None:
         with pytest.raises(gr.Error, match="No image has been drawn"):
-            callbacks.download_picture(key)
+            callbacks.download_image(key)
 
     def test_the_record_comes_back_under_the_r_chosen_last(self, callbacks: InspectCallbacks, key: str) -> None:
         seen = callbacks.records.get(key).seen
@@ -455,7 +457,7 @@ class TestRecords:
         assert small.get(small.keep(Entry("a", seen)))
         assert len(set(keys)) == 3
 
-    def test_before_the_first_picture(self, callbacks: InspectCallbacks) -> None:
+    def test_before_the_first_image(self, callbacks: InspectCallbacks) -> None:
         with pytest.raises(gr.Error, match="no image yet"):
             callbacks.layer("", 1)
         with pytest.raises(gr.Error, match="no longer kept"):

@@ -46,13 +46,13 @@ def demo(page: Page, url: str) -> Page:
 
 
 def upload(page: Page, path: Path) -> None:
-    """Put a picture in its place, whether there is one already or not."""
-    page.locator("#photo input[type=file]").first.set_input_files(path)
+    """Put an image in its place, whether there is one already or not."""
+    page.locator("#image input[type=file]").first.set_input_files(path)
 
 
 def cross(page: Page) -> Locator:
-    """What takes the photo away; it is there as long as there is a photo."""
-    return page.locator("#photo button[aria-label='Remove Image']")
+    """What takes the image away; it is there as long as there is an image."""
+    return page.locator("#image button[aria-label='Remove Image']")
 
 
 def open_tab(page: Page, name: str) -> None:
@@ -102,8 +102,8 @@ def test_a_person_uploads_an_image_moves_the_layer_clicks_a_patch_and_takes_the_
     with demo.expect_download() as download:
         demo.locator("#live-view").get_by_role("button", name="Download").click()
     assert download.value.suggested_filename == "dcal-cardinal-rollout-layer-9.png"
-    with Image.open(download.value.path()) as picture:
-        assert picture.format == "PNG" and picture.width > 2048  # both panes
+    with Image.open(download.value.path()) as image:
+        assert image.format == "PNG" and image.width > 2048  # both panes
 
 
 def test_what_only_the_model_can_tell(demo: Page) -> None:
@@ -174,7 +174,7 @@ def test_four_checkpoints_are_compared(demo: Page) -> None:
 
 
 def bad_files(folder: Path) -> dict[Path, str]:
-    """Files that are no pictures to look at, and what the page says of them."""
+    """Files that are no images to look at, and what the page says of them."""
     jpeg, noise = io.BytesIO(), np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8)
     Image.fromarray(noise).save(jpeg, "JPEG")
     one = io.BytesIO()
@@ -213,13 +213,13 @@ def test_bad_files_get_a_clear_message_and_the_next_upload_works(demo: Page, tmp
         expect(toast).not_to_contain_text("/")  # no path of the server
         demo.locator(".toast-close").click()
         expect(demo.locator("#predictions li").first).to_be_visible()  # the page keeps what it had
-        expect(demo.locator("#photo img")).to_be_visible()
+        expect(demo.locator("#image img")).to_be_visible()
         upload(demo, SAMPLES / "cat.webp")
         expect(demo.locator("#predictions li").first).to_be_visible()
-        expect(demo.locator("#photo img")).to_be_visible()
+        expect(demo.locator("#image img")).to_be_visible()
 
 
-def test_odd_pictures_are_looked_at_and_explained(demo: Page, tmp_path: Path) -> None:
+def test_odd_images_are_looked_at_and_explained(demo: Page, tmp_path: Path) -> None:
     panorama, animation = tmp_path / "panorama.jpg", tmp_path / "animation.gif"
     noise = np.random.default_rng(0).integers(0, 256, (30, 300, 3), dtype=np.uint8)
     Image.fromarray(noise).resize((3000, 300)).save(panorama)

@@ -69,7 +69,7 @@ def crop(tmp_path: Path) -> dict[str, Any]:
 
 
 def place_of(callbacks: ReIDCallbacks, key: str, path: str) -> int:
-    """Where a picture stands in the ranking shown, from 1."""
+    """Where an image stands in the ranking shown, from 1."""
     return [hit.item.path for hit in callbacks.records.get(key).ranking.hits].index(path) + 1
 
 
@@ -136,7 +136,7 @@ class TestGalleries:
         with pytest.raises(dcal.DCALError, match="no checkpoint 'other'"):
             galleries.open("other")
 
-    def test_a_picture_is_another_gallerys_own_if_it_is_the_same_file(self, folder: Path, tmp_path: Path) -> None:
+    def test_an_image_is_another_gallerys_own_if_it_is_the_same_file(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard", tmp_path / "yard")
         mine, full = (Galleries(CheckpointLibrary(folder)).open(name) for name in ("reid-sa_only", "reid-full"))
@@ -147,7 +147,7 @@ class TestGalleries:
         (tmp_path / "yard" / QUERY).symlink_to((folder.parent / "yard" / QUERY).resolve())
         assert copy.own(mine, QUERY) == copy.item(QUERY)
 
-    def test_a_gallery_of_other_pictures_knows_no_twins(self, folder: Path, tmp_path: Path) -> None:
+    def test_a_gallery_of_other_images_knows_no_twins(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard" / "images", tmp_path / "yard" / "images")  # without its table
         gallery = Galleries(CheckpointLibrary(tmp_path / "checkpoints")).open("reid-full")
@@ -158,7 +158,7 @@ class TestGalleries:
 
 
 class TestRanking:
-    def test_one_of_the_gallerys_pictures(self, callbacks: ReIDCallbacks, folder: Path) -> None:
+    def test_one_of_the_gallerys_images(self, callbacks: ReIDCallbacks, folder: Path) -> None:
         key, said = callbacks.choose(QUERY, "reid-full")
         assert "vehicle 25, camera 3" in said
         assert "its twin is vehicle 26" in said
@@ -186,7 +186,7 @@ class TestRanking:
         found, worth = callbacks.ranking(key, cameras=["3"])
         assert (found["hits"], worth) == ([], "No image is left to rank: include more cameras or models.")
 
-    def test_a_picture_by_nobody_knows_which_camera_is_not_by_the_querys(self, folder: Path, tmp_path: Path) -> None:
+    def test_an_image_by_nobody_knows_which_camera_is_not_by_the_querys(self, folder: Path, tmp_path: Path) -> None:
         shutil.copytree(folder, tmp_path / "checkpoints")
         shutil.copytree(folder.parent / "yard", tmp_path / "yard")
         table, lost = tmp_path / "checkpoints" / "reid-full" / "gallery" / "items.csv", "images/0059_c3.webp"
@@ -229,7 +229,7 @@ class TestRanking:
         assert all("path" not in hit for hit in found["hits"])  # a client would take it for a file
         assert {hit["verdict"] for hit in found["hits"]} == {None}
         assert worth.startswith("The 4 nearest of 12 images")
-        np.testing.assert_array_equal(callbacks.query_picture(key), draw.tile(seen.image, draw.PAIR_SIDE))
+        np.testing.assert_array_equal(callbacks.query_image(key), draw.tile(seen.image, draw.PAIR_SIDE))
 
     def test_bad_uploads_get_a_message_and_leave_the_query_as_it_was(
         self, callbacks: ReIDCallbacks, key: str, tmp_path: Path
@@ -263,16 +263,16 @@ class TestWhy:
         )
         hit = place_of(callbacks, key, path)
         for branch, name in (("fused", "SA + GLCA"), ("sa", "SA"), ("glca", "GLCA")):
-            picture, said, twins = callbacks.match(key, hit, branch, colormap="magma", opacity=1, smooth=True)
+            drawing, said, twins = callbacks.match(key, hit, branch, colormap="magma", opacity=1, smooth=True)
             expected = draw.pair(match, match.evidence(branch), colormap="magma", opacity=1, smooth=True)
-            np.testing.assert_array_equal(picture, expected)
+            np.testing.assert_array_equal(drawing, expected)
             assert f"similarity {match.evidence(branch).similarity:.3f}** ({name})" in said
             assert twins == "" and "Measured worth: none yet for this checkpoint" in said
         sa, glca, *sentences = callbacks.branches(key, hit)
         both = [match.evidence(branch) for branch in ("sa", "glca")]
         scale = draw.shared_scale(*(m for evidence in both for m in (evidence.query_map, evidence.match_map)))
-        for picture, branch, sentence in zip((sa, glca), ("sa", "glca"), sentences, strict=True):
-            np.testing.assert_array_equal(picture, draw.pair(match, match.evidence(branch), side=320, scale=scale))
+        for drawing, branch, sentence in zip((sa, glca), ("sa", "glca"), sentences, strict=True):
+            np.testing.assert_array_equal(drawing, draw.pair(match, match.evidence(branch), side=320, scale=scale))
             assert f"{match.evidence(branch).similarity:.3f}" in sentence
 
     def test_the_evidence_s_measured_worth_stands_beside_it(
@@ -302,10 +302,10 @@ class TestWhy:
 
     def test_what_one_patch_found(self, callbacks: ReIDCallbacks, key: str) -> None:
         hit = place_of(callbacks, key, "images/0060_c8.webp")
-        picture, said, _ = callbacks.match(key, hit, "sa", row=2, column=5)
+        drawing, said, _ = callbacks.match(key, hit, "sa", row=2, column=5)
         match = callbacks.explained(key, hit).match
         evidence, patch = match.evidence("sa"), COLS + 4
-        np.testing.assert_array_equal(picture, draw.partners(match, evidence, patch))
+        np.testing.assert_array_equal(drawing, draw.partners(match, evidence, patch))
         assert "Row 2, column 5 of the query" in said
         assert f"at most {evidence.partner(patch).max():.2f}" in said
         for row, column, message in ((ROWS + 1, 1, "row 4: choose 1 to 3"), (1, COLS + 1, "column 6: choose 1 to 5")):
@@ -318,12 +318,12 @@ class TestWhy:
         records = {record.path.name: record for record in Yard(folder.parent / "yard", "gallery").records}
         for path in ("images/0026_c1.webp", "images/0025_c8.webp"):
             hit = place_of(callbacks, key, path)
-            picture, _, said = callbacks.match(key, hit, "glca")
+            drawing, _, said = callbacks.match(key, hit, "glca")
             pair = records["0025_c3.webp"], records[Path(path).name]
             query_region, region = (record.difference() if record.visible else None for record in pair)
             match = callbacks.explained(key, hit).match
             evidence = match.evidence("glca")
-            np.testing.assert_array_equal(picture, draw.pair(match, evidence, regions=(query_region, region)))
+            np.testing.assert_array_equal(drawing, draw.pair(match, evidence, regions=(query_region, region)))
             assert ("These two are twins" in said) == ("0026" in path)
             owner, without = (25, 26) if pair[0].present else (26, 25)
             assert f"Vehicle {owner} has {match_captions.PARTS[pair[0].differs]}; vehicle {without} does not." in said
@@ -344,7 +344,7 @@ class TestWhy:
         with pytest.raises(gr.Error, match="'glca': choose one of 'sa'"):
             callbacks.match(key, 1, "glca")
 
-    def test_pictures_are_looked_at_once(
+    def test_images_are_looked_at_once(
         self, callbacks: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         callbacks.match(key, 1)
@@ -367,9 +367,9 @@ class TestCards:
     def test_every_hit_says_what_it_is_without_colour(self, callbacks: ReIDCallbacks, key: str) -> None:
         session, gallery = callbacks.records.get(key), callbacks.galleries.open("reid-full")
         found = Text(cards.hits(gallery, session.ranking))
-        buttons, pictures = found.all("button"), found.all("img")
+        buttons, images = found.all("button"), found.all("img")
         assert [button["data-card"] for button in buttons] == [str(i) for i in range(1, 12)]
-        assert all(picture["alt"] == "" for picture in pictures)  # the button's label says it
+        assert all(image["alt"] == "" for image in images)  # the button's label says it
         for button, item, hit in zip(buttons, found.all("li"), session.ranking.hits, strict=True):
             twin = hit.item.identity == "26"
             text = "correct" if hit.verdict == "match" else "its twin" if twin else "wrong"
@@ -382,7 +382,7 @@ class TestCards:
         assert found.text.count("✗ its twin") == 3
         assert found.text.count("✗ wrong") == 6
 
-    def test_pictures_are_enlarged(self, callbacks: ReIDCallbacks, key: str) -> None:
+    def test_images_are_enlarged(self, callbacks: ReIDCallbacks, key: str) -> None:
         gallery = callbacks.galleries.open("reid-full")
         address = Text(cards.thumbnails(gallery, gallery.images_of("1"), "images/0059_c1.webp"))
         assert [button["aria-pressed"] for button in address.all("button")] == ["false", "false", "true", "false"]
@@ -391,7 +391,7 @@ class TestCards:
         assert first.startswith("data:image/webp;base64,")
         assert cards.data_uri(path, path.stat().st_mtime_ns, 300) is first
 
-    def test_text_is_escaped_and_a_lost_picture_is_said(self, tmp_path: Path) -> None:
+    def test_text_is_escaped_and_a_lost_image_is_said(self, tmp_path: Path) -> None:
         card = cards.Card('"><script>', tmp_path / "gone.png", 'a "b" <c>', lines=("<i>x</i>",))
         for clickable in (True, False):
             html = cards.row([card], 64, "hits", clickable)
@@ -404,7 +404,7 @@ class TestCards:
         session, gallery = callbacks.records.get(key), callbacks.galleries.open("reid-full")
         found = Text(cards.hits(gallery, session.ranking, clickable=False))
         assert not found.all("button")
-        assert [picture["alt"][:6] for picture in found.all("img")] == [f"Rank {i}"[:6] for i in range(1, 12)]
+        assert [image["alt"][:6] for image in found.all("img")] == [f"Rank {i}"[:6] for i in range(1, 12)]
 
 
 class TestWords:
@@ -479,9 +479,7 @@ class TestTab:
 
         return asyncio.run(build())
 
-    def test_it_opens_with_the_first_picture_and_stays_with_a_query(
-        self, tab: FindTab, callbacks: ReIDCallbacks
-    ) -> None:
+    def test_it_opens_with_the_first_image_and_stays_with_a_query(self, tab: FindTab, callbacks: ReIDCallbacks) -> None:
         assert callbacks.galleries.names() == ["reid-full", "reid-sa_only"]
         opened = tab.arrive("reid-full", "", None)
         record = opened[tab.record]
@@ -489,10 +487,10 @@ class TestTab:
         assert opened[tab.camera]["choices"] == [("All cameras", ""), *((f"Camera {c}", c) for c in "138")]
         assert opened[tab.camera]["value"] == "1"
         assert len(opened[tab.model]["choices"]) == 3
-        assert opened[tab.pictures].count("<button") == 4
-        assert opened[tab.pictures].count('aria-pressed="true"') == 1
+        assert opened[tab.queries].count("<button") == 4
+        assert opened[tab.queries].count('aria-pressed="true"') == 1
         assert [value for _, value in opened[tab.match.branch]["choices"]] == ["fused", "sa", "glca"]
-        assert opened[tab.photo].shape == (512, 512, 3)
+        assert opened[tab.image].shape == (512, 512, 3)
         assert tab.arrive("reid-full", "", record) == {}
         moved = tab.change("reid-sa_only", "", record)
         assert moved[tab.match.branch]["choices"] == [("SA", "fused")]
@@ -511,10 +509,10 @@ class TestTab:
         self, tab: FindTab, callbacks: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def lost(_: str) -> None:
-            raise dcal.DCALError("the photo is gone")
+            raise dcal.DCALError("the image is gone")
 
-        monkeypatch.setattr(callbacks, "query_picture", lost)
-        with pytest.raises(gr.Error, match="the photo is gone"):
+        monkeypatch.setattr(callbacks, "query_image", lost)
+        with pytest.raises(gr.Error, match="the image is gone"):
             tab.change("reid-sa_only", "", key)
         assert tab.back(key) == {tab.checkpoint: "reid-full", tab.gallery: ""}
 
@@ -530,18 +528,16 @@ class TestTab:
         moved, said = callbacks.change("reid-sa_only", key)
         assert callbacks.records.get(moved).known == dcal.QueryInfo()
         assert "Your own crop" in said
-        assert (
-            callbacks.query_picture(moved) == callbacks.query_picture(callbacks.choose(QUERY, "reid-full")[0])
-        ).all()
+        assert (callbacks.query_image(moved) == callbacks.query_image(callbacks.choose(QUERY, "reid-full")[0])).all()
 
-    def test_pictures_to_choose_from_come_in_pages(
+    def test_images_to_choose_from_come_in_pages(
         self, tab: FindTab, callbacks: ReIDCallbacks, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("dcal_explorer.demo.reid_tab.PAGE", 5)
         last = tab.choices("reid-full", "", "", "", 9, key)
         assert last[tab.page]["value"] == last[tab.page]["maximum"] == 3
         assert last[tab.page]["visible"]
-        assert last[tab.pictures].count("<button") == 2
+        assert last[tab.queries].count("<button") == 2
         assert not tab.choices("reid-full", "", "1", "", 1, None)[tab.page]["visible"]
 
     def test_the_ranking_is_shown_with_nothing_open(self, tab: FindTab, callbacks: ReIDCallbacks, key: str) -> None:
@@ -591,8 +587,8 @@ class TestInspecting:
         assert re.sub(r"<[^>]+>", "", captions.bars(predictions)) == captions.NO_CLASSES
         gradient, relevance, said, other = callbacks.evidence(key, "class 3")
         assert (gradient, relevance, said, other) == (None, None, captions.NO_CLASSES, "")
-        picture, _ = callbacks.layer(key, 2)
-        assert picture.ndim == 3
+        drawing, _ = callbacks.layer(key, 2)
+        assert drawing.ndim == 3
 
     def test_r_moves_the_embedding(self, callbacks: InspectCallbacks, crop: dict[str, Any]) -> None:
         key, _, _ = callbacks.inspect(crop, "reid-full")

@@ -37,8 +37,8 @@ def demo(page: Page, url: str) -> Page:
 
 
 def click_on_pair(page: Page, across: float, down: float) -> None:
-    """Click a place of the pair's picture, given as shares of its width and height."""
-    image = page.locator("#pair-picture img")
+    """Click a place of the pair's drawing, given as shares of its width and height."""
+    image = page.locator("#pair-drawing img")
     image.scroll_into_view_if_needed()
     natural = image.evaluate("async image => (await image.decode(), [image.naturalWidth, image.naturalHeight])")
     shown = image.bounding_box()
@@ -54,7 +54,7 @@ def hit(page: Page, label: str) -> Locator:
 
 def test_a_person_picks_a_query_sees_the_ranking_and_asks_why(demo: Page) -> None:
     expect(demo.locator("#query-sentence")).to_contain_text("vehicle 25, camera 1")
-    demo.locator('#pictures button[aria-label="vehicle 60, camera 1"]').focus()
+    demo.locator('#queries button[aria-label="vehicle 60, camera 1"]').focus()
     demo.keyboard.press("Enter")
     expect(demo.locator("#query-sentence")).to_contain_text("vehicle 60, camera 1")
     expect(hit(demo, "vehicle 59")).to_contain_text("✗ its twin")
@@ -63,7 +63,7 @@ def test_a_person_picks_a_query_sees_the_ranking_and_asks_why(demo: Page) -> Non
     expect(demo.locator("#why")).to_be_hidden()
 
     hit(demo, "vehicle 59, camera 8").click()
-    expect(demo.locator("#pair-picture img")).to_be_visible()
+    expect(demo.locator("#pair-drawing img")).to_be_visible()
     expect(demo.locator("#pair-sentence")).to_contain_text("similarity")
     expect(demo.locator("#twin-sentence")).to_contain_text("These two are twins")
     expect(demo.locator("#glca-match-sentence")).to_contain_text("GLCA:")
@@ -121,7 +121,7 @@ def test_a_bad_upload_gets_a_message_and_the_page_goes_on(demo: Page, tmp_path: 
     demo.locator("#query input[type=file]").first.set_input_files(tmp_path / "crop.png")
     expect(demo.locator("#query-sentence")).to_contain_text("Your own crop")
     expect(demo.locator("#hits button")).to_have_count(12)
-    expect(demo.locator('#pictures button[aria-pressed="true"]')).to_have_count(0)  # none of them is the query now
+    expect(demo.locator('#queries button[aria-pressed="true"]')).to_have_count(0)  # none of them is the query now
     demo.locator("#hits button").first.click()
     expect(demo.locator("#pair-sentence")).to_contain_text("Rank 1: similarity")
 

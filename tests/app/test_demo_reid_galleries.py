@@ -159,15 +159,15 @@ class TestRanking:
         np.testing.assert_array_equal(callbacks.explained(both, 1).match.query.image, seen.image)
         alone, said = callbacks.choose(QUERY, "reid-full", both, add=True)  # a second click takes it out
         assert "vehicle 25, camera 1" in said and len(callbacks.records.get(alone).images) == 1
-        assert callbacks.query_picture(alone).shape == (512, 512, 3)
+        assert callbacks.query_image(alone).shape == (512, 512, 3)
 
     def test_a_margin_is_explained(self, callbacks: ReIDCallbacks, key: str, folder: Path) -> None:
         hits = callbacks.records.get(key).ranking.hits
         yard, paths = folder.parent / "yard", [hits[0].item.path, hits[2].item.path]
         expected = dcal.explain_match(dcal.load(folder / "reid-full"), *(yard / path for path in (QUERY, *paths)))
-        picture, said, _ = callbacks.match(key, 1, "sa", against=3)
+        drawing, said, _ = callbacks.match(key, 1, "sa", against=3)
         evidence = expected.evidence("sa")
-        np.testing.assert_array_equal(picture, draw.pair(expected, evidence, regions=regions(callbacks, key, 1)))
+        np.testing.assert_array_equal(drawing, draw.pair(expected, evidence, regions=regions(callbacks, key, 1)))
         assert f"rather than rank 3: margin {margin(evidence.score)}**" in said and "Measured worth" in said
         sentences = callbacks.branches(key, 1, against=3)[2:]
         scale = draw.evidence_scale(expected.evidence("sa"), expected.evidence("glca"))
@@ -237,7 +237,7 @@ class TestReviews:
         hit = callbacks.records.get(key).ranking.hits[1].item
         assert [(row["query"], row["image"], row["answer"]) for row in rows] == [(QUERY, hit.path, "new identity")]
 
-    def test_the_hits_and_a_picture_can_be_taken_away(self, callbacks: ReIDCallbacks, key: str) -> None:
+    def test_the_hits_and_an_image_can_be_taken_away(self, callbacks: ReIDCallbacks, key: str) -> None:
         callbacks.review(key, 2, "cannot tell")
         rows = list(csv.DictReader(io.StringIO(Path(callbacks.download_hits(key)).read_text())))
         hits = callbacks.records.get(key).ranking.hits

@@ -55,7 +55,7 @@ VIEWS = {
     "compare": lambda c, k: c.compare(k),
     "select": lambda c, k: c.select(k, 0.5),
     "evidence": lambda c, k: c.evidence(k, CLASSES[1]),
-    "download_picture": lambda c, k: (c.layer(k, 1), c.download_picture(k)),
+    "download_image": lambda c, k: (c.layer(k, 1), c.download_image(k)),
     "download_record": lambda c, k: c.download_record(k),
 }
 

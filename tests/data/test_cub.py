@@ -68,7 +68,7 @@ def test_a_banner_is_cut_off_at_the_lower_edge(root: Path):
     np.testing.assert_array_equal(cut, whole[:-20])
 
 
-def test_a_image_that_cannot_be_read_is_named(root: Path):
+def test_an_image_that_cannot_be_read_is_named(root: Path):
     record = CUB(root).records[2]
     record.path.write_bytes(record.path.read_bytes()[:700])
     with pytest.raises(ImageError, match=r"Albatross/image_2\.jpg: The image is damaged or cut off"):

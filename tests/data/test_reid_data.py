@@ -165,7 +165,7 @@ def test_a_wrong_root_is_one_clear_error(name: str, tmp_path: Path):
         REID_DATASETS[name](tmp_path, "test")
 
 
-def test_a_image_with_a_strange_name_is_named(tmp_path: Path):
+def test_an_image_with_a_strange_name_is_named(tmp_path: Path):
     root = write_market(tmp_path)
     write_image(root / "query" / "holiday.jpg", 33, 17, seed=0)
     with pytest.raises(DCALError, match=r"1 of the 3 images in .*query do not match the pattern .*: holiday\.jpg"):

@@ -205,7 +205,7 @@ def test_images_of_one_camera(checkpoint: Path, tmp_path: Path, capsys: pytest.C
     assert "of one camera: train and evaluate with --one-camera" in capsys.readouterr().out
 
 
-def test_with_one_camera_a_image_is_not_its_own_match():
+def test_with_one_camera_an_image_is_not_its_own_match():
     records = tuple(ReIDRecord(Path(str(i)), n, 1) for i, n in enumerate([1, 1, 2, 2, 3]))
     values = torch.nn.functional.normalize(torch.randn(5, 4, generator=torch.Generator().manual_seed(0)), dim=1).numpy()
     found = QueryGallery(records, records, one_camera=True).judge(Embeddings(values, None)).qualities["sa"]

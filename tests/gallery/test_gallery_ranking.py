@@ -134,7 +134,7 @@ def test_a_ranking_says_the_same_as_a_search_and_as_json():
     assert [hit.index for hit in clean.hits] == labelled[:11]
 
 
-def test_a_image_a_record_and_an_embedding_ask_alike(tmp_path: Path):
+def test_an_image_a_record_and_an_embedding_ask_alike(tmp_path: Path):
     model = tiny_model()
     write_image(tmp_path / "query.png", 57, 43, seed=5)
     record = dcal.inspect(model, tmp_path / "query.png")

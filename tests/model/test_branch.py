@@ -110,8 +110,8 @@ def test_it_is_saved_loaded_and_inspected(ablation: str, tmp_path):
     with torch.inference_mode():
         assert torch.equal(again(images).probabilities, model(images).probabilities)
     assert "by their rollout" in (place / "README.md").read_text() or ablation == "sa_trained"
-    picture = (np.random.default_rng(1).random((40, 60, 3)) * 255).astype(np.uint8)
-    seen = dcal.inspect(again, picture)
+    image = (np.random.default_rng(1).random((40, 60, 3)) * 255).astype(np.uint8)
+    seen = dcal.inspect(again, image)
     record = dcal.Inspection.from_npz(seen.to_npz(tmp_path / "record.npz"))
     if ablation == "sa_trained":
         assert record.more_probabilities is None

@@ -13,7 +13,7 @@ from dcal.model.embeddings import embed
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS)
-def test_a_image_s_embedding_does_not_depend_on_its_batch(ablation: str):
+def test_an_images_embedding_does_not_depend_on_its_batch(ablation: str):
     torch.manual_seed(3)
     model = create_model("test_vit", 7, ablation=ablation, img_size=(32, 48), task="reid", top_ratio=0.3).eval()
     images = torch.randn(5, 3, 32, 48)

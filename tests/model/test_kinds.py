@@ -205,8 +205,8 @@ def kind_is_eva(backbone: nn.Module) -> bool:
 @every_kind
 def test_a_record_has_the_same_maps_and_comes_back_from_its_file(kind, tmp_path):
     model = kind_model(kind).float()
-    picture = (np.random.default_rng(3).random((40, 50, 3)) * 255).astype(np.uint8)
-    seen = dcal.inspect(model, picture, target=1)
+    image = (np.random.default_rng(3).random((40, 50, 3)) * 255).astype(np.uint8)
+    seen = dcal.inspect(model, image, target=1)
     image = model.config.preprocess.tensor(dcal_view(seen))[None]
     _, maps = explicit(copy.deepcopy(model.backbone), image)
     weights = np.eye(1, maps[0].shape[-1])[0] if seen.pooled is None else seen.pooled

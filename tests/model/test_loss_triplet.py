@@ -54,7 +54,7 @@ def test_equal_images_have_a_gradient_that_is_a_number():
     assert torch.isfinite(features.grad).all()
 
 
-def test_a_image_alone_of_its_identity_is_only_pushed():
+def test_an_image_alone_of_its_identity_is_only_pushed():
     features = torch.tensor([[0.0, 0.0], [3.0, 4.0], [30.0, 40.0]])
     expected = sum(math.log1p(math.exp(-d)) for d in (5.0, 5.0, 45.0)) / 3
     assert triplet_loss(features, torch.tensor([1, 2, 3])).item() == pytest.approx(expected)

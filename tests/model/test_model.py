@@ -129,7 +129,7 @@ def test_reid_classifies_behind_a_batch_norm_neck():
     assert isinstance(model.backbone.head, torch.nn.Identity), "a head that nothing reads would never learn"
 
 
-def test_a_image_s_answer_does_not_depend_on_the_batch():
+def test_an_images_answer_does_not_depend_on_the_batch():
     model, images = small_model("registers"), random_images(4)
     together, alone = model(images), model(images[2:3])
     NEAR(together.glca_logits[2:3], alone.glca_logits)

@@ -131,8 +131,8 @@ def row(cards: Iterable[Card], side: int, kind: str, clickable: bool, *chosen: s
 def _card(card: Card, side: int, clickable: bool, chosen: bool) -> str:
     alt_text = html.escape(card.alt_text)
     lines = "".join(f"<span>{html.escape(line)}</span>" for line in card.lines)
-    picture = _picture(card.image, side, "" if clickable else alt_text)  # a button's name is its label
-    text = (f'<span class="mark">{card.mark}</span>' if card.mark else "") + picture
+    tile = _tile(card.image, side, "" if clickable else alt_text)  # a button's name is its label
+    text = (f'<span class="mark">{card.mark}</span>' if card.mark else "") + tile
     text += f'<span class="facts">{lines}</span>' if lines else ""
     text += f'<span class="review">reviewed: {html.escape(card.review)}</span>' if card.review else ""
     if not clickable:
@@ -143,7 +143,7 @@ def _card(card: Card, side: int, clickable: bool, chosen: bool) -> str:
     return f'<button type="button" data-card="{key}" aria-pressed="{pressed}" {label}>{text}</button>'
 
 
-def _picture(path: Path, side: int, alt_text: str) -> str:
+def _tile(path: Path, side: int, alt_text: str) -> str:
     """The image, or a sentence in its place where the file is missing or damaged."""
     try:
         return f'<img src="{data_uri(path, path.stat().st_mtime_ns, side)}" alt="{alt_text}">'
@@ -154,5 +154,5 @@ def _picture(path: Path, side: int, alt_text: str) -> str:
 @lru_cache(KEPT)
 def data_uri(path: Path, version: int, side: int) -> str:
     """An image file, its longer side scaled to `side` pixels, as a data address. `version`: of the file."""
-    picture = draw.tile(np.asarray(read_image(path).image), side)
-    return f"data:image/webp;base64,{base64.b64encode(draw.webp(picture)).decode()}"
+    tile = draw.tile(np.asarray(read_image(path).image), side)
+    return f"data:image/webp;base64,{base64.b64encode(draw.webp(tile)).decode()}"

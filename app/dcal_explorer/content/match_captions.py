@@ -99,7 +99,7 @@ def partner(row: int, column: int, found: np.ndarray) -> str:
 
 
 def by_branch(branch: str, evidence: Evidence, worth: str) -> str:
-    """What a branch's picture shows: its similarity, or its margin."""
+    """What a branch's drawing shows: its similarity, or its margin."""
     score = f"margin {margin(evidence.score)}" if evidence.signed else similarity(evidence.similarity)
     return f"**{branch_name(branch)}: {score}.** {BRANCH_SAYS[branch]} {worth}"
 

@@ -57,7 +57,7 @@ class Explanation:
         query, match = (record.difference() for record in self.pair)
         return query if query.any() else None, match if match.any() else None
 
-    def picture(self, branch: str, patch: int | None = None, side: int = draw.PAIR_SIDE, **look: Any) -> np.ndarray:
+    def drawing(self, branch: str, patch: int | None = None, side: int = draw.PAIR_SIDE, **look: Any) -> np.ndarray:
         """Both images with a branch's evidence, or with what one patch of the query (from 0) matched."""
         evidence, regions = self.evidence(branch), self.regions()
         if patch is None:
@@ -65,7 +65,7 @@ class Explanation:
         return draw.partners(self.match, evidence, patch, side=side, regions=regions, **look)
 
     def sentence(self, branch: str, patch: int | None = None) -> str:
-        """What `picture` shows."""
+        """What `drawing` shows."""
         branch, evidence = self.resolved(branch), self.evidence(branch)
         if patch is None and self.other is not None:
             return f"{match_captions.why_rather(self.hit, self.other, branch, evidence)} {self.worth(branch)}"

@@ -97,7 +97,7 @@ def chosen_item(gallery: GalleryWithMetadata) -> Item:
         range(len(own)),
         format_func=lambda i: own[i].camera or own[i].path,
         default=0,
-        key=f"picture_of_{identity}",
+        key=f"image_of_{identity}",
         bind="query-params",
     )
     item = own[number or 0]

@@ -44,7 +44,7 @@ class ViewBinding:
         return dict(zip(self.outputs, self.function(*(values[control] for control in self.inputs)), strict=True))
 
 
-def picture(name: str, clickable: bool = False) -> gr.Image:
+def drawing(name: str, clickable: bool = False) -> gr.Image:
     """An output for a drawn image."""
     return gr.Image(
         label=name,

@@ -19,7 +19,7 @@ EXAMPLE = """from gradio_client import Client, handle_file
 client = Client("http://127.0.0.1:7860")  # this page's address
 predictions, summary = client.predict(handle_file("bird.jpg"), "{checkpoint}", api_name="/inspect")
 image, caption = client.predict(9, api_name="/layer")  # the rollout after layer 9
-file = client.predict(api_name="/download_picture")  # the same, large, with a caption
+file = client.predict(api_name="/download_image")  # the same, large, with a caption
 """
 ABOUT = (
     "Every map of this page is an endpoint, too: `/inspect` takes an image, the others draw from it in the same "
@@ -33,30 +33,30 @@ def build(callbacks: InspectCallbacks, record: gr.State, checkpoint: str) -> Non
     of_model = ModelMapCallbacks(callbacks)
     layer, row, column = ("Number", 1), ("Number", 1), ("Number", 1)
     text, flag = ("Textbox", ""), ("Checkbox", True)
-    picture, sentence = ("Image", "image"), ("Textbox", "sentence")
+    drawing, sentence = ("Image", "image"), ("Textbox", "sentence")
     rollout = {"fusion": ("Textbox", "mean"), "discard": ("Number", 0.0)}
     with gr.Group(visible=False):
         for function, inputs, outputs in (
-            (callbacks.layer, {"layer": layer, **rollout, "one_scale": flag, **LOOK}, [picture, sentence]),
-            (callbacks.layers, {**rollout, **LOOK}, [picture, sentence]),
-            (callbacks.heads, {"layer": layer, **LOOK}, [picture, sentence]),
+            (callbacks.layer, {"layer": layer, **rollout, "one_scale": flag, **LOOK}, [drawing, sentence]),
+            (callbacks.layers, {**rollout, **LOOK}, [drawing, sentence]),
+            (callbacks.heads, {"layer": layer, **LOOK}, [drawing, sentence]),
             (
                 callbacks.token,
                 {"row": row, "column": column, "layer": layer, "head": ("Number", 0), **LOOK},
-                [picture, sentence],
+                [drawing, sentence],
             ),
-            (callbacks.compare, {"kind": ("Textbox", "input"), **LOOK}, [picture] * 3 + [sentence] * 3),
-            (callbacks.select, {"ratio": ("Number", 0.1)}, [picture, sentence]),
-            (callbacks.evidence, {"target": text, **LOOK}, [picture] * 2 + [sentence] * 2),
-            (of_model.contrast, {"target": text, "rival": text, **LOOK}, [picture, sentence]),
-            (of_model.token_sizes, {"layer": layer, **LOOK}, [picture, sentence]),
+            (callbacks.compare, {"kind": ("Textbox", "input"), **LOOK}, [drawing] * 3 + [sentence] * 3),
+            (callbacks.select, {"ratio": ("Number", 0.1)}, [drawing, sentence]),
+            (callbacks.evidence, {"target": text, **LOOK}, [drawing] * 2 + [sentence] * 2),
+            (of_model.contrast, {"target": text, "rival": text, **LOOK}, [drawing, sentence]),
+            (of_model.token_sizes, {"layer": layer, **LOOK}, [drawing, sentence]),
             (
                 of_model.similar_patches,
                 {"row": row, "column": column, "layer": layer, **LOOK},
-                [picture, sentence],
+                [drawing, sentence],
             ),
             (of_model.faithfulness, {"map": ("Textbox", "rollout")}, [("JSON", "curves")]),
-            (callbacks.download_picture, {}, [("File", "file")]),
+            (callbacks.download_image, {}, [("File", "file")]),
         ):
             endpoint(function, record, inputs, outputs)
     with gr.Accordion("For programs", open=False):

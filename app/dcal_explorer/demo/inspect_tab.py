@@ -45,7 +45,7 @@ class InspectTab:
 
     def _lay_image(self) -> None:
         names = self.callbacks.library.names()
-        self.image, self.thumbnails = image_and_samples(self.samples, 200, "photo", "samples")
+        self.image, self.thumbnails = image_and_samples(self.samples, 200, "image", "samples")
         self.checkpoint = gr.Dropdown(names, value=names[0], label="Checkpoint", elem_id="checkpoint")
 
     def _lay_controls(self, first: Inspection) -> None:
@@ -107,7 +107,7 @@ class InspectTab:
         progress = {"show_progress": "minimal", "show_progress_on": self.image}
         self.image.upload(lambda: "", None, self.sample, **PRIVATE)
         picked = self.thumbnails.click(self.pick, self.thumbnails, [self.image, self.sample], **PRIVATE)
-        triggers = [self.image.upload, self.checkpoint.input]  # not photo.change, which fires twice for some images
+        triggers = [self.image.upload, self.checkpoint.input]  # not image.change, which fires twice for some images
         self._settled(gr.on(triggers, *call, api_name="inspect", **{**PUBLIC, **progress}))
         self._settled(picked.success(*call, **{**PRIVATE, **progress}))
         # Dropping an image on another one fires this too, before the upload: the maps are cleared for a moment.

@@ -11,7 +11,7 @@ from dcal.gallery import Hit
 from dcal.gallery.reviews import ANSWERS, WITHDRAWN
 from dcal_explorer.content import cards, match_captions, reid_captions
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
-from dcal_explorer.demo.components import PRIVATE, PUBLIC, ViewBinding, picture, sentence
+from dcal_explorer.demo.components import PRIVATE, PUBLIC, ViewBinding, drawing, sentence
 from dcal_explorer.demo.events import card, pixel
 from dcal_explorer.demo.inputs import shows_errors
 
@@ -43,7 +43,7 @@ class MatchView:
                     elem_id="answer",
                 )
             self.kept = gr.Markdown(elem_id="answer-sentence", elem_classes="sentence")
-            self.pair = picture("Pair picture", clickable=True)
+            self.pair = drawing("Pair drawing", clickable=True)
             self.caption, self.twins = sentence("Pair sentence"), sentence("Twin sentence")
             with gr.Row(elem_classes="controls"):
                 self.row = gr.Number(0, minimum=0, precision=0, label="Patch: row (0: all)", scale=2, min_width=120)
@@ -53,7 +53,7 @@ class MatchView:
                 places = []
                 for name in ("SA", "GLCA"):
                     with gr.Column(min_width=260):
-                        places.append((picture(f"{name} match"), sentence(f"{name} match sentence")))
+                        places.append((drawing(f"{name} match"), sentence(f"{name} match sentence")))
             with gr.Accordion("How maps are drawn", open=False), gr.Row():
                 colormap = gr.Dropdown(list(draw.COLORMAPS), value=draw.COLORMAPS[0], label="Colour map", min_width=120)
                 opacity = gr.Slider(0, 1, 0.6, step=0.05, label="Opacity", min_width=200, buttons=[])

@@ -47,7 +47,7 @@ class FindTab:
     def _lay_query(self, names: list[str]) -> None:
         self.checkpoint = gr.Dropdown(names, value=names[0], label="Checkpoint", elem_id="find-checkpoint")
         self.gallery = gr.Dropdown([], label="Gallery", elem_id="find-gallery", visible=False)
-        self.photo = gr.Image(
+        self.image = gr.Image(
             type="filepath",
             image_mode=None,
             sources=["upload", "clipboard"],
@@ -64,8 +64,8 @@ class FindTab:
             self.camera = gr.Dropdown([], label="Images of camera", min_width=120, elem_id="camera")
             self.model = gr.Dropdown([], label="Of model", min_width=140, elem_id="model", visible=False)
             self.page = gr.Number(1, minimum=1, precision=0, label="Page", min_width=80, visible=False)
-        self.pictures = gr.HTML(elem_id="pictures", js_on_load=cards.CLICK)
-        self.picture = gr.Textbox(visible=False, label="picture")
+        self.queries = gr.HTML(elem_id="queries", js_on_load=cards.CLICK)
+        self.chosen = gr.Textbox(visible=False, label="image")
 
     @property
     def kept(self) -> list[Any]:
@@ -74,7 +74,7 @@ class FindTab:
 
     def _wire_place(self, tab: gr.Tab) -> None:
         """The tab is opened, or another checkpoint or gallery chosen."""
-        everything: Any = {*self.kept, self.gallery, self.page, self.pictures, self.record, self.caption, self.photo}
+        everything: Any = {*self.kept, self.gallery, self.page, self.queries, self.record, self.caption, self.image}
         everything |= {self.ranked.same_view, self.ranked.per_identity}
         now = [self.checkpoint, self.gallery, self.record, *self.kept]
         for event in (
@@ -82,31 +82,31 @@ class FindTab:
             self.checkpoint.input(self.change_checkpoint, now, everything, **PRIVATE),
             self.gallery.input(self.change, now, everything, **PRIVATE),
         ):
-            shown = {self.checkpoint, self.gallery, self.record, self.pictures, self.photo, self.caption}
+            shown = {self.checkpoint, self.gallery, self.record, self.queries, self.image, self.caption}
             event.failure(self.back, self.record, shown, **PRIVATE)
 
     def _wire_query(self) -> None:
-        progress = {**PUBLIC, "show_progress": "minimal", "show_progress_on": self.photo}
+        progress = {**PUBLIC, "show_progress": "minimal", "show_progress_on": self.image}
         query, place = [self.record, self.caption], [self.checkpoint, self.record, self.gallery, self.add]
-        sent = self.photo.upload(self.callbacks.search, [self.photo, *place], query, api_name="search", **progress)
-        sent.success(self.query_picture, self.record, self.photo, **PRIVATE)  # of several, all
-        sent.failure(self.query_picture, self.record, self.photo, **PRIVATE)  # the page shows the query it had
-        self.photo.clear(self.clear, self.record, [self.record, self.caption], **PRIVATE)
-        picked = self.pictures.click(card, None, self.picture, **PRIVATE)
-        taken = picked.success(self.callbacks.choose, [self.picture, *place], query, api_name="choose", **PUBLIC)
-        taken.success(self.query_picture, self.record, self.photo, **PRIVATE)
+        sent = self.image.upload(self.callbacks.search, [self.image, *place], query, api_name="search", **progress)
+        sent.success(self.query_image, self.record, self.image, **PRIVATE)  # of several, all
+        sent.failure(self.query_image, self.record, self.image, **PRIVATE)  # the page shows the query it had
+        self.image.clear(self.clear, self.record, [self.record, self.caption], **PRIVATE)
+        picked = self.queries.click(card, None, self.chosen, **PRIVATE)
+        taken = picked.success(self.callbacks.choose, [self.chosen, *place], query, api_name="choose", **PUBLIC)
+        taken.success(self.query_image, self.record, self.image, **PRIVATE)
         marked = [self.checkpoint, self.gallery, self.camera, self.model, self.page, self.record]
-        taken.success(self.marked, [self.add, *marked], self.pictures, **PRIVATE)
-        sent.success(self.choices, marked, {self.pictures, self.page}, **PRIVATE)  # none of them is the query now
+        taken.success(self.marked, [self.add, *marked], self.queries, **PRIVATE)
+        sent.success(self.choices, marked, {self.queries, self.page}, **PRIVATE)  # none of them is the query now
 
     def _wire_choices(self) -> None:
-        """Which pictures there are to choose a query from."""
+        """Which images there are to choose a query from."""
         choosers = [self.camera, self.model, self.page]
         gr.on(
             [self.camera.input, self.model.input, self.page.submit, self.page.blur],
             self.choices,
             [self.checkpoint, self.gallery, *choosers, self.record],
-            {self.pictures, self.page},
+            {self.queries, self.page},
             **PRIVATE,
         )
         listed = gr.JSON(visible=False, label="gallery")
@@ -159,7 +159,7 @@ class FindTab:
         return f"\n\nNot in this gallery, and no longer a filter: {', '.join(gone)}." if gone else ""
 
     def query_shown(self, record: str, caption: str) -> dict[Any, Any]:
-        return {self.record: record, self.caption: caption, self.photo: self.callbacks.query_picture(record)}
+        return {self.record: record, self.caption: caption, self.image: self.callbacks.query_image(record)}
 
     def fitted(
         self,
@@ -205,21 +205,21 @@ class FindTab:
         page = min(max(1, int(page or 1)), pages)
         chosen = [image.known.path for image in self.callbacks.records.get(record).images] if record else []
         return {
-            self.pictures: cards.thumbnails(opened, there[(page - 1) * PAGE : page * PAGE], *chosen),
+            self.queries: cards.thumbnails(opened, there[(page - 1) * PAGE : page * PAGE], *chosen),
             self.page: gr.update(value=page, maximum=pages, visible=pages > 1, label=f"Page, of {pages}"),
         }
 
     def marked(self, add: bool, *choice: Any) -> Any:
         """The images to choose from with all that are the query marked; where it is one, the click has marked it."""
-        return self.choices(*choice)[self.pictures] if add else gr.skip()
+        return self.choices(*choice)[self.queries] if add else gr.skip()
 
     def clear(self, record: str | None) -> tuple[None, str]:
         """After the query was removed: no session, and what to do."""
         self.callbacks.records.let_go(record or "")
         return None, reid_captions.EMPTY
 
-    def query_picture(self, record: str | None) -> Any:
-        return self.callbacks.query_picture(record) if record else None
+    def query_image(self, record: str | None) -> Any:
+        return self.callbacks.query_image(record) if record else None
 
     def back(self, record: str | None) -> dict[Any, Any]:
         """After a failure: the present query, the checkpoint and the gallery that ranked it, or an empty page."""
@@ -227,4 +227,4 @@ class FindTab:
             session = self.callbacks.records.get(record)
             return {self.checkpoint: session.checkpoint, self.gallery: session.gallery}
         except DCALError:
-            return {self.record: None, self.pictures: "", self.photo: None, self.caption: reid_captions.EMPTY}
+            return {self.record: None, self.queries: "", self.image: None, self.caption: reid_captions.EMPTY}

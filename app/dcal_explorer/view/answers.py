@@ -14,12 +14,12 @@ from dcal.explain.class_maps import class_maps, contrast
 from dcal.explain.features import patch_colours, patch_features
 from dcal.explain.tokens import token_sizes
 from dcal_explorer.view.arrays import packed
+from dcal_explorer.view.drawing import drawing
 from dcal_explorer.view.measuring import Measurements
 from dcal_explorer.view.payload import layer_attention
-from dcal_explorer.view.picture import picture
 
 ModelOf = Callable[[str], AbstractContextManager[DCAL]]  # a record's key → its model, to be used inside the context
-RECORDED = ("layer", "row", "rollout", "picture")
+RECORDED = ("layer", "row", "rollout", "drawing")
 COMPUTED = ("class", "contrast", "features", "colours", "sizes", "measure")
 
 
@@ -29,7 +29,7 @@ def answer(seen: Inspection, request: dict[str, Any]) -> dict[str, Any]:
     {"kind": "layer", "layer": 3} → {"queries", "keys"}: (heads, tokens, d). {"kind": "row", "layer": 3, "token": 17} →
     {"rows"}: (heads, tokens). {"kind": "rollout", "fusion": "max", "start": 2, "token": 0, "discard": 0.5} →
     {"values"}: (layers, rows, cols), 0 below the start layer; all but the fusion may be missing.
-    {"kind": "picture", …}: see picture.py.
+    {"kind": "drawing", …}: see drawing.py.
     """
     kind = kind_of(request)
     check_choice("request", kind, RECORDED)
@@ -37,8 +37,8 @@ def answer(seen: Inspection, request: dict[str, Any]) -> dict[str, Any]:
         return dict(layer_attention(seen, number(request, "layer")))
     if kind == "row":
         return {"rows": packed(seen.attention_rows(number(request, "layer"), number(request, "token")))}
-    if kind == "picture":
-        return picture(seen, request)
+    if kind == "drawing":
+        return drawing(seen, request)
     fusion, discard = request.get("fusion"), request.get("discard", 0.0)
     if isinstance(discard, bool) or not isinstance(discard, int | float):
         raise DCALError(f"discard is a number, got {discard!r}")

@@ -2,14 +2,14 @@
 
 import { pack } from "./payload.js";
 
-/** What Python's picture.py needs to draw the view as it is. */
-export function pictureRequest(view) {
+/** What Python's drawing.py needs to draw the view as it is. */
+export function drawingRequest(view) {
   const { seen, state, panes } = view;
   const shown = view.faithfulness.element.hidden ? [panes.map, panes.attention] : [panes.map];
   const described = shown.map((pane) => describedPane(pane, seen, state));
   const layer = `Layer ${state.layer + 1} of ${seen.layers}`;
   const words = [[seen.caption, seen.title, layer].filter(Boolean).join(" · ")];
-  return { kind: "picture", opacity: state.opacity, smooth: state.smooth, panes: described, words };
+  return { kind: "drawing", opacity: state.opacity, smooth: state.smooth, panes: described, words };
 }
 
 function describedPane({ scene, name, view }, seen, state) {
@@ -28,7 +28,7 @@ function describedPane({ scene, name, view }, seen, state) {
 
 /** Save the view's panes as a PNG file; a promise, done when the browser has it. */
 export async function download(view) {
-  const { png } = await view.attention.ask(pictureRequest(view));
+  const { png } = await view.attention.ask(drawingRequest(view));
   const { state, seen } = view;
   const link = document.createElement("a");
   link.href = `data:image/png;base64,${png}`;

@@ -41,7 +41,7 @@ export function layOut(view) {
   return parts;
 }
 
-/** Saves the panes as a picture; only where somebody can draw it. */
+/** Saves the panes as an image; only where somebody can draw it. */
 function saveButton(view) {
   return element("button", { type: "button", hidden: !view.options.fetch, onclick: () => view.save() }, "Download");
 }

@@ -16,12 +16,12 @@ function canvasOf(width, height) {
 
 /** The image at one size, in colour and in grey, what the model did not see dimmed; and, per opacity, both mixed. */
 export class Ground {
-  constructor(seen, picture, width, height) {
+  constructor(seen, image, width, height) {
     this.grid = gridOn(seen, width, height);
     this.bright = canvasOf(width, height);
     const context = this.bright.getContext("2d", { willReadFrequently: true });
     context.imageSmoothingQuality = "high";
-    context.drawImage(picture, 0, 0, width, height);
+    context.drawImage(image, 0, 0, width, height);
     const pixels = context.getImageData(0, 0, width, height);
     this.dimUnseen(pixels.data);
     context.putImageData(pixels, 0, 0);

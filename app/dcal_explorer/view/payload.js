@@ -6,7 +6,7 @@ const FORMAT = 1;
 const UNITS = ["share", "number", "size", "mask"];
 const FORMS = ["values", "features", "colours"];
 const BRANCHES = ["", "sa", "glca"];
-const PHOTO = /^data:image\/(png|jpeg|webp);base64,[A-Za-z0-9+/]+=*$/;
+const IMAGE = /^data:image\/(png|jpeg|webp);base64,[A-Za-z0-9+/]+=*$/;
 
 function expect(condition, message) {
   if (!condition) throw new TypeError(`This is no record for the view: ${message}.`);
@@ -75,8 +75,8 @@ export function floats(packed, shape, name) {
 export function record(payload) {
   expect(payload && typeof payload === "object", "it is no object");
   expect(payload.format === FORMAT, `its format is ${payload.format}, this view reads ${FORMAT}`);
-  const { photo, extent, box } = payload;
-  expect(photo && PHOTO.test(photo.src), "the image is not a PNG, JPEG or WebP data address");
+  const { image, extent, box } = payload;
+  expect(image && IMAGE.test(image.src), "the image is not a PNG, JPEG or WebP data address");
   expect(Array.isArray(extent) && extent.length === 2, "extent is not [width, height]");
   expect(Array.isArray(box) && box.length === 4, "box is not [left, top, right, bottom]");
   const seen = {
@@ -84,7 +84,7 @@ export function record(payload) {
     group: text(payload.group, "group"),
     title: text(payload.title, "title"),
     caption: text(payload.caption ?? "", "caption"),
-    photo: { src: photo.src, width: count(photo.width, "width"), height: count(photo.height, "height") },
+    image: { src: image.src, width: count(image.width, "width"), height: count(image.height, "height") },
     extent: extent.map((side) => count(side, "extent")),
     box: box.map((side) => finite(side, "box")),
     rows: count(payload.rows, "rows"),

@@ -69,7 +69,7 @@ def payload(
         "title": title,
         "caption": caption,
         "state": None if state is None else dict(state),
-        "photo": photo(seen, lossless),
+        "image": image(seen, lossless),
         "extent": [seen.image.shape[1], seen.image.shape[0]],
         "box": [float(edge) for edge in seen.box],
         "rows": seen.layout.rows,
@@ -124,13 +124,13 @@ def prefix_names(layout: TokenLayout, backbone: str) -> list[str]:
     return [f"{name} token" if name in ("class", "distillation") else name for name in names]
 
 
-def photo(seen: Inspection, lossless: bool) -> dict[str, Any]:
+def image(seen: Inspection, lossless: bool) -> dict[str, Any]:
     """The image as a data address, its longer side at most `MAX_SIDE` pixels: never enlarged, the browser does that."""
     height, width = seen.image.shape[:2]
     scale = min(1.0, MAX_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    picture = seen.image if scale == 1 else cv2.resize(seen.image, size, interpolation=cv2.INTER_AREA)
-    kind, data = ("png", draw.png(picture)) if lossless else ("webp", draw.webp(picture, QUALITY))
+    pixels = seen.image if scale == 1 else cv2.resize(seen.image, size, interpolation=cv2.INTER_AREA)
+    kind, data = ("png", draw.png(pixels)) if lossless else ("webp", draw.webp(pixels, QUALITY))
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     return {"src": source, "width": size[0], "height": size[1]}
 

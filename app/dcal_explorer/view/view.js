@@ -55,12 +55,12 @@ export class View {
     const version = (this.version += 1);
     this.theme.look();
     let seen;
-    const picture = new Image();
+    const image = new Image();
     try {
       seen = record(payload);
       this.root.style.setProperty("--dcal-ratio", seen.extent[0] / seen.extent[1]);
-      picture.src = seen.photo.src;
-      await picture.decode();
+      image.src = seen.image.src;
+      await image.decode();
     } catch (error) {
       this.fail(error instanceof TypeError ? error.message : "The image cannot be read.");
       return;
@@ -74,7 +74,7 @@ export class View {
     if (this.wanted !== null) this.state = { ...this.state, map: this.wanted };
     const sameGrid = !this.seen || (this.seen.rows === seen.rows && this.seen.cols === seen.cols);
     this.state = fitted(seen, sameGrid || payload.state ? this.state : { ...this.state, kept: null });
-    Object.assign(this, { seen, picture, grounds: new Map(), attention: new Attention(seen, this.options.fetch) });
+    Object.assign(this, { seen, image, grounds: new Map(), attention: new Attention(seen, this.options.fetch) });
     this.loader = new Loader(seen, this.attention, () => version === this.version && this.loaded());
     this.selected = Uint8Array.from({ length: seen.patches }, (_, patch) => (seen.selected?.includes(patch) ? 1 : 0));
     this.build();
@@ -114,7 +114,7 @@ export class View {
     const name = `${width}×${height}`;
     if (!this.grounds.has(name)) {
       if (this.grounds.size >= GROUNDS) this.grounds.delete(this.grounds.keys().next().value);
-      this.grounds.set(name, new Ground(this.seen, this.picture, width, height));
+      this.grounds.set(name, new Ground(this.seen, this.image, width, height));
     }
     return this.grounds.get(name);
   }

@@ -198,9 +198,9 @@ def test_names_are_text_and_never_html(page: Page, hostile: str) -> None:
     [
         ("payload.format = 2", "its format is 2"),
         ("payload.rows = 3.5", "rows is 3.5"),
-        ("payload.photo.src = 'https://example.org/a.png'", "the image is not"),
-        ("payload.photo.src = 'data:image/svg+xml;base64,AAAA'", "the image is not"),
-        ("payload.photo.src = 'data:image/png;base64,AAAA'", "The image cannot be read."),
+        ("payload.image.src = 'https://example.org/a.png'", "the image is not"),
+        ("payload.image.src = 'data:image/svg+xml;base64,AAAA'", "the image is not"),
+        ("payload.image.src = 'data:image/png;base64,AAAA'", "The image cannot be read."),
         ("payload.maps[0].values.mean.shape = [4, 5, 3]", "rollout mean has shape 4,5,3, expected 4,3,5"),
         ("payload.maps[0].values.mean.data = 'AAAA'", "holds 3 bytes"),
         ("payload.maps[0].values.mean.data = btoa('\\x00\\x00\\xc0\\x7f'.repeat(60))", "not finite"),

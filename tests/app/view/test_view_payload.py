@@ -103,8 +103,8 @@ def test_large_models_send_rows_and_no_second_rollout(monkeypatch: pytest.Monkey
 
 def test_large_images_are_made_smaller_and_small_ones_are_left() -> None:
     large, small = payload(record((700, 2100), (0.0, 0.0, 2100.0, 700.0))), payload(record())
-    assert (large["photo"]["width"], large["photo"]["height"]) == (1024, 341)
-    assert (small["photo"]["width"], small["photo"]["height"]) == (710, 530)
+    assert (large["image"]["width"], large["image"]["height"]) == (1024, 341)
+    assert (small["image"]["width"], small["image"]["height"]) == (710, 530)
     assert large["extent"] == [2100, 700]  # boxes and patches are in the original's pixels
 
 

@@ -143,14 +143,14 @@ def explain(
         "Image",
         list(found),
         format_func=lambda p: ", ".join(reid_captions.facts(first, found[p])) or p,
-        key="explained_picture",
+        key="explained_image",
         bind="query-params",
     )
     against = columns[1].selectbox(
         "Rather than",
         [NONE, *(other for other in found if other != path)],
         format_func=lambda p: ", ".join(reid_captions.facts(first, found[p])) or p if p else NO_OTHER,
-        key="against_picture",
+        key="against_image",
         bind="query-params",
     )
     branch = columns[2].segmented_control(
@@ -171,7 +171,7 @@ def explain(
                 patch = patch_at(why, place)
                 head = captions.attentions(library().config(name))
                 st.html(f'<div class="about branch {why.resolved(branches[name])}"><h3>{head}</h3></div>')
-                st.image(why.picture(branches[name], patch, side=SIDE, **drawn), width="stretch")
+                st.image(why.drawing(branches[name], patch, side=SIDE, **drawn), width="stretch")
                 outside = f" {OUTSIDE}" if place is not None and patch is None else ""
                 st.markdown(why.sentence(branches[name], patch) + outside)
                 st.markdown(why.difference(branches[name]) or match_captions.NO_TWINS)

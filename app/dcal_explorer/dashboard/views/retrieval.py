@@ -124,7 +124,7 @@ def link(name: str, place: str, gallery: GalleryWithMetadata, query: Item, acros
     identity = query.identity or UNKNOWN
     own = [item for item in gallery.embedded.items if (item.identity or UNKNOWN) == identity]
     values = {"find_compared": name, "identity": identity, "across": str(across).lower(), "gallery": place}
-    values[f"picture_of_{identity}"] = query.camera or query.path if own.index(query) else ""
+    values[f"image_of_{identity}"] = query.camera or query.path if own.index(query) else ""
     if hit is not None:
-        values["explained_picture"] = ", ".join(reid_captions.facts(gallery, hit.item)) or hit.item.path
+        values["explained_image"] = ", ".join(reid_captions.facts(gallery, hit.item)) or hit.item.path
     return f"reidentify?{urlencode({key: value for key, value in values.items() if value})}"

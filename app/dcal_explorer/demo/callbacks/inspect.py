@@ -323,7 +323,7 @@ class InspectCallbacks:
             yield model
 
     @shows_errors
-    def download_picture(self, record: str) -> str:
+    def download_image(self, record: str) -> str:
         """The image drawn last in this session, large, lossless and with a caption: a PNG file."""
         entry = self.records.get(record)
         if entry.shown is None:

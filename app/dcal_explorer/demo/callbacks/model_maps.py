@@ -126,11 +126,11 @@ class ModelMapCallbacks:
 
         def image(side: int) -> RGB:
             marked = look.get("marked")
-            picture = draw.overlay(
+            drawing = draw.overlay(
                 seen, map, low=low, high=high, max_side=side, **{k: v for k, v in look.items() if k != "marked"}
             )
-            picture = picture if marked is None else draw.mark(seen, picture, *marked)
-            return draw.under(picture, draw.bar(picture.shape[1], low, high, look["colormap"], write=draw.decimal))
+            drawing = drawing if marked is None else draw.mark(seen, drawing, *marked)
+            return draw.under(drawing, draw.bar(drawing.shape[1], low, high, look["colormap"], write=draw.decimal))
 
         entry.shown = Drawing(name, image, (map, seen.image))
         return image(draw.MAX_SIDE)

@@ -46,7 +46,7 @@ class ReIDCallbacks(RankingCallbacks):
         if row and column:
             rows, columns = why.shape
             patch = from_one("row", row, rows) * columns + from_one("column", column, columns)
-        image = why.picture(branch, patch, **look)
+        image = why.drawing(branch, patch, **look)
         return image, f"{why.sentence(branch, patch)} {match_captions.CLICK}", why.difference(branch)
 
     @shows_errors
@@ -66,10 +66,10 @@ class ReIDCallbacks(RankingCallbacks):
         why, look = self.explained(record, hit, against), checked_look(colormap, opacity, smooth)
         scale = draw.evidence_scale(*(why.evidence(name) for name in why.match.branches))
         look |= {"side": BRANCH_SIDE, "scale": scale}
-        sa = why.picture("sa", **look), match_captions.by_branch("sa", why.evidence("sa"), why.worth("sa"))
+        sa = why.drawing("sa", **look), match_captions.by_branch("sa", why.evidence("sa"), why.worth("sa"))
         if "glca" not in why.branches:
             return sa[0], None, sa[1], match_captions.ONE_BRANCH
-        glca = why.picture("glca", **look), match_captions.by_branch("glca", why.evidence("glca"), why.worth("glca"))
+        glca = why.drawing("glca", **look), match_captions.by_branch("glca", why.evidence("glca"), why.worth("glca"))
         return sa[0], glca[0], sa[1], glca[1]
 
     def explained(self, record: str, hit: int, against: int = 0) -> Explanation:

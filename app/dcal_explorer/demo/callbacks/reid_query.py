@@ -52,7 +52,7 @@ class QueryCallbacks:
 
     @shows_errors
     def choose(
-        self, picture: str, checkpoint: str, record: str | None = None, gallery: str | None = OWN, add: bool = False
+        self, image: str, checkpoint: str, record: str | None = None, gallery: str | None = OWN, add: bool = False
     ) -> tuple[str, str]:
         """Take one of the gallery's own images (its name there) as the query, or `add` it to the present one.
 
@@ -60,7 +60,7 @@ class QueryCallbacks:
         """
         place = checked_text("checkpoint", checkpoint), checked_text("gallery", gallery or OWN)
         opened = self.galleries.open(*place)
-        item = opened.item(checked_text("picture", picture))
+        item = opened.item(checked_text("image", image))
         return self._kept(*place, QueryImage(opened.query_info(item)), record, checked_flag("add", add))
 
     @shows_errors
@@ -87,13 +87,13 @@ class QueryCallbacks:
         lost = [reid_captions.LOST_IMAGES] if gallery.lost else []
         return "\n\n".join((line, *(note for seen in uploads for note in seen.notes), *lost))
 
-    def query_picture(self, record: str) -> RGB:
+    def query_image(self, record: str) -> RGB:
         """The query as the page shows it, enlarged if it is small; several images side by side."""
         session = self.records.get(record)
-        pictures = [self.pixels(session, image) for image in session.images]
-        if len(pictures) == 1:
-            return draw.tile(pictures[0], draw.PAIR_SIDE)
-        return draw.ranked_list([draw.Entry(picture, ()) for picture in pictures], (), "", len(pictures))
+        images = [self.pixels(session, image) for image in session.images]
+        if len(images) == 1:
+            return draw.tile(images[0], draw.PAIR_SIDE)
+        return draw.ranked_list([draw.Entry(image, ()) for image in images], (), "", len(images))
 
     def pixels(self, session: QuerySession, image: QueryImage) -> RGB:
         """One of the query's images."""

@@ -16,18 +16,18 @@ LETTERS = 20  # pixels, of the captions
 MOST_LINES, MOST_LETTERS = 8, 400
 
 
-def picture(seen: Inspection, request: dict[str, Any]) -> dict[str, Any]:
+def drawing(seen: Inspection, request: dict[str, Any]) -> dict[str, Any]:
     """{"png": base64} of the panes that the view describes. Raises DCALError for what is no description of one.
 
-    {"kind": "picture", "panes": [{"values", "low", "high", "unit", "colours", "marked", "words"}], "opacity", "smooth",
+    {"kind": "drawing", "panes": [{"values", "low", "high", "unit", "colours", "marked", "words"}], "opacity", "smooth",
     "words"}: `values` is packed, (rows, cols), or (rows, cols, 3) of patches with colours of their own; `marked` a
     patch or null; `unit` is the view's.
     """
     panes = request.get("panes")
     if not isinstance(panes, list) or not 1 <= len(panes) <= 2 or not all(isinstance(pane, dict) for pane in panes):
-        raise DCALError("a picture has one or two panes")
+        raise DCALError("a drawing has one or two panes")
     opacity, smooth = finite(request.get("opacity")), request.get("smooth") is True
-    drawn = [pane_picture(seen, pane, opacity, smooth) for pane in panes]
+    drawn = [drawn_pane(seen, pane, opacity, smooth) for pane in panes]
     tallest = max(len(one) for one in drawn)
     drawn = [np.pad(one, ((0, tallest - len(one)), (0, 0), (0, 0)), constant_values=255) for one in drawn]
     sheet = draw.beside(drawn)
@@ -35,7 +35,7 @@ def picture(seen: Inspection, request: dict[str, Any]) -> dict[str, Any]:
     return {"png": base64.b64encode(draw.png(sheet)).decode()}
 
 
-def pane_picture(seen: Inspection, pane: dict[str, Any], opacity: float, smooth: bool) -> np.ndarray:
+def drawn_pane(seen: Inspection, pane: dict[str, Any], opacity: float, smooth: bool) -> np.ndarray:
     """One pane: the map over the image, its colour bar, its words."""
     values, grid = unpacked(pane.get("values")), (seen.layout.rows, seen.layout.cols)
     if values.shape not in (grid, (*grid, 3)) or not np.isfinite(values).all():

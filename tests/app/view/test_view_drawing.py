@@ -23,7 +23,7 @@ def pane(values: np.ndarray, **fields: Any) -> dict[str, Any]:
 
 
 def drawn(seen: dcal.Inspection, *panes: dict[str, Any], words: Any = ("cub50-full · heron",)) -> np.ndarray:
-    request = {"kind": "picture", "panes": list(panes), "opacity": 0.5, "smooth": False, "words": list(words)}
+    request = {"kind": "drawing", "panes": list(panes), "opacity": 0.5, "smooth": False, "words": list(words)}
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(answer(seen, request)["png"]))))
 
 
@@ -78,8 +78,8 @@ def test_long_lines_of_a_caption_are_broken() -> None:
         ({"panes": [pane(np.zeros((3, 5)), high=float("inf"))]}, "finite number"),
     ],
 )
-def test_what_describes_no_picture_is_refused(change: dict[str, Any], words: str) -> None:
-    request = {"kind": "picture", "panes": [pane(np.zeros((3, 5)))], "opacity": 0.5, "words": [], **change}
+def test_what_describes_no_drawing_is_refused(change: dict[str, Any], words: str) -> None:
+    request = {"kind": "drawing", "panes": [pane(np.zeros((3, 5)))], "opacity": 0.5, "words": [], **change}
     with pytest.raises(dcal.DCALError) as raised:
         answer(record(), request)
     assert words in str(raised.value)
