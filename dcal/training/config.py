@@ -77,6 +77,7 @@ class TrainConfig(Editable):
     one_camera: bool = False  # reid: one camera, or cameras are unknown; a match by the same one counts
     ema: float = 0.0  # decay of the weights' moving average, then evaluated and exported; 0: off. Paper silent
     val_fraction: float = 0.0  # share of the training images (reid: identities) held out to choose the epoch; 0: none
+    val_by_date: bool = False  # reid: hold out the later images, not identities drawn by the seed; all need dates
     eval_every: int = 0  # epochs between evaluations during the run; 0: after the last one only
     log_every: int = 10  # steps between lines of log.jsonl
     save_every: int = 500  # steps between states to resume from, besides each epoch's end; 0: there only
@@ -122,6 +123,8 @@ class TrainConfig(Editable):
             raise DCALError(
                 "triplet, also and one_camera belong to --task reid: classified images have no identities to compare"
             )
+        if self.val_by_date and not (self.task == "reid" and self.val_fraction):
+            raise DCALError("val_by_date belongs to --task reid and needs val_fraction, the share of images held out")
         if self.triplet_margin is not None and not self.triplet:
             raise DCALError(f"triplet_margin {self.triplet_margin} has no effect: set triplet, which weighs that loss")
         if self.also_root is not None and self.also is None:

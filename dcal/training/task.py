@@ -18,7 +18,7 @@ from dcal.data.pk_sampler import PKSampler
 from dcal.data.records import ImageRecord
 from dcal.data.reid.base import ReIDRecord, training_labels
 from dcal.data.samples import ImageSamples, ReIDSamples, Samples
-from dcal.data.splits import hold_out, hold_out_identities
+from dcal.data.splits import hold_out, hold_out_identities, hold_out_later
 from dcal.errors import DCALError
 from dcal.evaluation.classification import Evaluation, evaluate
 from dcal.evaluation.reid import QueryGallery, joined_embeddings
@@ -142,7 +142,7 @@ class ReIdentification(Task):
         self.sides: dict[str, dict[str, QueryGallery]] = {"test": {}, "val": {}}
         for index, (name, root) in enumerate(config.sources):
             train, query, gallery = (REID_DATASETS[name](root, split) for split in ("train", "query", "gallery"))
-            own, held = hold_out_identities(train.records, 0.0 if index else config.val_fraction, config.seed)
+            own, held = (train.records, ()) if index else held_out(train.records, config)
             labels += [max(labels, default=-1) + 1 + label for label in training_labels(own)]
             kept += own
             one_camera = config.one_camera or not train.cameras_known
@@ -204,6 +204,15 @@ class ReIdentification(Task):
                 name, images = f"{prefix}{split}", sides.images
                 rows += [row(name, each.path, self.root_of(each.path), each.identity) for each in images]
         return rows
+
+
+def held_out(
+    records: tuple[ReIDRecord, ...], config: TrainConfig
+) -> tuple[tuple[ReIDRecord, ...], tuple[ReIDRecord, ...]]:
+    """(trained on, held out): later images of dated ones with `val_by_date`, else whole identities."""
+    if config.val_by_date:
+        return hold_out_later(records, config.val_fraction)
+    return hold_out_identities(records, config.val_fraction, config.seed)
 
 
 def share(ranks: Processes, samples: Samples) -> Subset[tuple[Tensor, int]]:

@@ -220,7 +220,7 @@ OTHERS: dict[str, Any] = {
 OTHERS_REID = {  # and what only re-identification has
     **OTHERS,
     **{"task": "reid", "dataset": "reid-csv", "also": "reid-folder", "also_root": Path("roads"), "triplet": 0.5},
-    **{"optimizer": "adamw", "momentum": 0.8, "one_camera": True, "triplet_margin": 0.3},
+    **{"optimizer": "adamw", "momentum": 0.8, "one_camera": True, "triplet_margin": 0.3, "val_by_date": True},
 }
 
 

@@ -168,7 +168,22 @@ def test_held_out_identities_choose_the_epoch(config: Callable[..., ReIDConfig])
     assert metrics["train_images"] == len(kept) and (run.out / "best.pt").is_file()
 
 
-def test_a_image_on_both_sides_is_embedded_once(config: Callable[..., ReIDConfig]):
+def test_later_images_choose_the_epoch(config: Callable[..., ReIDConfig], tmp_path: Path):
+    header, *rows = (tmp_path / "images.csv").read_text().splitlines()
+    months = ("05", "05", "06", "06")  # of each identity's four images, which two cameras take in turns
+    dated = [f"{row},2026-{months[place % 4]}-01" for place, row in enumerate(rows)]
+    (tmp_path / "images.csv").write_text("\n".join([header + ",date", *dated]) + "\n")
+    run = config(val_fraction=0.3, val_by_date=True, ablation="sa_only", batch_size=4, epochs=1, warmup_epochs=0.5)
+    task = ReIdentification(run)
+    held, kept = task.sides["val"][""].images, task.samples.records
+    assert len(held) == len(kept) == 14 and {record.date for record in held}.isdisjoint({r.date for r in kept})
+    assert {record.identity for record in held} == {record.identity for record in kept}
+    assert train(run)["chosen_by"] == "held-out training images"
+    with pytest.raises(DCALError, match="val_by_date belongs to --task reid and needs val_fraction"):
+        config(val_by_date=True)
+
+
+def test_an_image_on_both_sides_is_embedded_once(config: Callable[..., ReIDConfig]):
     records = REID_DATASETS["reid-csv"](config().root, "gallery").records
     sides = QueryGallery(records[:4], records)
     assert sides.images == records
