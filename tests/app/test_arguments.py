@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -35,22 +36,56 @@ CALLED = {
 
 
 @pytest.fixture(scope="module")
-def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Callable[..., Any], list[Any]]]]:
-    """{endpoint: (its callback, arguments that it answers)}, with a record where it needs one."""
+def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uploads")
+    noise = np.random.default_rng(1).integers(0, 256, (70, 50, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "image.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def blocks(tmp_path_factory: pytest.TempPathFactory, uploads: Path) -> gr.Blocks:
+    """The page with all of its tabs."""
     folder = write_ablations(tmp_path_factory.mktemp("all"))
     for place in write_checkpoints(tmp_path_factory.mktemp("reid")).iterdir():
         place.rename(folder / place.name)
-    uploads = tmp_path_factory.mktemp("uploads")
-    noise = np.random.default_rng(1).integers(0, 256, (70, 50, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(uploads / "image.png")
-    image = {"path": str(uploads / "image.png"), "meta": {"_type": "gradio.FileData"}}
 
     async def build() -> gr.Blocks:
         return server.page(InspectCallbacks(CheckpointLibrary(folder), uploads), [])
 
-    functions = {f.api_name: f for f in asyncio.run(build()).fns.values() if f.api_visibility == "public" and f.fn}
+    return asyncio.run(build())
+
+
+@pytest.fixture(scope="module")
+def endpoints(blocks: gr.Blocks, uploads: Path) -> dict[str, tuple[Callable[..., Any], list[Any]]]:
+    """{endpoint: (its callback, arguments that it answers)}, with a record where it needs one."""
+    image = {"path": str(uploads / "image.png"), "meta": {"_type": "gradio.FileData"}}
+    functions = {f.api_name: f for f in blocks.fns.values() if f.api_visibility == "public" and f.fn}
     records: dict[str, str | None] = {}
-    yield {name: (function.fn, arguments(function, image, records)) for name, function in functions.items()}
+    return {name: (function.fn, arguments(function, image, records)) for name, function in functions.items()}
+
+
+def test_where_a_visitor_clicked_is_not_mixed_up(blocks: gr.Blocks) -> None:
+    """gradio's "always_last" calls again with the data of an earlier event."""
+    clicked = [
+        function
+        for function in blocks.fns.values()
+        if function.fn
+        and any(str(of.annotation).endswith("Data") for of in inspect.signature(function.fn).parameters.values())
+    ]
+    assert len(clicked) >= 4
+    assert {function.trigger_mode for function in clicked} == {"multiple"}
+
+
+def test_an_image_dropped_on_another_takes_nothing_away(blocks: gr.Blocks) -> None:
+    """gradio says that the image was removed; unless the visitor did it, what the page shows stays."""
+    removed = [f for f in blocks.fns.values() if f.fn and f.fn.__name__ == "removed"]
+    assert len(removed) == 3
+    for function in removed:
+        assert function.js and function.fn
+        kept, emptied = function.fn("no record", ""), function.fn("no record", "by hand")
+        assert len(kept) == len(emptied) == len(function.outputs) and emptied[0] is None
+        assert all(value == gr.skip() for value in kept)
 
 
 def arguments(function: Any, image: dict[str, Any], records: dict[str, str | None]) -> list[Any]:

@@ -28,6 +28,9 @@
   if (!globalThis.dcalAddress) {
     globalThis.dcalAddress = { set, view };
     addEventListener("popstate", () => document.querySelector("#restore")?.click());
+    document.addEventListener("click", ({ target }) => {
+      if (target.closest?.("button")) globalThis.dcalPressed = Date.now(); // see components.py
+    }, true);
     document.addEventListener("dcal-look", (event) => view(event.detail));
   }
   return location.search;

@@ -14,7 +14,7 @@ from dcal_explorer.content import captions, compare_captions
 from dcal_explorer.content.live_payload import live_payload
 from dcal_explorer.content.map_scores import MapScores
 from dcal_explorer.demo.callbacks.compare import MOST, CompareCallbacks
-from dcal_explorer.demo.components import PRIVATE, PUBLIC, image_and_samples
+from dcal_explorer.demo.components import PRIVATE, PUBLIC, image_and_samples, on_removed
 from dcal_explorer.demo.endpoints import LOOK, endpoint
 from dcal_explorer.demo.inputs import shows_errors
 from dcal_explorer.view.gradio_view import live_view
@@ -110,7 +110,7 @@ class CompareTab:
             event.failure(self.restore, self.record, [self.image, self.checkpoints], **PRIVATE)
             drawn = event.success(self.show, [self.record, self.reference], shown, **PRIVATE)
             self._agree(drawn.success)
-        cleared = self.image.clear(self.clear, self.record, outputs, **PRIVATE)
+        cleared = on_removed(self.image, self.clear, self.record, outputs)
         cleared.success(self.show, [self.record, self.reference], shown, **PRIVATE)
         gr.on(
             [self.reference.input],

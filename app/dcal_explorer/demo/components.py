@@ -13,6 +13,11 @@ Component = gr.components.Component
 # Values reach our functions unchanged: inputs.py and the core check them, with clearer messages.
 PUBLIC: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "trigger_mode": "always_last"}
 PRIVATE: dict[str, Any] = {**PUBLIC, "api_visibility": "private"}  # the page's own plumbing
+# Events that say where was clicked: gradio's "always_last" calls again with the data of an earlier one.
+CLICKED: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}
+# gradio empties an image when another is dropped on it, too, and says the same as when its button was pressed, which
+# address.js notes. The second value says which it was.
+BY_HAND = "(record, _) => [record, Date.now() - (globalThis.dcalPressed ?? 0) < 2000 ? 'by hand' : '']"
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,18 @@ def drawing(name: str, clickable: bool = False) -> gr.Image:
         elem_id=name.lower().replace(" ", "-"),
         elem_classes=["drawn", "clickable"] if clickable else ["drawn"],
     )
+
+
+def on_removed(image: gr.Image, clear: Callable[..., Any], record: gr.State, outputs: Sequence[Component]) -> Any:
+    """The event of a visitor taking `image` away: `clear`, which takes the record, fills `outputs`.
+
+    When another image is dropped on it, what is shown stays until that is inspected, or for good if it cannot be.
+    """
+
+    def removed(record: str | None, by_hand: str) -> Any:
+        return clear(record) if by_hand else (gr.skip(),) * len(outputs)
+
+    return image.clear(removed, [record, gr.Textbox(visible=False)], list(outputs), js=BY_HAND, **PRIVATE)
 
 
 def sentence(name: str) -> gr.Markdown:

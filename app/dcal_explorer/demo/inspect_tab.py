@@ -17,7 +17,7 @@ from dcal_explorer.content import captions, cards
 from dcal_explorer.demo import endpoints
 from dcal_explorer.demo.address import WRITE, Wanted
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
-from dcal_explorer.demo.components import PRIVATE, PUBLIC, image_and_samples
+from dcal_explorer.demo.components import CLICKED, PRIVATE, PUBLIC, image_and_samples, on_removed
 from dcal_explorer.demo.events import card
 from dcal_explorer.demo.inputs import shows_errors
 from dcal_explorer.view.gradio_view import live_view
@@ -110,14 +110,12 @@ class InspectTab:
         triggers = [self.image.upload, self.checkpoint.input]  # not image.change, which fires twice for some images
         self._settled(gr.on(triggers, *call, api_name="inspect", **{**PUBLIC, **progress}))
         self._settled(picked.success(*call, **{**PRIVATE, **progress}))
-        # Dropping an image on another one fires this too, before the upload: the maps are cleared for a moment.
-        cleared = self.image.clear(self.clear, self.record, [self.record, self.summary, self.sample], **PRIVATE)
-        cleared.success(lambda: (None, "", ""), None, self._drawn, **PRIVATE)
+        on_removed(self.image, self.clear, self.record, [self.record, self.summary, self.sample, *self._drawn])
         moved = [self.target.input, self.rival.input, self.ratio.input]
         drawn = gr.on(moved, self.callbacks.live, self._chosen, self._drawn, **PRIVATE)
         self._note(drawn)
         self._settled(drawn.failure(*call, **PRIVATE))  # a record that is lost is made anew from the image shown
-        named = self.bars.click(card, None, self.target, **PRIVATE)
+        named = self.bars.click(card, None, self.target, **CLICKED)
         self._note(named.success(self.evidence_of, self._chosen, self._drawn, **PRIVATE))
 
     def arrive(self, arrived: Any) -> None:
@@ -179,10 +177,10 @@ class InspectTab:
         """The view of the evidence for a prediction that was clicked."""
         return self.callbacks.live(record, target, rival, ratio, {"map": "relevance"})
 
-    def clear(self, record: str | None) -> tuple[None, str, str]:
-        """After the image was removed: no record, and what to do."""
+    def clear(self, record: str | None) -> tuple[Any, ...]:
+        """After the image was removed: no record, what to do, and nothing drawn."""
         self.callbacks.records.let_go(record or "")
-        return None, captions.EMPTY, ""
+        return None, captions.EMPTY, "", None, "", ""
 
     def restore(self, record: str | None) -> tuple[Any, Any]:
         """After a failure: the image and the checkpoint of the record that the page still shows, if there is one."""

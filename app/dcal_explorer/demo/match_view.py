@@ -11,7 +11,7 @@ from dcal.gallery import Hit
 from dcal.gallery.reviews import ANSWERS, WITHDRAWN
 from dcal_explorer.content import cards, match_captions, reid_captions
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
-from dcal_explorer.demo.components import PRIVATE, PUBLIC, ViewBinding, drawing, sentence
+from dcal_explorer.demo.components import CLICKED, PRIVATE, PUBLIC, ViewBinding, drawing, sentence
 from dcal_explorer.demo.events import card, pixel
 from dcal_explorer.demo.inputs import shows_errors
 
@@ -75,7 +75,7 @@ class MatchView:
         looked = [self.against.input, *(control.input for control in look)]
         self.one.on(*chosen, *looked, name="match")
         self.each.on(*looked, name="branches")
-        clicked = self.pair.select(self.patch_at, [self.record, self.hit, self.against], patch, **PRIVATE)
+        clicked = self.pair.select(self.patch_at, [self.record, self.hit, self.against], patch, **CLICKED)
         for event in (clicked, self.whole.click(lambda: (0, 0), None, patch, **PRIVATE)):
             self.one.after(event)
         said = self.answer.input(
@@ -87,7 +87,7 @@ class MatchView:
     def on_click(self) -> None:
         """A click on a card of the ranking opens it here."""
         place = [self.hit, self.row, self.column, self.place, self.hint, self.against, self.answer, self.kept]
-        opened = self.hits.click(self.opened, self.record, place, **PRIVATE)
+        opened = self.hits.click(self.opened, self.record, place, **CLICKED)
         self.one.after(opened).success(None, None, None, js=SCROLL)
         self.each.after(opened)
 

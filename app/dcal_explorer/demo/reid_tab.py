@@ -14,7 +14,7 @@ from dcal_explorer.content import cards, reid_captions
 from dcal_explorer.content.galleries import ALL, FOLDER, OWN, GalleryWithMetadata
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
 from dcal_explorer.demo.callbacks.reid_ranking import PAGE
-from dcal_explorer.demo.components import PRIVATE, PUBLIC
+from dcal_explorer.demo.components import CLICKED, PRIVATE, PUBLIC, on_removed
 from dcal_explorer.demo.events import card
 from dcal_explorer.demo.inputs import shows_errors
 from dcal_explorer.demo.reid_ranking_panel import RankingPanel
@@ -91,8 +91,8 @@ class FindTab:
         sent = self.image.upload(self.callbacks.search, [self.image, *place], query, api_name="search", **progress)
         sent.success(self.query_image, self.record, self.image, **PRIVATE)  # of several, all
         sent.failure(self.query_image, self.record, self.image, **PRIVATE)  # the page shows the query it had
-        self.image.clear(self.clear, self.record, [self.record, self.caption], **PRIVATE)
-        picked = self.queries.click(card, None, self.chosen, **PRIVATE)
+        on_removed(self.image, self.clear, self.record, [self.record, self.caption])
+        picked = self.queries.click(card, None, self.chosen, **CLICKED)
         taken = picked.success(self.callbacks.choose, [self.chosen, *place], query, api_name="choose", **PUBLIC)
         taken.success(self.query_image, self.record, self.image, **PRIVATE)
         marked = [self.checkpoint, self.gallery, self.camera, self.model, self.page, self.record]
