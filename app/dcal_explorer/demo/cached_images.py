@@ -6,6 +6,7 @@ it then got fewer bytes than were announced (ERR_CONTENT_LENGTH_MISMATCH).
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -13,10 +14,12 @@ from pathlib import Path
 from gradio import processing_utils
 from PIL import Image
 
+QUICK = 1  # PNG's level of compression, of 0 … 9
+
 
 def save_whole(img: Image.Image, cache_dir: str, name: str = "image", format: str = "webp") -> str:
     """`gradio.processing_utils.save_pil_to_cache`, by a temporary file and a rename; readers keep what they opened."""
-    data = processing_utils.encode_pil_to_bytes(img, format)
+    data = encoded(img, format)
     folder = (Path(cache_dir) / processing_utils.hash_bytes(data)).resolve()
     folder.mkdir(exist_ok=True, parents=True)
     handle, temporary = tempfile.mkstemp(dir=folder)
@@ -27,6 +30,15 @@ def save_whole(img: Image.Image, cache_dir: str, name: str = "image", format: st
     finally:
         Path(temporary).unlink(missing_ok=True)
     return str(folder / f"{name}.{format}")
+
+
+def encoded(img: Image.Image, format: str) -> bytes:
+    """`gradio.processing_utils.encode_pil_to_bytes`, the same pixels; PNG quickly rather than small."""
+    if format.lower() != "png":
+        return processing_utils.encode_pil_to_bytes(img, format)
+    buffer = io.BytesIO()
+    img.save(buffer, "PNG", pnginfo=processing_utils.get_pil_metadata(img), compress_level=QUICK)
+    return buffer.getvalue()
 
 
 def write_whole_images() -> None:
