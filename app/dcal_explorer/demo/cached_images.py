@@ -1,7 +1,9 @@
 """Gradio's cache of drawn images, written whole: who reads one while another page draws it again sees all of it.
 
 gradio 6.31 names a cached image by its content and writes it in place whenever it is drawn. A browser that was reading
-it then got fewer bytes than were announced (ERR_CONTENT_LENGTH_MISMATCH).
+it then got fewer bytes than were announced (ERR_CONTENT_LENGTH_MISMATCH). It also compresses PNG by pillow's
+usual level, which took four fifths of a light call's processor time: level 1 takes a third of that, for files up to a
+fifth larger.
 """
 
 from __future__ import annotations
