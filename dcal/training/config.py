@@ -88,6 +88,7 @@ class TrainConfig(Editable):
     compile: bool = False  # torch.compile of the branches' forward passes
     channels_last: bool = False  # memory layout of images and of the patch embedding
     wandb: str | None = None  # a project of Weights & Biases, besides log.jsonl and TensorBoard; needs wandb installed
+    trackio: str | None = None  # a project of trackio, which keeps runs on this machine; needs trackio installed
     check_images: bool = True  # decode every image of every split before a new run begins
     resume: bool = False  # continue a run in its folder, with more epochs a finished one; begin one if there is none
 

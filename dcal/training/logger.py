@@ -1,11 +1,8 @@
-"""A run's figures, line by line: log.jsonl and TensorBoard always, Weights & Biases on request."""
+"""A run's figures, line by line: log.jsonl and TensorBoard always, Weights & Biases or trackio on request."""
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
 import json
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,25 +11,26 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from dcal.errors import DCALError
 from dcal.training.config import TrainConfig
 from dcal.training.distributed import Processes
+from dcal.training.epoch_maps import Images, Maps, pictures
 from dcal.training.step import Step
+from dcal.training.trackers import trackers
 
 
 class RunLogger:
     """Takes lines, dictionaries with "epoch" and "step", and writes each at once to all that listen.
 
     A resumed run drops what an earlier process wrote of the steps that are done again. Nested names become
-    "losses/sa" in TensorBoard (out/tensorboard) and in Weights & Biases (out/wandb; `config.wandb` is the project).
-    Raises DCALError if that is requested and not installed.
+    "losses/sa" in TensorBoard (out/tensorboard) and in the trackers that `config` names a project for (`trackers`).
+    Raises DCALError if one of these is requested and not installed.
     """
 
     def __init__(self, config: TrainConfig, after_step: int, pending: bool = False) -> None:
         from torch.utils.tensorboard import SummaryWriter  # not before it is needed: it takes a second
 
         out = config.folder
-        self.wandb = start_wandb(config, out) if config.wandb else None
+        self.trackers = trackers(config)
         self.path = out / "log.jsonl"
         beside = self.path.with_suffix(".tmp")
         kept = "".join(f"{json.dumps(line)}\n" for line in kept_lines(self.path, after_step, pending))
@@ -48,13 +46,23 @@ class RunLogger:
             if name not in ("epoch", "step"):
                 self.board.add_scalar(name, value, line["step"])
         self.board.flush()  # a killed process must not take along what a resumed one will not do again
-        if self.wandb is not None:
-            self.wandb.log(numbers)
+        for tracker in self.trackers:
+            tracker.log(numbers, line["step"])
+
+    def show(self, images: Images, maps: Maps, step: int) -> None:
+        """Every map over every one of the fixed images, as "maps/rollout/0", wherever images can be shown."""
+        drawn = {f"maps/{name}": pictures(images, maps, name) for name in maps}
+        for name, some in drawn.items():
+            for number, picture in enumerate(some):
+                self.board.add_image(f"{name}/{number}", picture, step, dataformats="HWC")
+        self.board.flush()
+        for tracker in self.trackers:
+            tracker.show(drawn, step)
 
     def close(self) -> None:
         self.board.close()
-        if self.wandb is not None:
-            self.wandb.finish()
+        for tracker in self.trackers:
+            tracker.finish()
 
 
 def kept_lines(path: Path, after_step: int, pending: bool = False) -> Iterator[dict[str, Any]]:
@@ -82,22 +90,6 @@ def flat(line: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, float]
             yield from ((f"{above}{name}/{index:02d}", number) for index, number in enumerate(value))
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield (name if name in ("epoch", "step") else f"{above}{name}"), value
-
-
-def start_wandb(config: TrainConfig, out: Path) -> Any:
-    """A run of Weights & Biases, the same one again when this run is resumed. WANDB_MODE=offline keeps it at home."""
-    try:
-        wandb = importlib.import_module("wandb")
-    except ModuleNotFoundError as error:
-        raise DCALError("wandb is requested but not installed: pip install wandb, or leave --wandb away") from error
-    named = out / "wandb-run.txt"
-    if not named.is_file():
-        named.write_text(secrets.token_hex(4), encoding="utf-8")
-    values = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(config).items()}
-    number = named.read_text(encoding="utf-8")
-    run = wandb.init(project=config.wandb, name=out.name, id=number, resume="allow", dir=out, config=values)
-    run.define_metric("*", step_metric="step")
-    return run
 
 
 class RunningMeans:

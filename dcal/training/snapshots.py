@@ -19,7 +19,7 @@ from dcal.training.config import TrainConfig
 # Fields that a resumed run may have otherwise: they change no number, or (accumulate) are judged as shards.
 FREE = {
     *("data_root", "also_root", "out", "workers", "device", "accumulate", "resume"),
-    *("log_every", "save_every", "eval_every", "wandb", "check_images"),
+    *("log_every", "save_every", "eval_every", "wandb", "trackio", "check_images"),
 }
 
 # Fields that states of earlier releases lack, and what held then.

@@ -261,7 +261,9 @@ def train_as(
         # what the run needs to continue, and what it will export
         best = found[task.goal] if improved else best
         if ranks.first:
-            write_maps(maps_of(judged, fixed), epoch + 1, out)
+            write_maps(maps := maps_of(judged, fixed), epoch + 1, out)
+            if journal is not None:
+                journal.show(fixed, maps, done)
             if improved:
                 save_best(snapshot(pending=False), out)
             save_state(snapshot(pending=False), out)

@@ -75,7 +75,9 @@ def test_two_processes_do_what_one_does_that_accumulates(config: Callable[..., T
     assert theirs["command"].startswith("torchrun --nproc-per-node 2 -m dcal.train --dataset cub ")
     assert theirs["hardware"].startswith("2 × ") and state_in(one.out)["config"] == state_in(two.out)["config"]
     assert done.stdout.count("epoch 1/2") == 1
-    assert len(list((two.out / "wandb").glob("offline-run-*"))) == 1 and not (one.out / "wandb").exists()
+    (tracked,) = (two.out / "wandb").glob("offline-run-*")
+    maps = [path.name for path in (tracked / "files" / "media" / "images" / "maps" / "rollout").glob("*.png")]
+    assert len(maps) == 2 * 4 and not (one.out / "wandb").exists()  # of four images, after both epochs
 
 
 FAILING = """

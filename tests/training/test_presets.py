@@ -213,7 +213,15 @@ OTHERS: dict[str, Any] = {
     },
     **{"loss_weight_rate": 9.0, "warmup_epochs": 0.5, "drop_path": 0.0, "label_smoothing": 0.2, "val_fraction": 0.25},
     **{"eval_every": 1, "log_every": 2, "save_every": 4, "seed": 5, "workers": 0, "device": "cpu", "amp": "bf16"},
-    **{"ema": 0.9, "compile": True, "channels_last": True, "wandb": "birds", "img_width": 48, "instances": 3},
+    **{
+        "ema": 0.9,
+        "compile": True,
+        "channels_last": True,
+        "wandb": "birds",
+        "trackio": "birds",
+        "img_width": 48,
+        "instances": 3,
+    },
     **{"optimizer": "sgd", "momentum": 0.5, "num_sa_layers": 6, "num_glca_layers": 2, "num_pwca_layers": 3},
     **{"use_uncertainty_weighting": False, "check_images": False},
 }
