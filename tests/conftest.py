@@ -1,4 +1,4 @@
-"""What all tests share: no network, two threads, fixed seeds, and for the apps a server and a browser.
+"""What all tests share: no network, one thread each, fixed seeds, and for the apps a server and a browser.
 
 Nothing here imports dcal: the hook that checks its shapes comes after this file, and must come before dcal.
 """
@@ -33,8 +33,9 @@ FLAGS = (
 )
 PATIENCE = 120  # seconds until an app must serve; machines that run tests are slow and shared
 
-os.environ.update(OFFLINE)
-torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)  # two workers share two cores
+# Where processes share cores, threads that wait for each other wait 15 ms for each product of small matrices.
+os.environ.update({**OFFLINE, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})  # of the processes that tests start
+torch.set_num_threads(1)
 settings.register_profile("dcal", deadline=None, derandomize=True)  # the same examples everywhere, however slow
 settings.load_profile("dcal")
 
