@@ -19,7 +19,7 @@ demo: $(VENV)/.runtime ## open the demo: upload an image and see what the model 
 	$(BIN)/python -m dcal_explorer.demo
 
 dashboard: $(VENV)/.runtime ## open the dashboard
-	$(BIN)/streamlit run app/dcal_explorer/dashboard/main.py
+	$(BIN)/streamlit run app/dcal_explorer/dashboard/server.py
 
 check: format-check lint types audit test ## all that CI runs: format, lint, types, audit, tests
 

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 PATIENCE = 120  # seconds until a face must serve
 SETTLED = 4_000  # ms after the last request; charts and images are drawn by then
-DASHBOARD = str(ROOT / "app" / "dcal_explorer" / "dashboard" / "main.py")
+DASHBOARD = str(ROOT / "app" / "dcal_explorer" / "dashboard" / "server.py")
 
 
 @dataclass(frozen=True)

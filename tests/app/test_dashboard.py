@@ -85,6 +85,24 @@ def test_another_class_and_another_r(inspect_page):
     assert "R = 50%: 98 of 196 patches" in texts(inspect_page)
 
 
+def test_a_class_is_contrasted_with_one_that_is_chosen(inspect_page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[dict[str, Any], dcal.DCAL]] = []
+    monkeypatch.setattr(
+        "dcal_explorer.dashboard.live.live_view", lambda seen, packed, model, **_: shown.append((packed, model))
+    )
+
+    def contrasted() -> str:
+        packed, model = shown[-1]
+        assert packed["measures"] and len(model.config.classes) == 50
+        return next(str(map["title"]) for map in packed["maps"] if map["key"] == "contrast")
+
+    rival = inspect_page.selectbox(key="rival").run().selectbox(key="rival")
+    assert rival.value == "" and "American Goldfinch rather than" in contrasted()
+    rival.set_value(next(name for name in rival.options if "Cardinal" in name)).run()
+    assert not inspect_page.exception
+    assert contrasted() == "American Goldfinch rather than Cardinal"
+
+
 def test_a_checkpoint_without_glca_says_so(inspect_page):
     inspect_page.selectbox(key="checkpoint").set_value("cub50-sa_only").run()
     assert not inspect_page.exception
@@ -131,24 +149,28 @@ class TestCompare:
     def test_views_share_scale_and_patch_and_move_together(
         self, app: AppTest, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        shown: list[tuple[dcal.Inspection, dict[str, Any], str, bool]] = []
+        shown: list[tuple[dcal.Inspection, dict[str, Any], dict[str, Any]]] = []
 
-        def view(
-            seen: dcal.Inspection, packed: dict[str, Any], key: str, state: Any, remembers: bool, link: str
-        ) -> None:
-            shown.append((seen, packed, link, remembers))
+        def view(seen: dcal.Inspection, packed: dict[str, Any], **given: Any) -> None:
+            shown.append((seen, packed, given))
 
         monkeypatch.setattr("dcal_explorer.dashboard.live.live_view", view)
         app.run()
         assert not app.exception and not app.error
-        assert len({packed["id"] for _, packed, _, _ in shown}) == 4 and len({p["group"] for _, p, _, _ in shown}) == 1
-        assert [(link, remembers) for _, _, link, remembers in shown] == [("compare", n == 0) for n in range(4)]
-        rollouts = [record.rollout for record, _, _, _ in shown]
+        (controls, controlling, own), *columns = shown
+        assert controls.selected is not None and own["parts"] == "controls" and own["remembers"]
+        assert controlling in [packed for _, packed, _ in columns]
+        assert [(given["parts"], given["remembers"]) for _, _, given in columns] == [("maps", False)] * 4
+        assert {given["link"] for _, _, given in shown} == {"compare"}
+        assert len({packed["id"] for _, packed, _ in columns}) == 4 and len({p["group"] for _, p, _ in columns}) == 1
+        assert [given["model"].config for _, _, given in columns] == [record.config for record, _, _ in columns]
+        rollouts = [record.rollout for record, _, _ in columns]
         expected = [min(map(np.min, rollouts)), max(map(np.max, rollouts))]
-        for _, packed, _, _ in shown:
+        for _, packed, _ in columns:
             assert next(own["scale"] for own in packed["maps"] if own["key"] == "rollout") == pytest.approx(expected)
+            assert {"Features", "Token size"} <= {own["tab"] for own in packed["maps"]}
         target = app.selectbox(key="compared_class").value
-        assert {record.classes[record.target] for record, _, _, _ in shown if record.target is not None} == {target}
+        assert {record.classes[record.target] for record, _, _ in columns if record.target is not None} == {target}
 
     def test_agreement_with_the_reference_in_numbers(self, app: AppTest, folder: Path) -> None:
         app.query_params["reference"] = "ash"

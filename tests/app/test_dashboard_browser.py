@@ -1,4 +1,7 @@
-"""The dashboard's comparison in a real browser: four columns where there is room, one below the other where not."""
+"""The dashboard's comparison in a real browser: four columns where there is room, one below the other where not.
+
+Nothing moves while the page is built, on a desktop and on a phone.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.app.test_demo_browser import SHIFTS
 from tests.fixtures.ablations import LAYERS, NAMES, write_ablations
 from tests.fixtures.contrast import contrast
 
 PATIENCE = 60_000  # ms
-COLUMN = ".st-key-columns [data-testid=stColumn]"
+MOST_SHIFTED = 0.05  # cumulative layout shift
+COLUMN, CONTROLS = ".st-key-columns [data-testid=stColumn]", ".st-key-live-compare-controls"
 # Whether every element of the columns lies where it lay at the last call: nothing is loading any more.
 STILL = """() => {
     const now = JSON.stringify([...document.querySelectorAll('.st-key-columns *')].map(e => {
@@ -30,7 +35,7 @@ expect.set_options(timeout=PATIENCE)
 @pytest.fixture(scope="module")
 def url(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = write_ablations(tmp_path_factory.mktemp("four"))
-    return serve("-m", "streamlit", "run", "app/dcal_explorer/dashboard/main.py", DCAL_CHECKPOINTS=str(folder))
+    return serve("-m", "streamlit", "run", "app/dcal_explorer/dashboard/server.py", DCAL_CHECKPOINTS=str(folder))
 
 
 def boxes(page: Page, selector: str) -> list[dict[str, Any]]:
@@ -41,14 +46,20 @@ def boxes(page: Page, selector: str) -> list[dict[str, Any]]:
     )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_four_views_stand_in_a_row_or_stack_and_move_together(page: Page, url: str, scheme: Any) -> None:
-    page.set_viewport_size({"width": 1440, "height": 1000})
-    page.emulate_media(color_scheme=scheme)
+def opened(page: Page, url: str) -> None:
     page.goto(f"{url}/compare")
     expect(page.locator(f"{COLUMN} .about")).to_have_count(len(NAMES))
     expect(page.locator(f"{COLUMN} .dcal-stage")).to_have_count(2 * len(NAMES))
     page.wait_for_function(STILL, polling=250)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_four_views_stand_in_a_row_or_stack_and_move_together(page: Page, url: str, scheme: Any) -> None:
+    page.set_viewport_size({"width": 1440, "height": 1000})
+    page.emulate_media(color_scheme=scheme)
+    page.add_init_script(SHIFTS)
+    opened(page, url)
+    assert page.evaluate("shifted") < MOST_SHIFTED
 
     columns = boxes(page, COLUMN)
     assert len({c["y"] for c in columns}) == 1 and len({c["width"] for c in columns}) == 1
@@ -57,9 +68,11 @@ def test_four_views_stand_in_a_row_or_stack_and_move_together(page: Page, url: s
     for text in (".about p", ".about h3"):
         assert contrast(page, f"{COLUMN} {text}") > 4.5, text
 
-    layer = page.locator(f"{COLUMN} .dcal-layer input").first
-    layer.fill("1")
-    expect(page.locator(f"{COLUMN} .dcal-layer output")).to_have_text([f"2 of {LAYERS}"] * len(NAMES))
+    expect(page.locator(f"{COLUMN} .dcal-layer:visible")).to_have_count(0)
+    page.locator(f"{CONTROLS} [role=tab]", has_text="Rollout").click()
+    page.locator(f"{CONTROLS} .dcal-layer input").first.fill("1")
+    titles = [f"Rollout after layer 2 of {LAYERS}"] * len(NAMES)
+    expect(page.locator(f"{COLUMN} .dcal-pane[data-pane=map] h3")).to_have_text(titles)
 
     page.set_viewport_size({"width": 400, "height": 850})
     page.wait_for_function(f"document.querySelector('{COLUMN}').getBoundingClientRect().width > 300")
@@ -68,3 +81,6 @@ def test_four_views_stand_in_a_row_or_stack_and_move_together(page: Page, url: s
     assert len({c["x"] for c in columns}) == 1 and all(c["x"] >= 0 and c["x"] + c["width"] <= 400 for c in columns)
     assert all(below["y"] >= above["y"] + above["height"] for above, below in pairwise(columns))
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+    opened(page, url)
+    assert page.evaluate("shifted") < MOST_SHIFTED

@@ -20,7 +20,7 @@ expect.set_options(timeout=PATIENCE)
 def url(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = write_checkpoints(tmp_path_factory.mktemp("reid"))
     return (
-        serve("-m", "streamlit", "run", "app/dcal_explorer/dashboard/main.py", DCAL_CHECKPOINTS=str(folder))
+        serve("-m", "streamlit", "run", "app/dcal_explorer/dashboard/server.py", DCAL_CHECKPOINTS=str(folder))
         + "/reidentify"
     )
 

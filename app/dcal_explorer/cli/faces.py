@@ -76,7 +76,7 @@ def serve_dashboard(options: argparse.Namespace) -> int:
     if options.port is not None:
         settings["server.port"] = str(options.port)
     flags = [f"--{name}={value}" for name, value in settings.items()]
-    program = Path(__file__).resolve().parents[1] / "dashboard" / "main.py"
+    program = Path(__file__).resolve().parents[1] / "dashboard" / "server.py"
     cli.main(["run", str(program), *flags], standalone_mode=False)
     return 0
 

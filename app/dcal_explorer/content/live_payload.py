@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dcal import Inspection
-from dcal_explorer.content.captions import names_classes, readable
+from dcal_explorer.content.captions import choices, names_classes, readable
 from dcal_explorer.content.map_scores import MapScores
 from dcal_explorer.view.maps import Rival
 from dcal_explorer.view.payload import payload
@@ -22,7 +22,7 @@ SCORED = {  # the view's maps, and their keys in analysis.json
     "glca-block": "glca",
     "glca-local": "glca_local",
 }
-
+RUNNER_UP = "the runner-up"
 UNSCORED = {"contrast": "Not measured on test images. Faithfulness measures it on this one."}
 
 
@@ -63,6 +63,11 @@ def live_payload(
     )
     packed["maps"].sort(key=lambda map: map["tab"] != "Class evidence")
     return packed
+
+
+def rivals(seen: Inspection) -> list[tuple[str, str]]:
+    """(label, name) of classes to contrast with: "" is the one that the model confuses with the target."""
+    return [(RUNNER_UP, ""), *choices(seen)]
 
 
 def rival_of(seen: Inspection, name: str | None) -> Rival | None:

@@ -14,12 +14,24 @@ PARAMETER = "view"  # of the page's address
 
 
 @st.fragment
-def live(seen: dcal.Inspection, packed: dict[str, Any], key: str, link: str = "", remembers: bool = True) -> None:
-    """Show a packed record. A fragment: what the view fetches runs this function again, not the page.
+def live(
+    seen: dcal.Inspection, packed: dict[str, Any], key: str, model: dcal.DCAL, link: str = "", parts: str = "all"
+) -> None:
+    """Show a packed record of `model`. A fragment: what the view fetches runs this function again, not the page.
 
-    Views with the same `link` move together; of those one `remembers` what was chosen, for all.
+    Views with the same `link` move together: those with the `parts` "maps" are moved by one with the parts "controls",
+    which keeps what was chosen for all.
     """
-    look = live_view(seen, packed, key=f"live-{key}", state=kept_state(), remembers=remembers, link=link)
+    look = live_view(
+        seen,
+        packed,
+        key=f"live-{key}",
+        state=kept_state(),
+        remembers=parts != "maps",
+        link=link,
+        model=model,
+        parts=parts,
+    )
     if look:
         st.query_params[PARAMETER] = json.dumps(look, separators=(",", ":"))
 

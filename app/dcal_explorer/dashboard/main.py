@@ -1,6 +1,6 @@
 """The dashboard: images, checkpoints and galleries, singly and side by side.
 
-Run it with `streamlit run app/dcal_explorer/dashboard/main.py`.
+The script of every run; server.py serves it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,12 @@ PAGES = {
     "images": ("What is in the data set?", "Images", ":material/grid_view:"),
     "runs": ("How is training going?", "Runs", ":material/show_chart:"),
 }
-FRAME = (
-    "<style>.stMainBlockContainer { padding-top: 3.25rem; } .stMainBlockContainer h1 { font-size: 1.75rem; }</style>"
-)
 
 
 def main() -> None:
     """All pages. The frame is sent first: a view, and with it torch, is imported when its page is opened."""
     sleep_when_idle()
     st.set_page_config(page_title="DCAL Explorer", page_icon="🔎", layout="wide", initial_sidebar_state="auto")
-    st.html(FRAME)
     pages = [
         st.Page(page_of(name, title), title=label, icon=icon, url_path=name)
         for name, (title, label, icon) in PAGES.items()

@@ -14,6 +14,7 @@ import gradio as gr
 
 from dcal import DCALError, Inspection
 from dcal_explorer.content import captions, cards
+from dcal_explorer.content.live_payload import rivals
 from dcal_explorer.demo import endpoints
 from dcal_explorer.demo.address import WRITE, Wanted
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
@@ -24,7 +25,6 @@ from dcal_explorer.view.gradio_view import live_view
 
 # The visible button makes the file; the hidden one then downloads it.
 CLICK = "() => setTimeout(() => document.querySelector('#{}').click(), 200)"
-CONFUSED = "the runner-up"
 
 
 class InspectTab:
@@ -189,8 +189,3 @@ class InspectTab:
         except DCALError:
             return None, gr.skip()
         return gr.skip() if entry.path is None else str(entry.path), entry.checkpoint
-
-
-def rivals(seen: Inspection) -> list[tuple[str, str]]:
-    """Classes to contrast with: the one that the model confuses with the target, and all by name."""
-    return [(CONFUSED, ""), *captions.choices(seen)]

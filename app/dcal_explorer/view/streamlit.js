@@ -36,6 +36,7 @@ export default function show(component) {
       place.view = mount(parentElement.querySelector(".dcal-host"), data.payload, {
         fetch: asker(place, () => place.component),
         link: data.link,
+        parts: data.parts,
         state: data.state,
         onstate: (state) => data.remembers && place.component.setStateValue("look", state),
       });

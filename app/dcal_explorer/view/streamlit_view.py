@@ -23,12 +23,13 @@ def live_view(
     remembers: bool = False,
     link: str = "",
     model: DCAL | None = None,
+    parts: str = "all",
 ) -> dict[str, Any] | None:
     """Show `payload` (see payload.py), which was packed from `seen`; its `id` must differ from other records' ids.
 
     Fetches rerun the script, or the fragment that this is called in: call it in one. `state` is where the view starts.
     `model`: the record's, for payloads that say `has_model`. With `remembers`, what the visitor chooses comes back, at
-    the price of a run for every choice.
+    the price of a run for every choice. `link` and `parts`: as in gradio_view.py.
     """
     request = st.session_state.get(key, {}).get("fetch")
     answer = None
@@ -42,7 +43,14 @@ def live_view(
             answer = {"request": request, "arrays": arrays, "error": arrays.get("error")}
     shown = _component()(
         key=key,
-        data={"payload": payload, "answer": answer, "state": state, "remembers": remembers, "link": link},
+        data={
+            "payload": payload,
+            "answer": answer,
+            "state": state,
+            "remembers": remembers,
+            "link": link,
+            "parts": parts,
+        },
         on_fetch_change=_nothing,
         on_look_change=_nothing,
     )

@@ -17,6 +17,7 @@ from dcal.explain.inspect import explain_class
 from dcal_explorer.content import captions, compare_captions
 from dcal_explorer.content.compare_captions import MAP_NAMES
 from dcal_explorer.content.live_payload import live_payload
+from dcal_explorer.content.map_scores import MapScores
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.errors import shows_errors
@@ -100,14 +101,19 @@ def explained(checkpoint: str, version: str, image: bytes, target: str | None) -
 
 
 def views(seen: Seen, of: str) -> None:
-    """A column each: what the checkpoint is, and its live view on the scales of them all."""
+    """The controls of all, of the checkpoint that has most maps; then a column each, on the scales of them all."""
     scales = compare_captions.shared_scales(seen)
+    packed = {
+        name: packed_for(name, library().version(name), of, tuple(seen), record, scales)
+        for name, record in seen.items()
+    }
+    most = max(packed, key=lambda name: len(packed[name]["maps"]))
+    live(seen[most], packed[most], "compare-controls", library().model(most), LINK, "controls")
     with st.container(key="columns"):
         for number, (place, (name, record)) in enumerate(zip(st.columns(len(seen)), seen.items(), strict=True)):
             with place:
                 st.html(f'<div class="about">{captions.about(record.config, name, library().metrics(name))}</div>')
-                packed = packed_for(name, library().version(name), of, tuple(seen), record, scales)
-                live(record, packed, f"compare-{number}", LINK, remembers=number == 0)
+                live(record, packed[name], f"compare-{number}", library().model(name), LINK, "maps")
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)
@@ -115,7 +121,9 @@ def packed_for(
     name: str, version: str, of: str, beside: tuple[str, ...], _seen: dcal.Inspection, _scales: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A record for the live view. `of` stands for image and class, `beside` for the checkpoints on the same scales."""
-    return live_payload(_seen, f"{name}@{hash((version, of, beside)):x}", name, of, _scales)
+    key = f"{name}@{hash((version, of, beside)):x}"
+    scores = MapScores.of(library().analysis(name))
+    return live_payload(_seen, key, name, of, _scales, has_model=True, scores=scores, checkpoint=name)
 
 
 def agreement(seen: Seen) -> None:

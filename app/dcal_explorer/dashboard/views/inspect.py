@@ -10,7 +10,7 @@ import streamlit as st
 import dcal
 from dcal.explain.inspect import explain_class
 from dcal_explorer.content import captions, map_scores
-from dcal_explorer.content.live_payload import live_payload
+from dcal_explorer.content.live_payload import live_payload, rivals
 from dcal_explorer.content.map_scores import MapScores
 from dcal_explorer.dashboard.charts import BRANCHES
 from dcal_explorer.dashboard.choices import choose_checkpoint
@@ -26,22 +26,26 @@ def page() -> None:
     data = image()
     checkpoint = choose_checkpoint("Checkpoint", library().names(), "checkpoint", st.sidebar)
     before = record_of(checkpoint, data)
-    st.markdown(captions.summary(before, checkpoint, library().metrics(checkpoint)))
+    with st.container(key="summary"):
+        st.markdown(captions.summary(before, checkpoint, library().metrics(checkpoint)))
     left, right = st.columns([3, 1])
     with right:
-        target, ratio = choices(before)
-    version = library().version(checkpoint)
+        target, rival, ratio = choices(before)
+    version, scores = library().version(checkpoint), MapScores.of(library().analysis(checkpoint))
     seen = chosen_record(checkpoint, version, data, target, ratio)
     with left:
-        key = f"{checkpoint}@{hash((version, data, target, ratio)):x}"
-        live(seen, packed(checkpoint, version, data, target, ratio, key), "inspect")
+        key = f"{checkpoint}@{hash((version, data, target, rival, ratio)):x}"
+        live(seen, packed(checkpoint, key, rival, seen, scores), "inspect", library().model(checkpoint))
     with right:
-        explain(before, seen, MapScores.of(library().analysis(checkpoint)))
+        explain(before, seen, scores)
 
 
-def choices(seen: dcal.Inspection) -> tuple[str | None, float | None]:
-    """The class whose evidence is shown, and R; None where the checkpoint has none."""
-    target, ratio = None, None
+def choices(seen: dcal.Inspection) -> tuple[str | None, str | None, float | None]:
+    """The class whose evidence is shown, the one it is contrasted with (None: the runner-up), and R.
+
+    None where the checkpoint has no classes, or no GLCA.
+    """
+    target, rival, ratio = None, None, None
     if captions.names_classes(seen.config):
         st.plotly_chart(predictions(seen), width="stretch", key="predictions")
         shown = {name: text for text, name in captions.choices(seen)}
@@ -50,10 +54,14 @@ def choices(seen: dcal.Inspection) -> tuple[str | None, float | None]:
         target = st.selectbox(
             "Class whose evidence is shown", ordered, format_func=shown.__getitem__, key="target", bind="query-params"
         )
+        others = {name: text for text, name in rivals(seen) if name != target}
+        rival = st.selectbox(
+            "Contrasted with", list(others), format_func=others.__getitem__, key="rival", bind="query-params"
+        )
     if seen.selected is not None:
         label = "R, the share of patches that GLCA selects"
         ratio = st.slider(label, 0.01, 1.0, seen.top_ratio, 0.01, key="ratio", bind="query-params")
-    return target, ratio
+    return target, rival or None, ratio
 
 
 @st.cache_resource(show_spinner="Computing …", max_entries=12)
@@ -68,12 +76,9 @@ def chosen_record(
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)
-def packed(
-    checkpoint: str, version: str, image: bytes, target: str | None, ratio: float | None, key: str
-) -> dict[str, Any]:
-    """The record for the live view."""
-    seen = chosen_record(checkpoint, version, image, target, ratio)
-    return live_payload(seen, key, "the image")
+def packed(checkpoint: str, key: str, rival: str | None, _seen: dcal.Inspection, _scores: MapScores) -> dict[str, Any]:
+    """The record for the live view. `key` stands for the record and its rival."""
+    return live_payload(_seen, key, "the image", rival=rival, has_model=True, scores=_scores, checkpoint=checkpoint)
 
 
 def explain(before: dcal.Inspection, seen: dcal.Inspection, scores: MapScores) -> None:
