@@ -74,11 +74,10 @@ def shoot_demo(browser: Browser, url: str, out: Path, screens: tuple[Screen, ...
     for screen in screens:
         with opened(browser, screen, f"{url}/?__theme={'dark' if screen.dark else 'light'}") as page:
             for name in DEMO_TABS:
-                tab = page.get_by_role("tab", name=name, exact=True)
-                if tab.count() == 0:
-                    print(f"the demo has no tab {name}", file=sys.stderr)
-                    continue
-                tab.click()
+                page.get_by_role("tab", name=name, exact=True).first.click(timeout=PATIENCE * 1000)
+                page.locator(".dcal-host canvas, #hits button").locator("visible=true").first.wait_for(
+                    timeout=PATIENCE * 1000
+                )
                 save(page, out / f"demo-{name.lower()}-{screen.name}.png")
 
 

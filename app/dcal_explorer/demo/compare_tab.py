@@ -42,7 +42,9 @@ class CompareTab:
                 self._lay_choice(names, compared)
                 self.verdict = gr.Markdown(label="verdict", elem_id="verdict", elem_classes="sentence")
                 self.predictions = gr.JSON(label="predictions", visible=False)
-                self.table = gr.Dataframe(interactive=False, show_label=False, elem_id="compared-predictions")
+                self.table = gr.Dataframe(
+                    interactive=False, show_label=False, wrap=True, elem_id="compared-predictions"
+                )
         self.controls = live_view(
             self.one_record, link=LINK, model_of=self.one_model, parts="controls", elem_id="compared-controls"
         )
