@@ -147,6 +147,24 @@ def test_a_link_restores_what_was_chosen_and_back_goes_back(page: Page, url: str
     expect(page.locator("#predictions li").first).to_contain_text("Cardinal")
 
 
+def test_a_server_that_was_started_anew_shows_the_same_image(demo: Page, tmp_path: Path) -> None:
+    """The page hears of another server's number, is loaded again, and knows no image but the one that it showed."""
+    mine = tmp_path / "mine.png"
+    mine.write_bytes((SAMPLES / "indigo-bunting.webp").read_bytes())
+    upload(demo, mine)
+    bunting = demo.locator("#predictions")
+    expect(bunting).to_contain_text("Indigo Bunting")
+    expect(demo).not_to_have_url(re.compile("image="))
+    before = bunting.inner_text()
+    with demo.expect_navigation():
+        demo.route("**/app_id", lambda route: route.fulfill(json={"app_id": 1}), times=1)
+    expect(bunting).to_contain_text("Indigo Bunting")
+    expect(bunting).to_have_text(before, use_inner_text=True)
+    expect(demo.locator(f"{MAP} h3")).to_have_text("Relevance for Indigo Bunting")
+    open_tab(demo, "Compare")
+    expect(demo.locator("#compared-predictions")).to_be_visible()
+
+
 def test_an_image_that_was_removed_makes_room_for_another(demo: Page, tmp_path: Path) -> None:
     cross(demo).click()
     expect(cross(demo)).to_have_count(0)

@@ -32,6 +32,7 @@ from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
 from dcal_explorer.demo.callbacks.reid_ranking import named
 from dcal_explorer.demo.inputs import NOT_UPLOADED
 from dcal_explorer.demo.reid_tab import FindTab
+from dcal_explorer.demo.restart import Shown
 from tests.app.test_demo import ENDPOINTS
 from tests.fixtures.tiny_yard import COLS, ROWS, cosines, write_checkpoints
 from tools.yard.detail import DETAILS
@@ -478,6 +479,18 @@ class TestTab:
                 return FindTab(tab, callbacks, callbacks.galleries.names())
 
         return asyncio.run(build())
+
+    def test_the_query_that_was_shown_before_the_page_was_loaded_again_comes_back(
+        self, tab: FindTab, callbacks: ReIDCallbacks, crop: dict[str, Any]
+    ) -> None:
+        opened = tab.come(Shown(query=Path(crop["path"])), "reid-full", "", None)
+        query = callbacks.records.get(opened[tab.record])
+        assert query.images[0].path == Path(crop["path"]) and len(callbacks.records) == 1
+        chosen = tab.come(Shown(card=QUERY), "reid-full", "", None)
+        assert callbacks.records.get(chosen[tab.record]).known.path == QUERY
+        lost = tab.come(Shown(card="of another gallery"), "reid-full", "", None)
+        assert callbacks.records.get(lost[tab.record]).known.path == "images/0025_c1.webp"
+        assert tab.come(Shown(card=QUERY), "reid-full", "", opened[tab.record]) == {}
 
     def test_it_opens_with_the_first_image_and_stays_with_a_query(self, tab: FindTab, callbacks: ReIDCallbacks) -> None:
         assert callbacks.galleries.names() == ["reid-full", "reid-sa_only"]

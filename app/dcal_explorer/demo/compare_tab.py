@@ -22,9 +22,9 @@ from dcal_explorer.view.gradio_view import live_view
 LINK = "compare"  # views of one name move together
 
 
-def build(tab: gr.Tab, callbacks: CompareCallbacks, samples: Sequence[Path]) -> None:
-    """Lay out the tab. Nothing is computed until it is opened."""
-    CompareTab(tab, callbacks, samples)
+def build(tab: gr.Tab, callbacks: CompareCallbacks, samples: Sequence[Path]) -> gr.Image:
+    """Lay out the tab, and return the place of its image. Nothing is computed until it is opened."""
+    return CompareTab(tab, callbacks, samples).image
 
 
 class CompareTab:

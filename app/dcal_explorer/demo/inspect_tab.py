@@ -145,10 +145,15 @@ class InspectTab:
         return str(self.samples[index]), self.samples[index].stem
 
     def place(self, wanted: Wanted) -> tuple[Any, Any, str]:
-        """The image and the checkpoint that the address asks for, and the sample's name; else the first of each."""
+        """The image and the checkpoint that the address asks for, and the sample's name; else the first of each.
+
+        An image of the visitor's own, which the page showed before it was loaded again, has no name.
+        """
+        checkpoint = wanted.checkpoint or self.callbacks.library.names()[0]
+        if wanted.upload is not None:
+            return str(wanted.upload), checkpoint, ""
         paths = {path.stem: path for path in self.samples}
         path = paths.get(wanted.image or "", next(iter(paths.values()), None))
-        checkpoint = wanted.checkpoint or self.callbacks.library.names()[0]
         return None if path is None else str(path), checkpoint, "" if path is None else path.stem
 
     @shows_errors

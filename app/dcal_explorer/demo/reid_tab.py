@@ -18,22 +18,26 @@ from dcal_explorer.demo.components import CLICKED, PRIVATE, PUBLIC, on_removed
 from dcal_explorer.demo.events import card
 from dcal_explorer.demo.inputs import shows_errors
 from dcal_explorer.demo.reid_ranking_panel import RankingPanel
+from dcal_explorer.demo.restart import Shown
 
 
-def build(tab: gr.Tab, callbacks: ReIDCallbacks) -> None:
-    """Lay out the tab; without a re-identification checkpoint it says how to get one."""
+def build(tab: gr.Tab, callbacks: ReIDCallbacks) -> gr.State:
+    """Lay out the tab; without a re-identification checkpoint it says how to get one.
+
+    Returns the place of what the page showed before it was loaded again.
+    """
     names = callbacks.galleries.names()
     if names:
-        FindTab(tab, callbacks, names)
-    else:
-        gr.Markdown(reid_captions.NO_CHECKPOINT, elem_id="no-checkpoint")
+        return FindTab(tab, callbacks, names).before
+    gr.Markdown(reid_captions.NO_CHECKPOINT, elem_id="no-checkpoint")
+    return gr.State(Shown())
 
 
 class FindTab:
     """The tab's components, and which event updates which."""
 
     def __init__(self, tab: gr.Tab, callbacks: ReIDCallbacks, names: list[str]) -> None:
-        self.callbacks, self.record = callbacks, gr.State()
+        self.callbacks, self.record, self.before = callbacks, gr.State(), gr.State(Shown())
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=300):
                 self._lay_query(names)
@@ -78,7 +82,7 @@ class FindTab:
         everything |= {self.ranked.same_view, self.ranked.per_identity}
         now = [self.checkpoint, self.gallery, self.record, *self.kept]
         for event in (
-            tab.select(self.arrive, now, everything, **PRIVATE),
+            tab.select(self.come, [self.before, *now], everything, **PRIVATE),
             self.checkpoint.input(self.change_checkpoint, now, everything, **PRIVATE),
             self.gallery.input(self.change, now, everything, **PRIVATE),
         ):
@@ -117,6 +121,22 @@ class FindTab:
             api_name="gallery",
             **PUBLIC,
         )
+
+    @shows_errors
+    def come(self, before: Shown, checkpoint: str, gallery: str | None, record: str | None, *kept: Any) -> Any:
+        """When the tab is opened: `arrive`, with the query that the page showed before it was loaded again."""
+        page = self.arrive(checkpoint, gallery, record, *kept)
+        if record or (before.query is None and before.card is None):
+            return page
+        place = checkpoint, page[self.record], gallery or OWN
+        try:
+            if before.card is not None:
+                shown = self.callbacks.choose(before.card, *place)
+            else:
+                shown = self.callbacks.search({"path": str(before.query)}, *place)
+        except gr.Error:  # it is not in this gallery: the first image stays
+            return page
+        return {**page, **self.query_shown(*shown)}
 
     @shows_errors
     def arrive(self, checkpoint: str, gallery: str | None, record: str | None, *kept: Any) -> dict[Any, Any]:

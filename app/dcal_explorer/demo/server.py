@@ -58,13 +58,13 @@ def page(callbacks: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Inspect", id="inspect") as first_tab:
                 inspect = inspect_tab.InspectTab(callbacks, samples, first)
-            each = {"inspect": first_tab}
+            each, others = {"inspect": first_tab}, []
             if not bare:  # one model has nothing to compare with, and no gallery
                 with gr.Tab("Compare", id="compare") as each["compare"]:
-                    compare_tab.build(each["compare"], CompareCallbacks(callbacks), samples)
+                    others.append(compare_tab.build(each["compare"], CompareCallbacks(callbacks), samples))
                 with gr.Tab("Re-identify", id="reidentify") as each["reidentify"]:
-                    reid_tab.build(each["reidentify"], ReIDCallbacks(callbacks))
-        address.wire(blocks, inspect, tabs, each)
+                    others.append(reid_tab.build(each["reidentify"], ReIDCallbacks(callbacks)))
+        address.wire(blocks, inspect, tabs, each, others)
     for function in blocks.fns.values():
         if function.name in QUEUED:
             function.concurrency_limit = CONCURRENT
