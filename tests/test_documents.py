@@ -150,3 +150,15 @@ def test_the_site_has_every_document_and_names_what_there_is():
     for name in re.findall(r"^::: ([\w.]+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE):
         module, _, attribute = name.rpartition(".")
         assert inspect.getdoc(getattr(importlib.import_module(module), attribute)), name
+
+
+def test_links_of_the_site_stay_in_it():
+    """`make site` is strict: a document that lies elsewhere is no page of it."""
+    docs = ROOT / "docs"
+    wrong = []
+    for path in docs.glob("*.md"):
+        for link in re.findall(r"\]\(([^)#\s]+\.md)", path.read_text(encoding="utf-8")):
+            target = (docs / link).resolve()
+            if "://" not in link and not (target.exists() and target.is_relative_to(docs)):
+                wrong.append(f"{path.name}: {link}")
+    assert not wrong, "\n".join(wrong)
