@@ -11,8 +11,9 @@ from dcal.data.records import ImageRecord
 from dcal.image import FORMATS
 
 MOST = 60  # images whose headers are read, evenly over the data set
-SHAPES = ((2, 1), (1, 1), (1, 2))  # height : width that are proposed
+SHAPES = ((1, 1), (2, 1), (1, 2))  # height : width that are proposed
 APART = 1.4  # so many times longer or wider than the input is worth a word
+NEARER = 1.25  # times, at least, that a proposed shape is nearer to the images' than the input's is
 
 
 def typical_size(records: Sequence[ImageRecord]) -> tuple[int, int] | None:
@@ -36,9 +37,15 @@ def proposed_size(images: tuple[int, int], size: tuple[int, int]) -> tuple[int, 
     Both are (height, width). None if the input's shape is near enough, or no proposed one is nearer.
     """
     seen, used = images[0] / images[1], size[0] / size[1]
-    if max(seen / used, used / seen) < APART:
+    height, width = min(SHAPES, key=lambda shape: apart(seen, shape[0] / shape[1]))
+    if apart(seen, 1) < NEARER * apart(seen, height / width):
+        height, width = 1, 1  # between two shapes, the one that distorts both ways alike
+    if apart(seen, used) < APART or apart(seen, used) < NEARER * apart(seen, height / width):
         return None
-    height, width = min(SHAPES, key=lambda shape: max(seen * shape[1] / shape[0], shape[0] / shape[1] / seen))
     longer = max(size)
-    proposed = (longer * height // max(height, width), longer * width // max(height, width))
-    return None if proposed[0] * size[1] == proposed[1] * size[0] else proposed
+    return longer * height // max(height, width), longer * width // max(height, width)
+
+
+def apart(a: float, b: float) -> float:
+    """How many times one shape is longer or wider than the other; 1 for the same."""
+    return max(a / b, b / a)

@@ -39,7 +39,10 @@ class PKSampler:
         if identities < 1 or instances < 1:
             raise DCALError(f"a batch needs at least one identity and one image of it, got {identities} × {instances}")
         if len(self.members) < identities:
-            raise DCALError(f"{identities} identities a batch, but the images show only {len(self.members)}: lower it")
+            raise DCALError(
+                f"{identities} identities a batch, but the images show only {len(self.members)}: make the batch of "
+                f"{instances} images each smaller, --batch-size {len(self.members) * instances}"
+            )
         self.count, self.identities, self.instances, self.seed = len(labels), identities, instances, seed
 
     @property

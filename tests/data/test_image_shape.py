@@ -20,7 +20,10 @@ from tests.fixtures.tiny_sets import write_image
         ((90, 200), (256, 256), (128, 256)),
         ((90, 200), (256, 128), (128, 256)),
         ((600, 500), (224, 224), None),
-        ((300, 200), (224, 224), (224, 112)),
+        ((400, 210), (224, 224), (224, 112)),
+        ((300, 200), (224, 224), None),  # 2 : 3, as far from 1 : 2 as from 1 : 1
+        ((348, 500), (224, 224), None),
+        ((348, 500), (256, 128), (256, 256)),
     ],
 )
 def test_the_nearest_shape(images: tuple[int, int], size: tuple[int, int], proposed: tuple[int, int] | None):

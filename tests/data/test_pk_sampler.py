@@ -79,7 +79,9 @@ def test_few_groups_are_over_where_identities_differ_in_size():
 )
 def test_rules_hold_for_any_labels(labels: list[int], identities: int, instances: int, epoch: int):
     if len(set(labels)) < identities:
-        with pytest.raises(DCALError, match=f"{identities} identities a batch"):
+        with pytest.raises(
+            DCALError, match=f"{identities} identities a batch.* --batch-size {len(set(labels)) * instances}$"
+        ):
             PKSampler(labels, identities, instances)
         return
     drawn = PKSampler(labels, identities, instances).epoch(epoch)
