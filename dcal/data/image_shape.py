@@ -38,7 +38,7 @@ def proposed_size(images: tuple[int, int], size: tuple[int, int]) -> tuple[int, 
     """
     seen, used = images[0] / images[1], size[0] / size[1]
     height, width = min(SHAPES, key=lambda shape: apart(seen, shape[0] / shape[1]))
-    if apart(seen, 1) < NEARER * apart(seen, height / width):
+    if apart(seen, 1.0) < NEARER * apart(seen, height / width):
         height, width = 1, 1  # between two shapes, the one that distorts both ways alike
     if apart(seen, used) < APART or apart(seen, used) < NEARER * apart(seen, height / width):
         return None
