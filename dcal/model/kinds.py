@@ -13,6 +13,7 @@ from timm.layers import Attention, AttentionPoolLatent, AttentionRope
 from timm.models import VisionTransformer
 from timm.models.beit import Beit
 from timm.models.eva import Eva, EvaAttention, EvaBlock, EvaBlockPostNorm
+from timm.models.naflexvit import NaFlexVit
 from timm.models.vision_transformer import Block, ResPostBlock
 from timm.models.vision_transformer_relpos import (
     RelPosAttention,
@@ -98,6 +99,8 @@ def planned(name: str, **options: Any) -> Backbone:
 
 def misfit(model: Backbone) -> str | None:
     """Why a model is no backbone, if it is none."""
+    if isinstance(model, NaFlexVit):
+        return "it is a NaFlexVit, whose images are sequences of patches without a grid of the model's own"
     if not isinstance(model, KINDS):
         return f"it is a {type(model).__name__}"
     if not all(type(block) in BLOCKS and type(block.attn) in ATTENTIONS for block in model.blocks):
