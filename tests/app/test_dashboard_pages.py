@@ -260,6 +260,7 @@ class TestImages:
         assert "**40 images**, 1 to 24 shown." in texts(app)
         grid = next(part for part in parts(app) if 'class="cards hits"' in part)
         assert grid.count("<figure>") == 24 and "camera 8" not in grid
+        assert len(set(re.findall(r'src="([^"]+)"', grid))) > 20  # each its own image
         assert "It lies on the vehicle" in texts(app) or "of it lies on the vehicle" in texts(app)
         app.selectbox(key="vehicle").set_value("25").run()
         assert "**1 images**" in texts(app) and "Its twin is vehicle 26" in texts(app)

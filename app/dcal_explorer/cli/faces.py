@@ -71,6 +71,7 @@ def serve_dashboard(options: argparse.Namespace) -> int:
     settings = {
         **{"browser.gatherUsageStats": "false", "client.showErrorDetails": "none", "client.toolbarMode": "minimal"},
         **{"server.address": "127.0.0.1", "server.fileWatcherType": "none", "server.maxUploadSize": "20"},
+        **{"theme.light.primaryColor": "#1d5fd1", "theme.dark.primaryColor": "#60a5fa"},
         "server.headless": "false" if options.browser else "true",
     }
     if options.port is not None:

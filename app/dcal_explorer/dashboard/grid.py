@@ -51,7 +51,7 @@ def grid(names: Sequence[str], words: Callable[[int], str], button: str, to: str
 def cell(name: str, path: Path | None, words: str, button: str, to: str, keeps: Mapping[str, object]) -> None:
     """One image, its words and its button; without its file, the words alone."""
     if path is not None:
-        st.image(thumbnail(str(path), path.stat().st_mtime_ns), width="stretch")
+        st.image(thumbnail(str(path), path.stat().st_mtime_ns), width="stretch", alt=name)
     st.markdown(words)
     if path is not None and st.button(button, key=f"open-{name}"):
         show_next(name)

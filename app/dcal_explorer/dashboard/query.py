@@ -77,7 +77,7 @@ def choose_query(gallery: GalleryWithMetadata) -> Query:
     if upload is not None:
         image = upload.getvalue()
         left, right = st.columns([1, 3])
-        left.image(draw.tile(np.asarray(dcal.read_image(image).image), SIDE), width="stretch")
+        left.image(draw.tile(np.asarray(dcal.read_image(image).image), SIDE), width="stretch", alt="The query")
         right.markdown(reid_captions.query(gallery, QueryInfo()))
         return Query(image, QueryInfo(), gallery)
     item = chosen_item(gallery)

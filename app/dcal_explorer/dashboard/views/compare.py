@@ -163,4 +163,4 @@ def differences(seen: Seen, reference: str, kind: str) -> None:
     most = max(float(np.abs(delta).max()) for delta in found.values())
     for place, (name, delta) in zip(st.columns(MOST), found.items(), strict=False):
         drawn = draw.figure(seen[name], delta, colormap=draw.DIVERGING, low=-most, high=most, max_side=SIDE)
-        place.image(drawn, width="stretch", caption=f"{name} − {reference}")
+        place.image(drawn, width="stretch", caption=f"{name} − {reference}", alt="Difference of maps")

@@ -109,9 +109,14 @@ def lines(record: YardRecord) -> tuple[str, ...]:
     return f"vehicle {record.identity}", f"camera {record.camera}", f"{record.label}; {record.differs} {seen}"
 
 
-@st.cache_data(show_spinner=False, max_entries=512)
-def painted(_record: YardRecord, annotation: str, key: str = "") -> np.ndarray:
+def painted(record: YardRecord, annotation: str) -> np.ndarray:
     """The image with its annotation drawn over it."""
+    return cached_painting(str(record.path), annotation, record)
+
+
+@st.cache_data(show_spinner=False, max_entries=512)
+def cached_painting(path: str, annotation: str, _record: YardRecord) -> np.ndarray:
+    """`painted`, by the image's path."""
     pixels = np.asarray(dcal.read_image(_record.path).image)
     if annotation == "parts":
         return draw.regions(pixels, _record.parts())
@@ -128,13 +133,14 @@ def one_image(split: str, found: Sequence[YardRecord], annotation: str) -> None:
     )
     checkpoint = choose_checkpoint("Checkpoint", library().names(), "image_checkpoint", right)
     record, style = by_name[name], look()
-    left.image(draw.tile(painted(record, annotation, name), 512), width="stretch")
+    left.image(draw.tile(painted(record, annotation), 512), width="stretch", alt=alt_text(record))
     if annotation == "parts":
         left.html(legend(record.parts()))
     owner = record.identity if record.present else record.twin
     left.markdown(f"Its twin is vehicle {record.twin}. Vehicle {owner} has {match_captions.PARTS[record.differs]}.")
     seen = record_of(checkpoint, record.path.read_bytes())
-    right.image(draw.figure(seen, seen.sa_map, max_side=512, **style.options()), width="stretch")
+    drawn = draw.figure(seen, seen.sa_map, max_side=512, **style.options())
+    right.image(drawn, width="stretch", alt=f"SA's map over {alt_text(record)}")
     right.markdown(energy(record, seen))
 
 

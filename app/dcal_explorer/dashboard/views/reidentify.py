@@ -168,10 +168,10 @@ def explain(
     with st.container(key="explained"):
         for spot, (name, why) in zip(st.columns(len(explained)), explained.items(), strict=True):
             with spot:
-                patch = patch_at(why, place)
+                patch, alt = patch_at(why, place), f"Query and match with the evidence of {name}"
                 head = captions.attentions(library().config(name))
                 st.html(f'<div class="about branch {why.resolved(branches[name])}"><h3>{head}</h3></div>')
-                st.image(why.drawing(branches[name], patch, side=SIDE, **drawn), width="stretch")
+                st.image(why.drawing(branches[name], patch, side=SIDE, **drawn), width="stretch", alt=alt)
                 outside = f" {OUTSIDE}" if place is not None and patch is None else ""
                 st.markdown(why.sentence(branches[name], patch) + outside)
                 st.markdown(why.difference(branches[name]) or match_captions.NO_TWINS)

@@ -100,8 +100,8 @@ def maps(folder: Path, name: str) -> None:
         bind="query-params",
     )
     drawn = epoch_maps.pictures(images, found, kind or "rollout")
-    for place, picture in zip(st.columns(len(drawn)), drawn, strict=True):
-        place.image(picture, width="stretch")
+    for number, (place, picture) in enumerate(zip(st.columns(len(drawn)), drawn, strict=True), 1):
+        place.image(picture, width="stretch", alt=f"Training image {number} with its map")
     st.caption(f"After epoch {epoch}, each image on a scale of its own.")
 
 

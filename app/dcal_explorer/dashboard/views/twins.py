@@ -122,7 +122,8 @@ def one_checkpoint(
     evidence = found.evidence()
     shown = (query, match) if twin is None else (query, match, twin)
     regions = [record.difference() if record.visible else None for record in shown]
-    left.image(draw.pair(found, evidence, side=SIDE, regions=regions, **style), width="stretch")
+    drawn = draw.pair(found, evidence, side=SIDE, regions=regions, **style)
+    left.image(drawn, width="stretch", alt=f"Query and match with the evidence of {name}")
     right.markdown(f"**{captions.attentions(library().config(name))}** · `{name}`")
     score = f"Similarity **{similarity(evidence.similarity)}**."
     if evidence.against is not None:
