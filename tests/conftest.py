@@ -5,6 +5,7 @@ Nothing here imports dcal: the hook that checks its shapes comes after this file
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import socket
@@ -15,8 +16,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -36,6 +39,18 @@ PATIENCE = 120  # seconds until an app must serve; machines that run tests are s
 # Where processes share cores, threads that wait for each other wait 15 ms for each product of small matrices.
 os.environ.update({**OFFLINE, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})  # of the processes that tests start
 torch.set_num_threads(1)
+
+
+def checked(fn: Any = None, **options: Any) -> Any:
+    """jaxtyping's `jaxtyped`, but for functions in functions: each call of the outer one would compile checks anew,
+    which took half of the tests' time. The outer ones are checked.
+    """
+    if fn is None:
+        return lambda fn: checked(fn, **options)
+    return fn if inspect.isfunction(fn) and "<locals>" in fn.__qualname__ else JAXTYPED(fn, **options)
+
+
+JAXTYPED, jaxtyping.jaxtyped = jaxtyping.jaxtyped, checked  # type: ignore[assignment]  # what its import hook applies
 settings.register_profile("dcal", deadline=None, derandomize=True)  # the same examples everywhere, however slow
 settings.load_profile("dcal")
 
