@@ -147,7 +147,7 @@ def draw(
     """Inspect and draw each image; one that cannot be read is named, and the next one drawn."""
     from dcal import ImageError, inspect
 
-    drawn = []
+    drawn: list[dict[str, Any]] = []
     for image, folder in zip(images, folders(images, out), strict=True):
         try:
             seen = inspect(model, image, target=target, top_ratio=top_ratio)
