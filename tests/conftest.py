@@ -50,7 +50,7 @@ def checked(fn: Any = None, **options: Any) -> Any:
     return fn if inspect.isfunction(fn) and "<locals>" in fn.__qualname__ else JAXTYPED(fn, **options)
 
 
-JAXTYPED, jaxtyping.jaxtyped = jaxtyping.jaxtyped, checked  # type: ignore[assignment]  # what its import hook applies
+JAXTYPED, jaxtyping.jaxtyped = jaxtyping.jaxtyped, checked  # what its import hook applies
 settings.register_profile("dcal", deadline=None, derandomize=True)  # the same examples everywhere, however slow
 settings.load_profile("dcal")
 
