@@ -58,7 +58,7 @@ def page(callbacks: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Inspect", id="inspect") as first_tab:
                 inspect = inspect_tab.InspectTab(callbacks, samples, first)
-            each, others = {"inspect": first_tab}, []
+            each, others = {"inspect": first_tab}, list[Any]()
             if not bare:  # one model has nothing to compare with, and no gallery
                 with gr.Tab("Compare", id="compare") as each["compare"]:
                     others.append(compare_tab.build(each["compare"], CompareCallbacks(callbacks), samples))
