@@ -84,7 +84,12 @@ def test_interactive_opens_the_checkpoint_that_was_asked_for(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     served: list[list[str]] = []
-    monkeypatch.setattr("dcal_explorer.demo.program.main", lambda words: served.append(words) or contents(words))
+
+    def serve(words: list[str]) -> int:
+        served.append(words)
+        return contents(words)
+
+    monkeypatch.setattr("dcal_explorer.demo.program.main", serve)
     other = shutil.copytree(run / "checkpoint", run / "other")
     words = ["visualize", "--checkpoint", str(run / "checkpoint"), "--dataset", "cub", "--interactive"]
     assert main(words) == 0 and other.is_dir()
@@ -102,7 +107,12 @@ def contents(words: list[str]) -> int:
 
 def test_a_bare_backbone_is_left_to_the_page(monkeypatch: pytest.MonkeyPatch):
     served: list[list[str]] = []
-    monkeypatch.setattr("dcal_explorer.demo.program.main", lambda words: served.append(words) or 0)
+
+    def serve(words: list[str]) -> int:
+        served.append(words)
+        return 0
+
+    monkeypatch.setattr("dcal_explorer.demo.program.main", serve)
     assert faces.demo(["--backbone", "test_vit", "--weights", "w.safetensors", "--port", "7861"]) == 0
     assert served == [["--port", "7861", "--backbone", "test_vit", "--weights", "w.safetensors"]]
 

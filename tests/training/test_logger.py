@@ -70,7 +70,12 @@ def test_a_tracker_gets_numbers_and_maps_with_their_step(tmp_path: Path, monkeyp
     """As trackio has it: the step beside the values, a run by its name, which a resumed run has again."""
     began, logged, ended = [], [], []
     run = SimpleNamespace(log=lambda values, step: logged.append((step, values)), finish=lambda: ended.append(True))
-    module = SimpleNamespace(init=lambda **given: began.append(given) or run, Image=lambda pixels: pixels.shape)
+
+    def init(**given: object) -> SimpleNamespace:
+        began.append(given)
+        return run
+
+    module = SimpleNamespace(init=init, Image=lambda pixels: pixels.shape)
     monkeypatch.setitem(sys.modules, "trackio", module)
     config = tiny_run(tmp_path, tmp_path / "run", trackio="birds")
     config.folder.mkdir()
