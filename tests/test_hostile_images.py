@@ -76,7 +76,7 @@ def test_a_tiff_that_ends_before_its_second_page_is_damaged(name, tmp_path: Path
     """It is no file of several frames, though its first page names another one."""
     data = SECOND[name]
     with Image.open(io.BytesIO(data)) as opened:
-        second = opened._TiffImageFile__next
+        second = vars(opened)["_TiffImageFile__next"]
     (tmp_path / "cut.tif").write_bytes(data[: second + 5])
     with pytest.raises(ImageError, match=r"^cut\.tif: The file is damaged or cut off after its first image"):
         read_image(tmp_path / "cut.tif")

@@ -77,8 +77,8 @@ def test_inspect_writes_images_and_the_record(
     seen = Inspection.from_npz(tmp_path / "seen" / "inspection.npz")
     assert seen.target == 2 and seen.fingerprint == fingerprint(load_checkpoint(checkpoint))
     for name in maps:
-        with Image.open(tmp_path / "seen" / name) as image:
-            assert image.mode == "RGB" and np.asarray(image).std() > 0
+        with Image.open(tmp_path / "seen" / name) as drawing:
+            assert drawing.mode == "RGB" and np.asarray(drawing).std() > 0
 
 
 def test_mistakes_about_the_data(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

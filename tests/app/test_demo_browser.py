@@ -102,8 +102,8 @@ def test_a_person_uploads_an_image_moves_the_layer_clicks_a_patch_and_takes_the_
     with demo.expect_download() as download:
         demo.locator("#live-view").get_by_role("button", name="Download").click()
     assert download.value.suggested_filename == "dcal-cardinal-rollout-layer-9.png"
-    with Image.open(download.value.path()) as image:
-        assert image.format == "PNG" and image.width > 2048  # both panes
+    with Image.open(download.value.path()) as opened:
+        assert opened.format == "PNG" and opened.width > 2048  # both panes
 
 
 def test_what_only_the_model_can_tell(demo: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -24,7 +25,8 @@ def image(tmp_path: Path) -> Path:
 def test_only_uploads_come_back(image: Path, tmp_path: Path) -> None:
     found = shown(tmp_path, {"inspect": str(image), "compare": "/etc/passwd", "query": 7, "card": "a.png"})
     assert found == Shown(inspect=image, card="a.png")
-    for nothing in (None, [], "text", {"card": 3, "inspect": None}):
+    of_no_use: list[Any] = [None, [], "text", {"card": 3, "inspect": None}]
+    for nothing in of_no_use:
         assert shown(tmp_path, nothing) == Shown()
 
 

@@ -175,9 +175,10 @@ def test_later_images_choose_the_epoch(config: Callable[..., ReIDConfig], tmp_pa
     (tmp_path / "images.csv").write_text("\n".join([header + ",date", *dated]) + "\n")
     run = config(val_fraction=0.3, val_by_date=True, ablation="sa_only", batch_size=4, epochs=1, warmup_epochs=0.5)
     task = ReIdentification(run)
-    held, kept = task.sides["val"][""].images, task.samples.records
-    assert len(held) == len(kept) == 14 and {record.date for record in held}.isdisjoint({r.date for r in kept})
-    assert {record.identity for record in held} == {record.identity for record in kept}
+    of = {record.path: record for record in REID_DATASETS["reid-csv"](run.root, "train").records}
+    held, kept = ([of[r.path] for r in own] for own in (task.sides["val"][""].images, task.samples.records))
+    assert len(held) == len(kept) == 14 and {r.date for r in held}.isdisjoint({r.date for r in kept})
+    assert {r.identity for r in held} == {r.identity for r in kept}
     assert train(run)["chosen_by"] == "held-out training images"
     with pytest.raises(DCALError, match="val_by_date belongs to --task reid and needs val_fraction"):
         config(val_by_date=True)

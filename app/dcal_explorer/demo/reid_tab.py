@@ -130,13 +130,14 @@ class FindTab:
             return page
         place = checkpoint, page[self.record], gallery or OWN
         try:
-            if before.card is not None:
-                shown = self.callbacks.choose(before.card, *place)
-            else:
-                shown = self.callbacks.search({"path": str(before.query)}, *place)
+            key, caption = (
+                self.callbacks.choose(before.card, *place)
+                if before.card is not None
+                else self.callbacks.search({"path": str(before.query)}, *place)
+            )
         except gr.Error:  # it is not in this gallery: the first image stays
             return page
-        return {**page, **self.query_shown(*shown)}
+        return {**page, **(self.query_shown(key, caption) if key else {})}
 
     @shows_errors
     def arrive(self, checkpoint: str, gallery: str | None, record: str | None, *kept: Any) -> dict[Any, Any]:
