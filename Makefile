@@ -41,6 +41,7 @@ test: $(VENV)/.development ## the tests; gets a Chromium for those in the browse
 	CHROME="$$($(BIN)/python tests/fixtures/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 stress: $(VENV)/.development ## kills, full disks, hostile files and a crowd, for half an hour: the table of docs/robustness.md
+	DCAL_STRESS=1 $(BIN)/python -m pytest tests/test_bundled_reid.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.stress --write
 
 # TORCHREID=PATH FASTREID=PATH, checkouts with their Cython code built, are ranked against as well (benchmarks).

@@ -1,8 +1,9 @@
-"""Every subcommand as a process of its own, as a shell starts it, with nothing replaced."""
+"""Every subcommand as a process of its own, as a shell starts it, with nothing replaced; once more, in this one."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,17 @@ def dcal(*words: object, status: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def once_more(*words: object, status: int = 0) -> tuple[str, str]:
+    """What `main` prints in this process, on its two streams: for commands that have run as processes, too."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        try:
+            found = main([*map(str, words)])
+        except SystemExit as end:
+            found = end.code
+    assert found == status, out.getvalue() + err.getvalue()
+    return out.getvalue(), err.getvalue()
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cub(tmp_path_factory.mktemp("data"))
@@ -52,8 +65,8 @@ def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = dcal("train", "--data_root", root, "--out", out, *TINY)
     assert "data      cub: 12 images of 3 classes to train on" in shown.stdout
     assert "schedule  from the start: 1 epochs × 3 steps of 4 images" in shown.stdout and "test: top1" in shown.stdout
-    again = dcal("train", "--data_root", root, "--out", out, *TINY, "--resume")
-    assert "is finished (1 epochs): nothing to do" in again.stdout
+    again, _ = once_more("train", "--data_root", root, "--out", out, *TINY, "--resume")
+    assert "is finished (1 epochs): nothing to do" in again
     return out
 
 
@@ -75,7 +88,7 @@ def test_eval_knows_the_data_set_of_the_checkpoint(run: Path, root: Path, tmp_pa
     assert (found["n"], found["top1"]) == (9, metrics["top1"]) and metrics["dataset"] == "cub"
     out = tmp_path / "maps"
     words = ("--task", "fgvc", "--dataset", "cub", "--out", out, "--workers", 0, "--visualize")
-    dcal("eval", "--checkpoint", run / "checkpoint", *words)
+    once_more("eval", "--checkpoint", run / "checkpoint", *words)
     assert len(list(out.rglob("sa.png"))) == 8
 
 
@@ -95,12 +108,12 @@ def test_predict_writes_a_table_and_goes_on_with_it(run: Path, root: Path, tmp_p
     assert {row["answer_1"] for row in rows[:4]} <= set(CUB(root).classes)
     whole = table.read_bytes()
     table.write_bytes(whole[: whole.index(b"2.jpg") + 9])  # killed in the middle of a row
-    assert "3 images written" in dcal(*words, "--top", 2, status=1).stderr
+    assert "3 images written" in once_more(*words, "--top", 2, status=1)[1]
     assert [line.split(b",")[0] for line in table.read_bytes().splitlines()] == [
         line.split(b",")[0] for line in whole.splitlines()
     ]
-    assert "0 images written" in dcal(*words, "--top", 2).stderr
-    assert "holds predictions of another command" in dcal(*words, "--top", 3, status=2).stderr
+    assert "0 images written" in once_more(*words, "--top", 2)[1]
+    assert "holds predictions of another command" in once_more(*words, "--top", 3, status=2)[1]
 
 
 def test_inspect_and_visualize_draw_many(run: Path, root: Path, tmp_path: Path):
@@ -112,7 +125,7 @@ def test_inspect_and_visualize_draw_many(run: Path, root: Path, tmp_path: Path):
     dcal("visualize", *model, "--dataset", "cub", "--images", first.name, second, "--out", tmp_path / "named")
     assert len(list((tmp_path / "named").rglob("layers.png"))) == 2
     (tmp_path / "broken.jpg").write_bytes(b"no image")
-    told = dcal("inspect", tmp_path / "broken.jpg", first, *model, "--out", tmp_path / "some", status=1).stderr
+    _, told = once_more("inspect", tmp_path / "broken.jpg", first, *model, "--out", tmp_path / "some", status=1)
     assert "broken.jpg" in told and (tmp_path / "some" / first.stem / "sa.png").is_file()
 
 
@@ -124,17 +137,17 @@ def test_inspect_looks_at_any_backbone(root: Path, tmp_path: Path):
     save_file(model.backbone.state_dict(), tmp_path / "weights.safetensors")
     out = tmp_path / "maps"
     words = ("inspect", images(root)[0], "--out", out, "--backbone", "test_vit")
-    shown = dcal(*words, "--weights", tmp_path / "weights.safetensors").stdout
+    shown, _ = once_more(*words, "--weights", tmp_path / "weights.safetensors")
     assert (out / "layers.png").is_file() and not (out / "glca.png").exists() and "%" not in shown
     given = (*words, "--weights", tmp_path / "weights.safetensors")
-    assert "--top-ratio has no effect" in dcal(*given, "--top-ratio", "0.5", status=2).stderr
+    assert "--top-ratio has no effect" in once_more(*given, "--top-ratio", "0.5", status=2)[1]
 
 
 def test_models_lists_what_fits():
     shown = dcal("models", "deit_tiny").stdout.splitlines()
     assert [line.split()[0] for line in shown] == ["deit_tiny_distilled_patch16_224", "deit_tiny_patch16_224"]
     assert all("224 × 224  weights" in line for line in shown)
-    assert "no model of timm that can serve as backbone has 'convnext'" in dcal("models", "convnext", status=2).stderr
+    assert "no model of timm that can serve as backbone has 'convnext'" in once_more("models", "convnext", status=2)[1]
 
 
 def test_data_check_and_galleries(root: Path, reid: Path, tmp_path: Path):
@@ -143,10 +156,10 @@ def test_data_check_and_galleries(root: Path, reid: Path, tmp_path: Path):
     model = ("--checkpoint", reid)
     dcal("index", "build", folder, *model, "--out", tmp_path / "gallery", "--workers", 0)
     words: tuple[Any, ...] = ("index", "search", tmp_path / "gallery", images(root)[0], *model, "--json")
-    found = json.loads(dcal(*words).stdout)
+    found = json.loads(once_more(*words)[0])
     assert found["hits"][0]["path"] == images(root)[0].name
     one = ("predict", images(root)[0], *model, "--gallery", tmp_path / "gallery", "--top", 1, "--json")
-    answer = json.loads(dcal(*one).stdout)["predictions"][0]["answers"][0]
+    answer = json.loads(once_more(*one)[0])["predictions"][0]["answers"][0]
     assert answer[0] == images(root)[0].name and answer[1] == pytest.approx(1, abs=1e-4)
 
 
