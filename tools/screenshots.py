@@ -40,6 +40,7 @@ class Screen:
 
 SCREENS = (Screen("desktop", 1400, 900), Screen("phone", 390, 844), Screen("dark", 1400, 900, dark=True))
 README_SCREEN = Screen("readme", 1400, 1000)
+MATCH_SCREEN = Screen("readme", 1400, 1700)  # a ranking, and why its first image matched
 DEMO_TABS = ("Inspect", "Compare", "Re-identify")
 DASHBOARD_PAGES = ("", "compare", "reidentify", "images", "ablations", "retrieval", "twins", "runs")
 
@@ -58,13 +59,15 @@ def main() -> int:
         return 2
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        screens = (README_SCREEN,) if options.readme else SCREENS
         if options.only != "dashboard":
             with served("-m", "dcal_explorer.demo", "--no-browser") as url:
-                shoot_demo(browser, url, out, screens)
+                if options.readme:
+                    shoot_readme(browser, url, out)
+                else:
+                    shoot_demo(browser, url, out, SCREENS)
         if options.only != "demo" and not options.readme:
             with served("-m", "streamlit", "run", DASHBOARD) as url:
-                shoot_dashboard(browser, url, out, screens)
+                shoot_dashboard(browser, url, out, SCREENS)
         browser.close()
     return 0
 
@@ -79,6 +82,17 @@ def shoot_demo(browser: Browser, url: str, out: Path, screens: tuple[Screen, ...
                     timeout=PATIENCE * 1000
                 )
                 save(page, out / f"demo-{name.lower()}-{screen.name}.png")
+
+
+def shoot_readme(browser: Browser, url: str, out: Path) -> None:
+    """The two images of the README: the first sample inspected, and the first match of the first query explained."""
+    with opened(browser, README_SCREEN, f"{url}/?__theme=light") as page:
+        page.locator("#predictions li").first.wait_for(timeout=PATIENCE * 1000)
+        save(page, out / "demo.png")
+    with opened(browser, MATCH_SCREEN, f"{url}/?__theme=light&tab=reidentify") as page:
+        page.locator("#hits button").first.click(timeout=PATIENCE * 1000)
+        page.locator("#pair-drawing img").wait_for(timeout=PATIENCE * 1000)
+        save(page, out / "reidentify.png")
 
 
 def shoot_dashboard(browser: Browser, url: str, out: Path, screens: tuple[Screen, ...]) -> None:

@@ -45,6 +45,7 @@ def dcal(*words: object, status: int = 0) -> subprocess.CompletedProcess[str]:
 def once_more(*words: object, status: int = 0) -> tuple[str, str]:
     """What `main` prints in this process, on its two streams: for commands that have run as processes, too."""
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        found: object = None
         try:
             found = main([*map(str, words)])
         except SystemExit as end:

@@ -6,6 +6,7 @@ The script of every run; server.py serves it.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 
 import streamlit as st
@@ -50,7 +51,11 @@ def page_of(name: str, title: str) -> Callable[[], None]:
 
     def page() -> None:
         st.title(title)
-        importlib.import_module(f"dcal_explorer.dashboard.views.{name}").page()
+        view = f"dcal_explorer.dashboard.views.{name}"
+        if view not in sys.modules:
+            with st.spinner("Loading the page …"):  # with torch, some seconds
+                importlib.import_module(view)
+        sys.modules[view].page()
 
     return page
 
