@@ -1,7 +1,7 @@
 """The maps of a few fixed training images after every epoch: how attention moves while a run learns.
 
 `out/maps/images.npz` holds the images as the model sees them, `out/maps/epoch-0003.npz` the maps after the third epoch.
-The dashboard's page Runs shows them; `pictures` is what a log of images (TensorBoard) takes.
+The dashboard's page Runs shows them; `drawings` is what a log of images (TensorBoard) takes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dcal.evaluation.image_results import zipped
 from dcal.model.backbone import encode
 from dcal.model.dcal import DCAL
 
-FOLDER, PHOTOS, EPOCH = "maps", "images.npz", "epoch-{:04d}.npz"
+FOLDER, IMAGES, EPOCH = "maps", "images.npz", "epoch-{:04d}.npz"
 COUNT = 4  # images
 KEPT = ("rollout", "glca_input")
 Images = UInt8[np.ndarray, "images img_h img_w 3"]
@@ -66,7 +66,7 @@ def maps_of(model: DCAL, images: Images) -> Maps:
 
 def write_images(images: Images, out: Path) -> None:
     (out / FOLDER).mkdir(exist_ok=True)
-    write(out / FOLDER / PHOTOS, zipped({"images": images}))
+    write(out / FOLDER / IMAGES, zipped({"images": images}))
 
 
 def write_maps(maps: Maps, epoch: int, out: Path) -> None:
@@ -83,7 +83,7 @@ def write(path: Path, content: bytes) -> None:
 
 def read_images(out: Path) -> Images | None:
     """The fixed images of a run folder; None if it has none. Raises DCALError, naming the file, if it is damaged."""
-    path = out / FOLDER / PHOTOS
+    path = out / FOLDER / IMAGES
     return read(path)["images"] if path.is_file() else None
 
 
@@ -107,7 +107,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise DCALError(f"{path.parent.name}/{path.name} cannot be read ({error})") from error
 
 
-def pictures(
+def drawings(
     images: Images, maps: Maps, name: str = "rollout", opacity: float = 0.6
 ) -> list[UInt8[np.ndarray, "h w 3"]]:
     """One map over each of the images, each on a scale of its own. Raises DCALError if there is no such map."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dcal.training.config import TrainConfig
 from dcal.training.distributed import Processes
-from dcal.training.epoch_maps import Images, Maps, pictures
+from dcal.training.epoch_maps import Images, Maps, drawings
 from dcal.training.step import Step
 from dcal.training.trackers import trackers
 
@@ -51,7 +51,7 @@ class RunLogger:
 
     def show(self, images: Images, maps: Maps, step: int) -> None:
         """Every map over every one of the fixed images, as "maps/rollout/0", wherever images can be shown."""
-        drawn = {f"maps/{name}": pictures(images, maps, name) for name in maps}
+        drawn = {f"maps/{name}": drawings(images, maps, name) for name in maps}
         for name, some in drawn.items():
             for number, picture in enumerate(some):
                 self.board.add_image(f"{name}/{number}", picture, step, dataformats="HWC")

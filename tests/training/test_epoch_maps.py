@@ -41,15 +41,15 @@ def test_maps_are_those_of_an_inspection_and_come_back(samples: ImageSamples, tm
         np.testing.assert_allclose(found[name][-1], own, rtol=2e-3, atol=1e-6)
 
 
-def test_pictures(samples: ImageSamples) -> None:
+def test_drawings(samples: ImageSamples) -> None:
     images = epoch_maps.fixed_images(samples, 2)
     own = np.zeros((2, 3, 5), dtype=np.float32)
     own[:, 0, 0] = 1
-    drawn = epoch_maps.pictures(images, {"rollout": own}, opacity=1.0)
+    drawn = epoch_maps.drawings(images, {"rollout": own}, opacity=1.0)
     assert len(drawn) == 2 and drawn[0].shape == (*SIZE, 3)
     assert len(np.unique(drawn[0].reshape(-1, 3), axis=0)) == 2  # the strongest patch, and all others
     with pytest.raises(DCALError, match="there is no map 'glca_input'; there are rollout"):
-        epoch_maps.pictures(images, {"rollout": own}, "glca_input")
+        epoch_maps.drawings(images, {"rollout": own}, "glca_input")
 
 
 def test_a_run_without_maps_and_a_damaged_file(tmp_path: Path) -> None:

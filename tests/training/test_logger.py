@@ -14,7 +14,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dcal.errors import DCALError
-from dcal.training.epoch_maps import pictures
+from dcal.training.epoch_maps import drawings
 from dcal.training.logger import RunLogger, flat
 from tests.fixtures.tiny_run import log_of, tiny_run
 
@@ -62,7 +62,7 @@ def test_the_board_holds_the_maps_of_every_epoch(tmp_path: Path):
         for number in range(2):
             for event in board.Images(f"maps/{name}/{number}"):
                 kept = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
-                assert np.array_equal(kept, pictures(drawn, epochs[event.step], name)[number])
+                assert np.array_equal(kept, drawings(drawn, epochs[event.step], name)[number])
     assert [event.step for event in board.Images("maps/rollout/0")] == [3, 6]
 
 

@@ -99,9 +99,9 @@ def maps(folder: Path, name: str) -> None:
         key=f"maps_kind_{name}",
         bind="query-params",
     )
-    drawn = epoch_maps.pictures(images, found, kind or "rollout")
-    for number, (place, picture) in enumerate(zip(st.columns(len(drawn)), drawn, strict=True), 1):
-        place.image(picture, width="stretch", alt=f"Training image {number} with its map")
+    drawn = epoch_maps.drawings(images, found, kind or "rollout")
+    for number, (place, drawing) in enumerate(zip(st.columns(len(drawn)), drawn, strict=True), 1):
+        place.image(drawing, width="stretch", alt=f"Training image {number} with its map")
     st.caption(f"After epoch {epoch}, each image on a scale of its own.")
 
 
