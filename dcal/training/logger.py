@@ -53,8 +53,8 @@ class RunLogger:
         """Every map over every one of the fixed images, as "maps/rollout/0", wherever images can be shown."""
         drawn = {f"maps/{name}": drawings(images, maps, name) for name in maps}
         for name, some in drawn.items():
-            for number, picture in enumerate(some):
-                self.board.add_image(f"{name}/{number}", picture, step, dataformats="HWC")
+            for number, drawing in enumerate(some):
+                self.board.add_image(f"{name}/{number}", drawing, step, dataformats="HWC")
         self.board.flush()
         for tracker in self.trackers:
             tracker.show(drawn, step)

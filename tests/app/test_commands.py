@@ -19,17 +19,13 @@ import pytest
 import torch
 
 from dcal.data.fgvc.cub import CUB
-from dcal.model.checkpoint import save_checkpoint
 from dcal.model.dcal import create_model
 from dcal_explorer.cli.main import COMMANDS, main
+from tests.fixtures.tiny_commands import TRAINED, save_reid
 from tests.fixtures.tiny_cub import write_cub
 from tests.fixtures.tiny_reid import write_training_yard
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = (
-    *("--backbone", "test_vit", "--pretrained", "false", "--img-size", "32", "--workers", "0", "--device", "cpu"),
-    *("--batch-size", "4", "--epochs", "1", "--top-ratio", "0.5"),
-)
 
 
 def dcal(*words: object, status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -63,19 +59,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that `dcal train` made."""
     out = tmp_path_factory.mktemp("runs") / "tiny"
-    shown = dcal("train", "--data_root", root, "--out", out, *TINY)
+    shown = dcal("train", "--data_root", root, "--out", out, *TRAINED)
     assert "data      cub: 12 images of 3 classes to train on" in shown.stdout
     assert "schedule  from the start: 1 epochs × 3 steps of 4 images" in shown.stdout and "test: top1" in shown.stdout
-    again, _ = once_more("train", "--data_root", root, "--out", out, *TINY, "--resume")
+    again, _ = once_more("train", "--data_root", root, "--out", out, *TRAINED, "--resume")
     assert "is finished (1 epochs): nothing to do" in again
     return out
 
 
 @pytest.fixture(scope="module")
 def reid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(2)
-    model = create_model("test_vit", 3, task="reid", img_size=32, top_ratio=0.5).eval()
-    return save_checkpoint(model, tmp_path_factory.mktemp("models") / "reid")
+    return save_reid(tmp_path_factory.mktemp("models") / "reid")
 
 
 def images(root: Path) -> list[Path]:

@@ -8,20 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from dcal.data.fgvc.cub import CUB
-from dcal.model.checkpoint import fingerprint, load_checkpoint, save_checkpoint
-from dcal.model.dcal import create_model
+from dcal.model.checkpoint import fingerprint, load_checkpoint
 from dcal_explorer.cli import faces
 from dcal_explorer.cli.main import main
+from tests.fixtures.tiny_commands import TRAINED, save_reid
 from tests.fixtures.tiny_cub import write_cub
 from tests.fixtures.tiny_reid import write_training_yard
-
-TINY = (
-    *("--backbone", "test_vit", "--pretrained", "false", "--img-size", "32", "--workers", "0", "--device", "cpu"),
-    *("--batch-size", "4", "--epochs", "1", "--top-ratio", "0.5"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +26,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "tiny"
-    assert main(["train", "--data-root", str(root), "--out", str(out), *TINY]) == 0
+    assert main(["train", "--data-root", str(root), "--out", str(out), *TRAINED]) == 0
     return out
 
 
 @pytest.fixture(scope="module")
 def reid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(2)
-    model = create_model("test_vit", 3, task="reid", img_size=32, top_ratio=0.5).eval()
-    return save_checkpoint(model, tmp_path_factory.mktemp("models") / "reid")
+    return save_reid(tmp_path_factory.mktemp("models") / "reid")
 
 
 def shown(capsys: pytest.CaptureFixture[str], *words: object, status: int = 0) -> Any:
@@ -51,7 +43,7 @@ def shown(capsys: pytest.CaptureFixture[str], *words: object, status: int = 0) -
 
 
 def test_a_run_prints_its_metrics(run: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    words = ("train", "--data-root", root, *TINY)
+    words = ("train", "--data-root", root, *TRAINED)
     assert main([*map(str, words), "--out", str(tmp_path / "run"), "--json"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out) == json.loads((tmp_path / "run" / "metrics.json").read_text())
