@@ -152,13 +152,35 @@ def test_the_site_has_every_document_and_names_what_there_is():
         assert inspect.getdoc(getattr(importlib.import_module(module), attribute)), name
 
 
-def test_links_of_the_site_stay_in_it():
-    """`make site` is strict: a document that lies elsewhere is no page of it."""
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
+PAGES = [
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_link_is_dead(page: Path):
+    """A page of the site links to what the site holds (docs/), another to what the repository does; headings too."""
     docs = ROOT / "docs"
+    within = docs if page.is_relative_to(docs) else ROOT
     wrong = []
-    for path in docs.glob("*.md"):
-        for link in re.findall(r"\]\(([^)#\s]+\.md)", path.read_text(encoding="utf-8")):
-            target = (docs / link).resolve()
-            if "://" not in link and not (target.exists() and target.is_relative_to(docs)):
-                wrong.append(f"{path.name}: {link}")
-    assert not wrong, "\n".join(wrong)
+    for link in (own or other for own, other in LINK.findall(without_code(page))):
+        name, _, heading = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        if not (target.exists() and target.is_relative_to(within)) or (heading and heading not in headings(target)):
+            wrong.append(link)
+    assert not wrong
+
+
+def without_code(page: Path) -> str:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`]*`", "`", text)
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and the site make them."""
+    found = re.findall(r"^#+ (.+)$", without_code(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in found}

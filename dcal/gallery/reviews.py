@@ -22,10 +22,10 @@ from typing import Any
 
 from dcal.errors import DCALError, check_choice
 from dcal.gallery.hits import Hit
+from dcal.model.checkpoint import REVIEWS
 
 ANSWERS = ("same", "different", "cannot tell", "new identity")
 WITHDRAWN = ""  # an answer that was taken back
-SUFFIX = ".reviews.jsonl"
 LONGEST = 8192  # bytes of a line
 
 
@@ -61,7 +61,7 @@ class Reviews:
 
     def __init__(self, gallery: str | Path) -> None:
         folder = Path(gallery)
-        self.path = folder.with_name(folder.name + SUFFIX)
+        self.path = folder.with_name(folder.name + REVIEWS)
 
     def add(self, review: Review) -> None:
         """Append a review. Raises DCALError where the file cannot be written."""

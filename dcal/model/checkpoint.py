@@ -33,6 +33,7 @@ WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.js
 # What a checkpoint's directory may hold: what is saved, and what was made of it later and goes with it.
 MADE_LATER = {"evaluation.json", "analysis.json", "calibration.json", "predictions.npz", "gallery"}
 OURS = {WEIGHTS, CONFIG, METRICS, CARD} | MADE_LATER
+REVIEWS = ".reviews.jsonl"  # how the files of dcal.gallery.reviews end, which lie beside a gallery
 METADATA = {"format": "pt"}  # of the safetensors file; Hugging Face's libraries want it
 FORMAT = 1
 
@@ -50,7 +51,8 @@ def save_checkpoint(
     `card` adds sections to it, heading → text (command, hardware, data terms). Whole or not at all: a failure, an
     interrupt or a kill leaves the old checkpoint (a kill in the instant between two renames leaves it beside its place,
     as `.<name>-…-replaced`). Raises CheckpointError for weights that are not finite (in `dtype`), which could not be
-    loaded again, and for a directory that holds something else: it would be lost.
+    loaded again, and for a directory that holds something else, as people's reviews of a gallery: it would be lost.
+    What was measured of the weights that are replaced goes with them: evaluation, calibration, gallery.
     """
     place = Path(directory).resolve()
     _check_replaceable(place)
@@ -103,7 +105,13 @@ def files_version(folder: Path, names: Iterable[str]) -> str:
 def _check_replaceable(place: Path) -> None:
     if place.is_dir():
         names = {path.name for path in place.iterdir()}
-        if foreign := sorted(names - OURS if CONFIG in names else names):
+        foreign = sorted(names - OURS if CONFIG in names else names)
+        if reviews := [name for name in foreign if name.endswith(REVIEWS)]:
+            raise CheckpointError(
+                f"{place} holds what people answered about its gallery ({', '.join(reviews)}), and saving there would "
+                "remove it: save to another directory, or move that file away first"
+            )
+        if foreign:
             raise CheckpointError(
                 f"{place} is no checkpoint's own directory, and saving there would remove what it holds "
                 f"({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}): give another one"

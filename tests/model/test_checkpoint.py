@@ -11,6 +11,7 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
 import dcal
+from dcal.gallery.reviews import Review, Reviews
 from dcal.model import checkpoint
 from tests.fixtures.oracles import randomise
 
@@ -152,6 +153,17 @@ def test_what_a_killed_process_of_the_same_number_set_aside_is_no_obstacle(saved
     dcal.save(a_model(2), saved)
     dcal.save(a_model(3), saved)
     assert torch.equal(dcal.load(saved).backbone.norm.weight, a_model(3).backbone.norm.weight.half().float())
+
+
+def test_what_people_answered_is_never_replaced(model, saved):
+    (saved / "gallery").mkdir()
+    Reviews(saved / "gallery").add(Review("a.jpg", "b.jpg", "same"))
+    before = contents(saved)
+    with pytest.raises(dcal.CheckpointError, match=r"what people answered about its gallery \(gallery\.reviews\.jsonl\)"):
+        dcal.save(model, saved)
+    assert contents(saved) == before
+    (saved / "gallery.reviews.jsonl").rename(saved.parent / "kept.jsonl")
+    assert dcal.save(model, saved) == saved
 
 
 def test_only_a_checkpoint_is_ever_replaced(model, saved):
