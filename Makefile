@@ -60,7 +60,8 @@ constraints: $(VENV)/.development ## pin anew all that an installation brings (c
 	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate --no-emit-index-url \
 		requirements.txt pyproject.toml --extra dev --extra milvus --extra onnx --extra heic --output-file constraints.txt
 
-site: $(VENV)/.development ## the documentation as a site, with the API from the docstrings, into build/site
+site: $(VENV)/.development ## the documentation as a site, with the API from the docstrings and the notebooks with their figures, into build/site
+	$(BIN)/python -m tools.documents.notebooks
 	$(BIN)/python -m uv tool run --from $(ZENSICAL) --with $(MKDOCSTRINGS) zensical build --clean --strict
 
 screenshots: $(VENV)/.development ## every page of both faces on a desktop, a phone and in dark mode, into runs/screenshots

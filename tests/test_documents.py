@@ -144,8 +144,9 @@ def test_every_command_of_a_document(document: str, place: Path, capsys: pytest.
 
 def test_the_site_has_every_document_and_names_what_there_is():
     site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
-    listed = re.findall(r"[\w-]+\.md", json.dumps(site["nav"]))
-    assert sorted(listed) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    listed = re.findall(r"[\w/-]+\.md", json.dumps(site["nav"]))
+    made = [f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")]  # by `make site`
+    assert sorted(listed) == sorted([*made, *(path.name for path in (ROOT / "docs").glob("*.md"))])
     assert site["theme"]["font"] is False
     for name in re.findall(r"^::: ([\w.]+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE):
         module, _, attribute = name.rpartition(".")
@@ -154,7 +155,7 @@ def test_the_site_has_every_document_and_names_what_there_is():
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 PAGES = [
-    *sorted((ROOT / "docs").rglob("*.md")),
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "notebooks" not in path.parts),
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md")),
 ]
 

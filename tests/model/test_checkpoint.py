@@ -159,7 +159,9 @@ def test_what_people_answered_is_never_replaced(model, saved):
     (saved / "gallery").mkdir()
     Reviews(saved / "gallery").add(Review("a.jpg", "b.jpg", "same"))
     before = contents(saved)
-    with pytest.raises(dcal.CheckpointError, match=r"what people answered about its gallery \(gallery\.reviews\.jsonl\)"):
+    with pytest.raises(
+        dcal.CheckpointError, match=r"what people answered about its gallery \(gallery\.reviews\.jsonl\)"
+    ):
         dcal.save(model, saved)
     assert contents(saved) == before
     (saved / "gallery.reviews.jsonl").rename(saved.parent / "kept.jsonl")
