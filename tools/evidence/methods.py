@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from dcal.analysis.maps import centre_map, random_map
@@ -125,6 +126,17 @@ def after(trial: Trial, target: str) -> Float[Tensor, "b width"]:
     return (match if target == "similarity" else match - other).detach()
 
 
+def smoothed(method: Method, sigma: float) -> Method:
+    """A method's map, smoothed over the grid by a Gaussian of `sigma` patches."""
+
+    def smooth(trial: Trial, target: str) -> PatchMap:
+        layout, own = trial.model.layout, method(trial, target)
+        grids = own.reshape(len(own), layout.rows, layout.cols).cpu().numpy()
+        return torch.from_numpy(gaussian_filter(grids, sigma, mode="nearest", axes=(1, 2))).to(own).flatten(1)
+
+    return smooth
+
+
 def gradient_rollout(trial: Trial, target: str) -> PatchMap:
     """Rollout over max(0, mean over heads of A ∘ ∇A), rows scaled to one."""
     layers, gradients, weights = gradients_of(trial, trial.queries, target, feature)
@@ -186,6 +198,9 @@ METHODS: dict[str, Method] = {
     "positive part, averaged over the image, its blurred self and the mean of both": relevance(
         positive, stations=(0.0, 0.5, 1.0)
     ),
+    "positive part, smoothed by half a patch": smoothed(relevance(positive), 0.5),
+    "positive part, smoothed by a patch": smoothed(relevance(positive), 1.0),
+    "sign kept, smoothed by a patch": smoothed(relevance(signed), 1.0),
     "integrated gradients of the embedded patches from the blurred image, three points": integrated(MIDDLES),
     "the same, the middle point alone": integrated((1 / 2,)),
     "gradient × (patch − blurred patch)": integrated((1.0,)),
