@@ -142,6 +142,50 @@ def test_every_command_of_a_document(document: str, place: Path, capsys: pytest.
         assert status == 0, f"dcal {shlex.join(words)}: {capsys.readouterr().err[-500:]}"
 
 
+PROMISED = """
+dcal train --task fgvc --dataset cub --data_root DIR
+dcal train --task reid --dataset market1501 --data_root DIR
+dcal train --task fgvc --dataset cub --batch_size 32 --epochs 150 --lr 1e-3
+dcal train --task fgvc --dataset cub --ablation sa_only
+dcal train --task fgvc --dataset cub --ablation sa_glca
+dcal train --task fgvc --dataset cub --ablation sa_pwca
+dcal train --task fgvc --dataset cub --ablation full
+dcal eval --task fgvc --dataset cub --checkpoint PATH
+dcal eval --task fgvc --dataset cub --checkpoint PATH --analysis --visualize
+dcal visualize --checkpoint PATH --dataset cub --images a.jpg b.jpg
+dcal visualize --checkpoint PATH --dataset cub --paper_figures --data_root DIR
+dcal visualize --checkpoint PATH --dataset cub --interactive
+"""
+
+
+def test_the_promised_command_lines(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Word for word, in a folder with the data sets, a checkpoint and two images; options mean what they say."""
+    import dcal.training.train as training
+    from dcal_explorer.cli import faces
+
+    begun, opened, small = [], [], training.train
+    monkeypatch.setattr(training, "train", lambda config, *others: begun.append(config) or small(config, *others))
+    monkeypatch.setattr(faces, "demo", lambda words: opened.append(words) or 0)
+    (place / "DIR").symlink_to(place)
+    (place / "PATH").symlink_to(place / "checkpoints" / "cub50-full")
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copy(place / "image.jpg", place / name)
+    for line in PROMISED.strip().splitlines():
+        words = shlex.split(line)[1:]
+        assert main(words) == 0, f"{line}: {capsys.readouterr().err[-500:]}"
+    assert [(own.task, own.dataset) for own in begun] == [
+        ("fgvc", "cub"),
+        ("reid", "market1501"),
+        *[("fgvc", "cub")] * 5,
+    ]
+    assert (begun[2].batch_size, begun[2].epochs, begun[2].learning_rate) == (32, 150, 1e-3)
+    assert [own.ablation for own in begun[2:]] == ["full", "sa_only", "sa_glca", "sa_pwca", "full"]
+    assert "analysis.json" in {path.name for path in (place / "PATH").iterdir()}
+    drawn = {path.relative_to(place / "maps").as_posix() for path in (place / "maps").rglob("*.p*")}
+    assert {"a/sa.png", "b/glca.png", "rollout.pdf", "baseline.png", "ratio.pdf", "ablations.png"} <= drawn
+    assert opened == [["--checkpoint", "PATH"]]
+
+
 def test_the_site_has_every_document_and_names_what_there_is():
     site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
     listed = re.findall(r"[\w/-]+\.md", json.dumps(site["nav"]))

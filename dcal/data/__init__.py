@@ -43,6 +43,7 @@ REID_DATASETS: dict[str, type[ReID]] = {
 }
 
 
+UNPACKED = Path("data")  # below the working folder: where data sets usually lie
 ENTRY_POINTS = "dcal.datasets"  # the group by which an installed package offers its data sets, NAME = "module:Class"
 
 
@@ -81,9 +82,16 @@ def data_sets(task: str) -> Mapping[str, type[Labelled] | type[ReID]]:
 
 
 def place_of(task: str, name: str, root: Path | None) -> Path:
-    """`root` itself, or where the data set lies that comes with this package. Raises DCALError if neither is there."""
-    home = data_sets(task)[check_choice("dataset", name, data_sets(task))].home
-    place = home if root is None else root
-    if place is None:
-        raise DCALError(f"data_root (--data-root) is not set: give the folder that holds {name!r}")
-    return place
+    """Where a data set lies: `root` itself; else in this package, or where an official archive was unpacked.
+
+    That is in the working folder or in `data/` there, under the archive's own name. Raises DCALError if it is nowhere.
+    """
+    kind = data_sets(task)[check_choice("dataset", name, data_sets(task))]
+    if (place := kind.home if root is None else root) is not None:
+        return place
+    tried = [] if kind.archive is None else [Path(kind.archive), UNPACKED / kind.archive]
+    for place in tried:
+        if place.is_dir():
+            return place
+    looked = f", and there is no folder {' nor '.join(map(str, tried))}" if tried else ""
+    raise DCALError(f"data_root (--data-root) is not set{looked}: give the folder that holds {name!r}")

@@ -27,6 +27,7 @@ class DataSet(ABC, Generic[RecordT]):
     terms: ClassVar[str]  # whose the images are, and what may be done with them
     splits: ClassVar[tuple[str, ...]]
     official: ClassVar[Mapping[str, Mapping[str, int]]] = {}
+    archive: ClassVar[str | None] = None  # the folder that the official archive unpacks to
     home: ClassVar[Path | None] = None  # where it lies if it comes with this package
 
     root: Path  # the folder that the layout starts from; `read` may set a more exact one

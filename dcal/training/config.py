@@ -38,7 +38,9 @@ class TrainConfig(Editable):
         "lr": "learning_rate",
     }
 
-    data_root: Path | None = None  # the folder that holds the data set in its official layout; the yard needs none
+    data_root: Path | None = (
+        None  # the folder that holds the data set; None: its archive's, here or in data/, or the yard's
+    )
     out: Path | None = None  # the run's folder; None: runs/<preset or data set>-<ablation>-s<seed>
     task: Literal["fgvc", "reid"] = "fgvc"
     dataset: str = "cub"
@@ -195,7 +197,7 @@ class TrainConfig(Editable):
 
     @property
     def root(self) -> Path:
-        """`data_root`, or the yard's own place. Raises DCALError where none was given and one is needed."""
+        """`data_root`, or the data set's usual place (`place_of`). Raises DCALError where none was given and one is needed."""
         return place_of(self.task, self.dataset, self.data_root)
 
     @property

@@ -37,6 +37,21 @@ class Shelves(Labelled):
 '''
 
 
+def test_an_unpacked_archive_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In the working folder, then in data/; what is passed goes first; a list has no usual place."""
+    monkeypatch.chdir(tmp_path)
+    for task, name, archive in (("fgvc", "cub", "CUB_200_2011"), ("reid", "veri776", "VeRi")):
+        with pytest.raises(DCALError, match=f"there is no folder {archive} nor data/{archive}: give the folder"):
+            data.place_of(task, name, None)
+        (tmp_path / "data" / archive).mkdir(parents=True)
+        assert data.place_of(task, name, None) == Path("data") / archive
+        (tmp_path / archive).mkdir()
+        assert data.place_of(task, name, None) == Path(archive)
+        assert data.place_of(task, name, Path("mine")) == Path("mine")
+    with pytest.raises(DCALError, match=r"\(--data-root\) is not set: give the folder that holds 'csv'"):
+        data.place_of("fgvc", "csv", None)
+
+
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is gone afterwards."""

@@ -25,10 +25,11 @@ class Aircraft(Labelled):
         "FGVC-Aircraft 2013b (Maji, Kannala, Rahtu, Blaschko and Vedaldi, 2013): images of aircraft spotters, "
         "exclusively for non-commercial research; none of them is in this repository."
     )
+    archive = "fgvc-aircraft-2013b"
     official = whole_splits(classes=100, train=6667, test=3333)
 
     def read(self) -> tuple[Record, ...]:
-        folders = (self.root, self.root / "data", self.root / "fgvc-aircraft-2013b" / "data")
+        folders = (self.root, self.root / "data", self.root / self.archive / "data")
         self.root = find_root(self.title, folders, FILES)
         self.notes = [f"the {BANNER} rows of the banner at each image's lower edge are cut off"]
         self.classes = tuple(name.strip() for name in read_lines(self.root / "variants.txt"))

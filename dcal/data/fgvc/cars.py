@@ -31,10 +31,11 @@ class Cars(Labelled):
         "Stanford Cars (Krause, Stark, Deng and Fei-Fei, 2013): images from the web, for non-commercial research; "
         "none of them is in this repository."
     )
+    archive = "stanford_cars"
     official = whole_splits(classes=196, train=8144, test=8041)
 
     def read(self) -> tuple[Record, ...]:
-        self.root = find_root(self.title, (self.root, self.root / "stanford_cars"), FILES)
+        self.root = find_root(self.title, (self.root, self.root / self.archive), FILES)
         names = read_mat(self.root / FILES[0], "class_names")
         self.classes = tuple(str(name) for name in names)
         path = self.root / FILES[1] if self.split == "train" else self._test_labels()

@@ -27,10 +27,11 @@ class CUB(Labelled):
         "CUB-200-2011 (Wah, Branson, Welinder, Perona and Belongie, 2011): images from Flickr, for non-commercial "
         "research, not to be redistributed; none of them is in this repository."
     )
+    archive = "CUB_200_2011"
     official = whole_splits(classes=200, train=5994, test=5794)
 
     def read(self) -> tuple[Record, ...]:
-        self.root = find_root(self.title, (self.root, self.root / "CUB_200_2011"), FILES)
+        self.root = find_root(self.title, (self.root, self.root / self.archive), FILES)
         class_names = table(self.root / "classes.txt")
         labels = {number: label for label, number in enumerate(class_names)}
         self.classes = tuple(human(name) for name in class_names.values())

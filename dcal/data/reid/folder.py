@@ -39,7 +39,7 @@ class FolderPerSplit(ReID):
     `root` is the folder that holds them, or its parent where it has the archive's own name.
     """
 
-    archive: ClassVar[str]
+    archive: ClassVar[str]  # never None here
     folders: ClassVar[tuple[str, str, str]] = ("bounding_box_train", "query", "bounding_box_test")
     pattern: ClassVar[str]  # of a file name: identity, camera, maybe track
 

@@ -58,6 +58,7 @@ class MSMT17(ReID):
         "MSMT17 (Wei, Zhang, Gao and Tian, 2018): images of persons, for research only, under an agreement with its "
         "makers; none of them is in this repository."
     )
+    archive = "MSMT17_V1"
     official = whole_splits(train=(1041, 32621), query=(3060, 11659), gallery=(3060, 82161))
     one_numbering = False
     lists: ClassVar = {"train": ("train", "val"), "query": ("query",), "gallery": ("gallery",)}

@@ -57,10 +57,11 @@ class Vehicle2Cam(ReID):
         "some with riders and readable number plates; none of them is in this repository."
     )
     image_size = SIZE
+    archive = "vehicle2cam"
     official = whole_splits(train=(507, 1014), query=(60, 60), gallery=(60, 60))
 
     def rows(self) -> Sequence[Row]:
-        tried = (self.root, self.root / "vehicle2cam")
+        tried = (self.root, self.root / self.archive)
         self.root = find_root(self.title, tried, ("images/train", "images/test"))
         pattern, rows = re.compile(r"(?P<identity>[a-z]+_\d+)_cam(?P<camera>\d+)\."), []
         for half in ("train", "test"):
