@@ -6,6 +6,7 @@ ones' names, and a tiny backbone in runs and inspections of timm's. Pages are op
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import importlib
 import inspect
@@ -34,6 +35,9 @@ from dcal.model.checkpoint import load_checkpoint, save_checkpoint
 from dcal.model.dcal import create_model
 from dcal.preprocess import Preprocess
 from dcal_explorer.cli.main import main
+from dcal_explorer.content.checkpoints import CheckpointLibrary
+from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
+from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
 from tests.fixtures.tiny_cub import write_cub
 from tests.fixtures.tiny_reid import write_market, write_vehicles, write_yard
 from tests.fixtures.tiny_sets import write_image
@@ -140,6 +144,24 @@ def test_every_command_of_a_document(document: str, place: Path, capsys: pytest.
     for words in found:
         status = main(words)
         assert status == 0, f"dcal {shlex.join(words)}: {capsys.readouterr().err[-500:]}"
+    if document == "docs/own-data.md":
+        review(place)
+
+
+def review(place: Path) -> None:
+    """The last step of the walk with identities, in the page that its last command opens: search, say, take away."""
+    checkpoints = place / "runs" / "animals"
+    assert (checkpoints / "checkpoint" / "gallery").is_dir()
+    callbacks = ReIDCallbacks(InspectCallbacks(CheckpointLibrary(checkpoints), place))
+    upload = {"path": str(place / "query.jpg"), "orig_name": "query.jpg", "meta": {"_type": "gradio.FileData"}}
+    key, _ = callbacks.search(upload, "checkpoint")
+    ranking, _ = callbacks.ranking(key, across=False, most=10)
+    assert [hit["rank"] for hit in ranking["hits"]] == list(range(1, 11))
+    assert callbacks.review(key, 1, "different").startswith("Kept: different. 1 answer in `gallery.reviews.jsonl`")
+    with Path(callbacks.download_reviews(key)).open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["image"], row["answer"]) == (callbacks.records.get(key).ranking.hits[0].item.path, "different")
+    assert row["query"].startswith("upload-") and (checkpoints / "checkpoint" / "gallery.reviews.jsonl").is_file()
 
 
 PROMISED = """

@@ -79,6 +79,6 @@ class EvalConfig:
 
     @property
     def root(self) -> Path:
-        """`data_root`, or the data set's usual place (`place_of`). Raises DCALError where none was given and one is needed."""
+        """`data_root`, or the data set's usual place (`place_of`). Raises DCALError if it is nowhere."""
         assert self.task is not None and self.dataset is not None, "completed() says which"
         return place_of(self.task, self.dataset, self.data_root)

@@ -197,7 +197,7 @@ class TrainConfig(Editable):
 
     @property
     def root(self) -> Path:
-        """`data_root`, or the data set's usual place (`place_of`). Raises DCALError where none was given and one is needed."""
+        """`data_root`, or the data set's usual place (`place_of`). Raises DCALError if it is nowhere."""
         return place_of(self.task, self.dataset, self.data_root)
 
     @property

@@ -29,9 +29,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def dcal(*words: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """`python -m dcal` with these words, which must end with that exit status."""
+    """The installed program `dcal` with these words, which must end with that exit status; the code is this tree's."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'app'}"}
-    command = [sys.executable, "-m", "dcal", *map(str, words)]
+    command = [str(Path(sys.executable).with_name("dcal")), *map(str, words)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
