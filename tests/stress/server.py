@@ -99,6 +99,6 @@ def sigterm(short: bool, folder: Path) -> list[Figure]:
         process.wait(60)
         seconds = time.perf_counter() - start
     return [
-        at_most("SIGTERM: until the demo has ended", seconds, 10, "s"),
+        at_most("SIGTERM: until the demo has ended", seconds, 3, "s"),
         none_of("SIGTERM: folders of uploads left", sum(place.exists() for place in places)),
     ]
