@@ -83,6 +83,7 @@ def inspect_prepared(model: DCAL, images: Sequence[Prepared], top_ratio: float |
     ratio = model.config.top_ratio if top_ratio is None else top_ratio
     with timed(timings, "glca" if model.glca is not None else "classifier"):
         answers = _answers(model, tokens, rollout[:, -1], ratio, layers)
+    weights = fingerprint(model)
     return [
         Inspection(
             image=image.image,
@@ -91,7 +92,7 @@ def inspect_prepared(model: DCAL, images: Sequence[Prepared], top_ratio: float |
             notes=image.notes,
             config=model.config,
             layout=model.layout,
-            fingerprint=fingerprint(model),
+            fingerprint=weights,
             queries=_numpy(torch.stack([layer.queries[i] for layer in record])),
             keys=_numpy(torch.stack([layer.keys[i] for layer in record])),
             final_tokens=_numpy(tokens[i]),

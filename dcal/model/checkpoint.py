@@ -165,7 +165,7 @@ def load_checkpoint(source: str | Path) -> DCAL:
     check_finite(tensors, str(weights))
     model.load_state_dict(tensors)
     model.eval()
-    _fingerprints[model] = (_versions(model), file_hash(directory / WEIGHTS))
+    _fingerprints[model] = (_versions(model.state_dict(keep_vars=True).values()), file_hash(directory / WEIGHTS))
     return model
 
 
@@ -275,9 +275,10 @@ def fingerprint(model: Model) -> str:
     """
     if isinstance(model, ExportedModel):
         return model.fingerprint
-    if any(tensor.is_inference() for tensor in model.state_dict(keep_vars=True).values()):
+    tensors = model.state_dict(keep_vars=True).values()
+    if any(tensor.is_inference() for tensor in tensors):
         return _hash(model)  # such tensors have no version by which a change could be noticed
-    versions = _versions(model)
+    versions = _versions(tensors)
     known = _fingerprints.get(model)
     if known is None or known[0] != versions:
         known = _fingerprints[model] = (versions, _hash(model))
@@ -304,6 +305,6 @@ def file_hash(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _versions(model: DCAL) -> tuple[tuple[int, int], ...]:
+def _versions(tensors: Iterable[torch.Tensor]) -> tuple[tuple[int, int], ...]:
     """Changes whenever a tensor is written to or replaced (but not when written to through `.data`: don't)."""
-    return tuple((tensor.data_ptr(), tensor._version) for tensor in model.state_dict(keep_vars=True).values())
+    return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)

@@ -70,7 +70,7 @@ def endpoint(
     """One endpoint of the name of its function; `inputs` are (kind of component, default) by parameter."""
     made = [getattr(gr, kind)(value=value, label=name, visible=False) for name, (kind, value) in inputs.items()]
     places = [
-        getattr(gr, kind)(label=name, visible=False, **({"format": "png"} if kind == "Image" else {}))
+        getattr(gr, kind)(label=name, visible=False, **({"format": "jpeg"} if kind == "Image" else {}))
         for kind, name in outputs
     ]
     trigger = gr.Button(visible=False)
