@@ -20,7 +20,7 @@ from dcal import draw
 from dcal.analysis.faithfulness import faithfulness
 from dcal.explain.class_maps import contrast
 from dcal.explain.tokens import token_sizes
-from dcal_explorer.content import captions
+from dcal_explorer.content import captions, markdown
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.demo import inspect_tab, program, server
 from dcal_explorer.demo.address import Wanted, wanted
@@ -561,7 +561,7 @@ class TestWords:
         assert captions.readable(name) == shown
 
     def test_markdown_is_shown_as_it_is(self) -> None:
-        assert captions.plain("a*b_c|[d]") == r"a\*b\_c\|\[d\]"
+        assert markdown.plain("a*b_c|[d]") == r"a\*b\_c\|\[d\]"
 
 
 class TestPage:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from dcal import Inspection, ModelConfig
 from dcal.explain.tokens import Outliers
 from dcal.model.model_card import about as trained_with
 from dcal_explorer.content.checkpoints import SideFile
+from dcal_explorer.content.markdown import plain
 from dcal_explorer.content.numbers import percent, seconds, share, similarity, whole_percent
 
 EMPTY = "Upload, paste or drop an image, or click a sample."
@@ -211,11 +211,6 @@ def readable(name: str) -> str:
     """CUB's "001.Black_footed_Albatross" as "Black footed Albatross"; other names stay, but for underscores."""
     number, dot, rest = name.partition(".")
     return (rest if dot and number.isdigit() and rest else name).replace("_", " ")
-
-
-def plain(text: str) -> str:
-    """`text` for a Markdown sentence, shown as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>|#~$])", r"\\\1", text)
 
 
 def choices(seen: Inspection) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dcal_explorer.content.checkpoints import SideFile
+from dcal_explorer.content.markdown import message
 from dcal_explorer.content.numbers import score
 
 NOT_MEASURED = "*Not measured for this checkpoint; `dcal eval --analysis` measures it.*"
@@ -30,7 +31,7 @@ class MapScores:
     def sentence(self, map: str) -> str:
         """What a map (a key of analysis.json) scores, beside a random one; or that it was not measured."""
         if self.note:
-            return f"*{self.note}*"
+            return f"*{message(self.note)}*"
         parts = [
             f"{name} {score(value)} (random {score(random)}; {better})"
             for name, better in (("deletion", LOWER), ("insertion", HIGHER))

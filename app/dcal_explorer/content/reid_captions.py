@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from dcal import ModelConfig
 from dcal.gallery import Hit, Item, QueryInfo, Ranking
-from dcal_explorer.content.captions import attentions, plain
+from dcal_explorer.content.captions import attentions
 from dcal_explorer.content.galleries import GalleryWithMetadata
+from dcal_explorer.content.markdown import plain
 from dcal_explorer.content.numbers import percent, probability, similarity, with_interval
 
 EMPTY = "Choose one of the images below, or upload a crop of your own."
@@ -91,7 +92,7 @@ def several(gallery: GalleryWithMetadata, known: Sequence[QueryInfo]) -> str:
     lines = [f"**{len(known)} images are the query**: it is the mean of their embeddings."]
     for info in known:
         lines.append(
-            f"- {'your own crop' if info.path is None else ', '.join(facts(gallery, gallery.item(info.path)))}"
+            f"- {'your own crop' if info.path is None else plain(', '.join(facts(gallery, gallery.item(info.path))))}"
         )
     if len({info.identity for info in known}) > 1:
         lines += ["", f"They are not of one {gallery.noun}: no image is marked as correct or wrong."]

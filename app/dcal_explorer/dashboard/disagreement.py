@@ -12,6 +12,7 @@ from dcal.evaluation.disagreement import Disagreements, disagreements
 from dcal.evaluation.image_results import ImageResults, read_image_results
 from dcal_explorer.content import ablation_tables as tables
 from dcal_explorer.content.checkpoints import SideFile, relative_paths
+from dcal_explorer.content.markdown import plain
 from dcal_explorer.content.numbers import share
 from dcal_explorer.dashboard import errors
 from dcal_explorer.dashboard.grid import grid, page_of
@@ -42,7 +43,7 @@ def section(results: Mapping[str, ImageResults], chosen: Sequence[str]) -> None:
         st.info(NO_RESULTS)
         return
     if left_out := [name for name in chosen if name not in results]:
-        st.caption(f"Without {', '.join(left_out)}: no predictions.npz of these weights.")
+        st.caption(f"Without {plain(', '.join(left_out))}: no predictions.npz of these weights.")
     left, middle, right = st.columns([2, 2, 2], vertical_alignment="bottom")
     order = left.segmented_control(
         "Sort", list(ORDERS), default="answers", format_func=ORDERS.__getitem__, key="disagree_by", bind="query-params"
@@ -93,7 +94,7 @@ def chosen_rows(found: Disagreements, order: str, who: str) -> list[int]:
 
 def words(found: Disagreements, row: int) -> str:
     """An image's label, every checkpoint's answer, and how far the maps differ."""
-    lines = [f"**{tables.label_of(found, row)}**", *tables.answers_of(found, row)]
+    lines = [f"**{plain(tables.label_of(found, row))}**", *map(plain, tables.answers_of(found, row))]
     if np.isfinite(found.moved[row]):
         lines.append(f"maps differ by {share(float(found.moved[row]))}")
     return "  \n".join(lines)

@@ -9,6 +9,7 @@ from typing import ParamSpec
 import streamlit as st
 
 from dcal.errors import DCALError
+from dcal_explorer.content.markdown import message as as_markdown
 
 P = ParamSpec("P")
 
@@ -28,4 +29,4 @@ def shows_errors(page: Callable[P, None]) -> Callable[P, None]:
 
 def show(message: str) -> None:
     """One error in the page."""
-    st.error(message, icon=":material/error:")
+    st.error(as_markdown(message), icon=":material/error:")

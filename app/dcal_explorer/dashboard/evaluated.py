@@ -9,6 +9,7 @@ from dcal.evaluation.disagreement import answers_of, labels_of, right_of, scores
 from dcal.evaluation.image_results import ImageResults
 from dcal.evaluation.predictions import Predictions
 from dcal_explorer.content.captions import readable
+from dcal_explorer.content.markdown import plain
 from dcal_explorer.content.numbers import percent
 from dcal_explorer.dashboard.choices import choose_checkpoint
 from dcal_explorer.dashboard.disagreement import results_of
@@ -30,7 +31,7 @@ def section() -> None:
     if found is None:
         st.info(NONE_KEPT)
         return
-    st.caption(found.dataset)
+    st.caption(plain(found.dataset))
     labels = np.array(labels_of(found))
     what = "Class" if isinstance(found.answers, Predictions) else "Identity"
     label = middle.selectbox(what, [ALL, *dict.fromkeys(labels.tolist())], key="evaluated_label", bind="query-params")
@@ -59,5 +60,5 @@ def words(found: ImageResults, row: int) -> str:
     label, answer = labels_of(found)[row], answers_of(found)[row]
     sign, score = "✓" if right_of(found)[row] else "✗", percent(float(scores_of(found)[row]))
     if isinstance(found.answers, Predictions):
-        return f"**{readable(label)}**  \n{sign} {readable(answer)}; label {score}"
-    return f"**identity {label}**  \n{sign} first match at rank {answer}, AP {score}"
+        return f"**{plain(readable(label))}**  \n{sign} {plain(readable(str(answer)))}; label {score}"
+    return f"**identity {plain(label)}**  \n{sign} first match at rank {answer}, AP {score}"

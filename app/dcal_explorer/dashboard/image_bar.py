@@ -9,6 +9,7 @@ import streamlit as st
 from dcal import ImageError
 from dcal_explorer.content import places
 from dcal_explorer.content.image_folders import image_path
+from dcal_explorer.content.markdown import plain
 from dcal_explorer.dashboard.choices import asked_for, keep, remember
 from dcal_explorer.dashboard.folders import image_roots
 
@@ -29,7 +30,7 @@ def image() -> bytes:
         st.file_uploader("Image", type=KINDS, key=UPLOAD, on_change=keep_upload)
         upload = st.session_state.get(UPLOADED)
         if upload is not None and st.session_state.get(UPLOAD) is None:
-            st.caption(f"Uploaded: **{upload[0]}**")
+            st.caption(f"Uploaded: **{plain(upload[0])}**")
             st.button("Remove the upload", on_click=forget_upload)
         names = samples()
         for name in asked_for(SAMPLE):

@@ -3,9 +3,9 @@
 gradio 6.31 names a cached image by its content and writes it in place whenever it is drawn. A browser that was reading
 it then got fewer bytes than were announced (ERR_CONTENT_LENGTH_MISMATCH).
 
-PNG, even quickly compressed, was half of a light call's processor time: 30 to 50 ms an image. JPEG at `QUALITY`, without
-subsampled colours, takes 4 ms and a third of the bytes; at pillow's usual quality, thin outlines blur. `/download_image`
-is lossless.
+PNG, even quickly compressed, was half of a light call's processor time: 30 to 50 ms an image. JPEG at `QUALITY`,
+without subsampled colours, takes 4 ms and a third of the bytes; at pillow's usual quality, thin outlines blur.
+`/download_image` is lossless.
 """
 
 from __future__ import annotations

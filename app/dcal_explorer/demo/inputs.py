@@ -6,6 +6,7 @@ The page counts layers, heads, rows and columns from 1; the core counts from 0.
 from __future__ import annotations
 
 import functools
+import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -28,7 +29,8 @@ def shows_errors(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except DCALError as error:
-            raise gr.Error(str(error), duration=None, print_exception=False) from error
+            text = html.escape(str(error), quote=False)  # gradio shows it as HTML, and names of files are in it
+            raise gr.Error(text, duration=None, print_exception=False) from error
 
     return wrapped
 

@@ -63,8 +63,8 @@ def library(options: argparse.Namespace) -> CheckpointLibrary:
 def ending_at_once() -> Iterator[None]:
     """SIGTERM and Ctrl-C end the program: what is temporary is removed, exit functions run, then the process stops.
 
-    Exit status 143 or 130. The interpreter's own teardown is left out: to free every object of torch's and gradio's takes
-    seconds, 8 to 11 on a busy machine, and nothing in it is needed.
+    Exit status 143 or 130. The interpreter's own teardown is left out: to free every object of torch's and gradio's
+    takes seconds, 8 to 11 on a busy machine, and nothing in it is needed.
     """
     status: list[int] = []
 

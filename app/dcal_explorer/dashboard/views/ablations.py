@@ -14,6 +14,7 @@ from dcal.training.run_log import LOG, read_run_log
 from dcal_explorer.content import ablation_tables as tables
 from dcal_explorer.content import reid_captions
 from dcal_explorer.content.checkpoints import SideFile
+from dcal_explorer.content.markdown import message, plain
 from dcal_explorer.dashboard import charts, disagreement
 from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.errors import shows_errors
@@ -59,7 +60,7 @@ def page() -> None:
     results = disagreement.results_of(evaluations)
     analyses = {name: library().analysis(name) for name in chosen}
     for note in dict.fromkeys(file.note for file in (*evaluations.values(), *analyses.values()) if file.note):
-        st.warning(note)
+        st.warning(message(note))
     if not any(file.values for file in evaluations.values()):
         st.info(NO_EVALUATION)
     elif task == "fgvc":
@@ -211,4 +212,4 @@ def map_scores(analyses: Files, kind: str) -> None:
         return
     st.plotly_chart(charts.intervals(groups), width="stretch", key="map_scores_chart")
     datasets = dict.fromkeys(str(file.values.get("dataset")) for file in analyses.values() if file.values)
-    st.caption(" · ".join(datasets))
+    st.caption(plain(" · ".join(datasets)))

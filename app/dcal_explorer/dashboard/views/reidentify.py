@@ -16,6 +16,7 @@ from dcal.retrieval import Reranking
 from dcal_explorer.content import captions, cards, match_captions, reid_captions
 from dcal_explorer.content.checkpoints import CheckpointLibrary, SideFile
 from dcal_explorer.content.galleries import GalleryWithMetadata
+from dcal_explorer.content.markdown import message
 from dcal_explorer.content.match_explanation import Explanation, yard_pair
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard import errors
@@ -231,5 +232,5 @@ def figures(checkpoints: CheckpointLibrary, names: list[str]) -> None:
             )
     for file in found.values():
         if file.note:
-            st.warning(file.note)
+            st.warning(message(file.note))
     st.caption(reid_captions.FIGURES)

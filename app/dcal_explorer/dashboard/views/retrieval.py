@@ -14,6 +14,7 @@ from dcal.gallery.survey import MOST, Comparison, Survey, comparison, survey
 from dcal.retrieval import Reranking
 from dcal_explorer.content import cards, reid_captions
 from dcal_explorer.content.galleries import GalleryWithMetadata
+from dcal_explorer.content.markdown import plain
 from dcal_explorer.content.numbers import percent
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard import retrieval_figures
@@ -112,7 +113,7 @@ def one_ranking(name: str, place: str, gallery: GalleryWithMetadata, index: int,
     cameras = gallery.cameras((), known, across)
     ranking = rank(gallery.embedded, item, k=HITS, cameras=cameras)
     facts = ", ".join(reid_captions.facts(gallery, item)) or item.path
-    st.markdown(f"**{facts}** · average precision {percent(ap)} · first correct image at rank {ranking.first}")
+    st.markdown(f"**{plain(facts)}** · average precision {percent(ap)} · first correct image at rank {ranking.first}")
     left, right = st.columns([1, HITS])
     left.html(cards.views(gallery, [item], item, links=[link(name, place, gallery, item, across)]))
     links = [link(name, place, gallery, item, across, hit) for hit in ranking.hits]

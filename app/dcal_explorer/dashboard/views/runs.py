@@ -11,6 +11,7 @@ from dcal.training import epoch_maps
 from dcal.training.run_log import RunLog, read_run_log, run_folders
 from dcal_explorer.content import places
 from dcal_explorer.content.ablation_tables import NOT_MEASURED
+from dcal_explorer.content.markdown import message, plain
 from dcal_explorer.content.numbers import percent
 from dcal_explorer.dashboard import charts
 from dcal_explorer.dashboard.errors import shows_errors
@@ -61,10 +62,10 @@ def show(root: Path, chosen: Sequence[str]) -> None:
     logs = {name: read_run_log(root / name) for name in chosen}
     for name, log in logs.items():
         if log.note:
-            st.warning(log.note)
+            st.warning(message(log.note))
         last = log.steps[-1] if log.steps else None
         state = f"epoch {last['epoch']}, step {last['step']:,}" if last else "no step yet"
-        st.markdown(f"**{name}** · {state} · {len(log.evaluations)} evaluations")
+        st.markdown(f"**{plain(name)}** · {state} · {len(log.evaluations)} evaluations")
     evaluations(logs)
     columns = st.columns(2)
     for number, (title, (prefixes, axis)) in enumerate(CHARTS.items()):
@@ -85,7 +86,7 @@ def maps(folder: Path, name: str) -> None:
     images, epochs = epoch_maps.read_images(folder), epoch_maps.epochs_of(folder)
     if images is None or not epochs:
         return
-    st.markdown(f"**{name}: maps of fixed training images**")
+    st.markdown(f"**{plain(name)}: maps of fixed training images**")
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     epoch = epochs[-1]
     if len(epochs) > 1:

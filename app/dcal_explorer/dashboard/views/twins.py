@@ -17,6 +17,7 @@ from dcal.data.reid.yard import Yard, YardRecord
 from dcal.draw import PAIR_SIDE
 from dcal_explorer.content import captions, match_captions, reid_captions
 from dcal_explorer.content.ablation_tables import NOT_MEASURED, TWIN_MEASURES, spelled
+from dcal_explorer.content.markdown import message
 from dcal_explorer.content.numbers import decimal, margin, percent, share, similarity
 from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.errors import shows_errors
@@ -151,7 +152,7 @@ def all_pairs(chosen: Sequence[str]) -> None:
     failed: dict[str, str] = {}
     told = each(chosen, lambda name: told_apart(name, galleries().version(name)), failed)
     for name, why in failed.items():
-        st.warning(f"{name}: {why}")
+        st.warning(message(f"{name}: {why}"))
     rows = [
         {"pair": f"{pair.identities[0]} and {pair.identities[1]}", "differing part": pair.differs}
         | {name: shown(told.get(name, {}).get(pair.identities)) for name in chosen}
@@ -231,6 +232,6 @@ def measured(chosen: Sequence[str]) -> None:
             row[title] = spelled(own["mean"], own["low"], own["high"]) if own else NOT_MEASURED
         rows.append(row)
     for note in notes:
-        st.warning(note)
+        st.warning(message(note))
     st.dataframe(rows, hide_index=True)
     st.caption(f"{TWIN_MEASURES['told_apart']}; in brackets, 95% intervals over pairs.")
