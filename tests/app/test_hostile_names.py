@@ -15,14 +15,13 @@ from streamlit.testing.v1 import AppTest
 from dcal_explorer.content import captions, cards
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.places import sample_images
-from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.sidebar import CHECKPOINTS
 from dcal_explorer.dashboard.views.runs import RUNS
 from dcal_explorer.demo.callbacks.compare import CompareCallbacks
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
 from tests.app.test_dashboard import PATIENCE
-from tests.fixtures.hostile_names import PAYLOADS, Markup, wrong_in, write_hostile
+from tests.fixtures.hostile_names import PAYLOADS, Markup, write_hostile, wrong_in
 
 Hostile = tuple[Path, str, str]
 
@@ -61,7 +60,7 @@ def check(pieces: list[str], least: int) -> None:
 
 
 def test_what_is_looked_for_is_found() -> None:
-    """Each name alone is markup, as HTML or as Markdown, but for those of attributes and of text; these need a place."""
+    """Each name alone is markup, as HTML or as Markdown; those of attributes and of text need a place."""
     assert [bool(wrong_in(name)) for name in PAYLOADS] == [True] * 3 + [True, False, False] + [True] * 5 + [False]
     assert Markup(f"<img alt='{PAYLOADS[4]}'>").wrong and Markup(f'<img alt="{PAYLOADS[5]}">').wrong
     assert wrong_in(f"<p>{PAYLOADS[11].replace('&lt;', '<')}</p>")
