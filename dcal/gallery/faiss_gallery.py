@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
 
 from dcal.errors import DCALError
 from dcal.gallery.base import Choice, Gallery
+from dcal.gallery.coarse import LEAST, CoarseIndex
 from dcal.gallery.exact import unit_rows
 from dcal.gallery.item import Item, Origin
 
@@ -45,16 +48,33 @@ class EmbeddedGallery(Gallery):
     ) -> tuple[Int64[np.ndarray, "q count"], Float32[np.ndarray, "q count"]]:
         if len(queries) > FEW:
             return by_products(queries, self.embeddings, count, choice.mask)
-        import faiss
+        found = [self._nearest(query, count, choice) for query in queries]
+        return np.stack([indices for indices, _ in found]), np.stack([scores for _, scores in found])
 
-        parameters = None
-        if choice.mask is not None:
-            admitted = np.packbits(choice.mask, bitorder="little")
-            selector = faiss.IDSelectorBitmap(admitted)  # type: ignore  # it takes the size from the array
-            parameters = faiss.SearchParameters()
-            parameters.sel = selector
-        scores, indices = self._index.search(queries, count, params=parameters)
-        return indices, scores
+    @cached_property
+    def _coarse(self) -> CoarseIndex | None:
+        """Made at the first search of few queries: it takes about as long as a hundred of them."""
+        return CoarseIndex(self.embeddings) if len(self) >= LEAST else None
+
+    def _nearest(
+        self, query: Float32[np.ndarray, " d"], count: int, choice: Choice
+    ) -> tuple[Int64[np.ndarray, " count"], Float32[np.ndarray, " count"]]:
+        """One query's candidates: by a coarse pass where that settles them, else by one over all rows."""
+        parameters = None if choice.mask is None else _admitting(choice.mask)
+        if self._coarse is not None and (found := self._coarse.nearest(query, count, choice.size, parameters)):
+            return found
+        scores, indices = self._index.search(query[None], count, params=parameters)
+        return indices[0], scores[0]
+
+
+def _admitting(mask: Bool[np.ndarray, " n"]) -> Any:
+    """FAISS's search parameters that admit these rows."""
+    import faiss
+
+    selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))  # type: ignore  # size from the array
+    parameters = faiss.SearchParameters()
+    parameters.sel = selector
+    return parameters
 
 
 def by_products(
