@@ -3,7 +3,8 @@
     python -m benchmarks.exported --checkpoint checkpoints/cub50-full --threads 2
 
 All ways take turns, so that whatever else the machine does meets all alike; the least of all rounds counts, which is
-what the machine can do when it is left alone, and the median is beside it.
+what the machine can do when it is left alone, and the median is beside it. The ratio is of the two ways in the same
+round. The rate of a large matrix product says what a float32 engine could reach on this machine, as busy as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import dcal
 from dcal.model.export import Answering, export, sample
@@ -41,8 +43,41 @@ def main() -> None:
             "ONNX Runtime, answers and rollout": lambda: exported[True](image),
         }
         print(f"{options.checkpoint}, {options.threads} threads, {options.rounds} rounds: ms an image, least (median)")
-        for name, seconds in timed(ways, options.rounds).items():
+        found = timed(ways, options.rounds)
+        for name, seconds in found.items():
             print(f"{name:<34} {1000 * min(seconds):6.1f} ({1000 * statistics.median(seconds):.1f})")
+        for what in ("answers", "answers and rollout"):
+            pairs = zip(found[f"PyTorch, {what}"], found[f"ONNX Runtime, {what}"], strict=True)
+            least, middle, most = quartiles([eager / exported for eager, exported in pairs])
+            print(f"PyTorch / ONNX Runtime, {what}: {middle:.2f} (half of the rounds {least:.2f}–{most:.2f})")
+        work, rate = operations(model, image), product_rate()
+        print(
+            f"a product of 1024 × 1024 matrices runs at {rate / 1e9:.0f} GFLOP/s; the pass is {work / 1e9:.2f} GFLOP,"
+        )
+        print(f"which takes {1000 * work / rate:.1f} ms at that rate")
+
+
+def quartiles(values: list[float]) -> list[float]:
+    return statistics.quantiles(values, n=4)
+
+
+@torch.inference_mode()
+def operations(model: dcal.DCAL, image: torch.Tensor) -> int:
+    """Floating-point operations of a forward pass with the rollout, counted by torch."""
+    with FlopCounterMode(display=False) as counter:
+        Answering(model, True)(image)
+    return counter.get_total_flops()
+
+
+def product_rate(size: int = 1024, rounds: int = 20) -> float:
+    """Operations a second of the best of some matrix products, in float32, by PyTorch with its present threads."""
+    left, right = torch.randn(2, size, size)
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        left @ right
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / min(seconds)
 
 
 @torch.inference_mode()

@@ -185,9 +185,20 @@ def test_the_promised_command_lines(place: Path, monkeypatch: pytest.MonkeyPatch
     import dcal.training.train as training
     from dcal_explorer.cli import faces
 
-    begun, opened, small = [], [], training.train
-    monkeypatch.setattr(training, "train", lambda config, *others: begun.append(config) or small(config, *others))
-    monkeypatch.setattr(faces, "demo", lambda words: opened.append(words) or 0)
+    begun: list[Any] = []
+    opened: list[list[str]] = []
+    small = training.train
+
+    def train(config: Any, on_progress: Any) -> Any:
+        begun.append(config)
+        return small(config, on_progress)
+
+    def demo(words: list[str]) -> int:
+        opened.append(words)
+        return 0
+
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(faces, "demo", demo)
     (place / "DIR").symlink_to(place)
     (place / "PATH").symlink_to(place / "checkpoints" / "cub50-full")
     for name in ("a.jpg", "b.jpg"):

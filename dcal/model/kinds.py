@@ -100,7 +100,9 @@ def planned(name: str, **options: Any) -> Backbone:
 def misfit(model: Backbone) -> str | None:
     """Why a model is no backbone, if it is none."""
     if isinstance(model, NaFlexVit):
-        return "it is a NaFlexVit, whose images are sequences of patches without a grid of the model's own"
+        return (
+            "it is a NaFlexVit, whose embedding (a sequence of patches, positions resized for each image) is not built"
+        )
     if not isinstance(model, KINDS):
         return f"it is a {type(model).__name__}"
     if not all(type(block) in BLOCKS and type(block.attn) in ATTENTIONS for block in model.blocks):

@@ -107,12 +107,12 @@ class Kept(DisplayHook):
 
 
 @contextmanager
-def shell(folder: Path) -> Iterator[InteractiveShell]:
+def shell(folder: Path) -> Iterator[Any]:
     """IPython in this process, without its history, in a folder; it draws the live view as an image."""
     before = Path.cwd()
-    running = InteractiveShell.instance(displayhook_class=Kept)
+    running: Any = InteractiveShell.instance(displayhook_class=Kept)
     running.history_manager.enabled = False
-    formatters: Any = running.display_formatter
+    formatters = running.display_formatter
     formatters.active_types = ["text/plain", "image/png"]
     formatters.formatters["image/png"].for_type_by_name(*VIEW, still)
     os.chdir(folder)
