@@ -18,7 +18,7 @@ from dcal.errors import DCALError, check_choice
 from dcal.files import writing
 from dcal.gallery.embed import begun, embed_missing, origin_of
 from dcal.gallery.exact import unit_rows
-from dcal.gallery.milvus_collection import Collection
+from dcal.gallery.milvus_collection import Collection, DatabaseError
 from dcal.gallery.shards import Parts
 from dcal.gallery.sources import Images
 from dcal.gallery.storage import DTYPES, EMBEDDINGS, FAILED, ITEMS, Stored, relative, write_failed, write_folder
@@ -91,12 +91,15 @@ def build_collection(
     folder = Path(out).resolve()
     parts = embedded(model, images, folder, batch_size, workers, on_progress)
     origin, root, count = origin_of(model, checkpoint), images.root.resolve(), 0
-    collection.begin(origin, root, sum(len(part.kept) for part in parts.all()))
-    for part in parts.all():
-        rows = unit_rows("embeddings", part.embeddings, origin.width)
-        collection.add(count, [images.items[number] for number in part.kept], rows)
-        count += len(part.kept)
-    collection.finish(origin, root, count)
+    try:
+        collection.begin(origin, root, sum(len(part.kept) for part in parts.all()))
+        for part in parts.all():
+            rows = unit_rows("embeddings", part.embeddings, origin.width)
+            collection.add(count, [images.items[number] for number in part.kept], rows)
+            count += len(part.kept)
+        collection.finish(origin, root, count)
+    except DatabaseError as error:
+        raise DCALError(f"{error}. The embeddings are kept. {GOES_ON}") from error
     failed = failures(images, parts)
     folder.mkdir(parents=True, exist_ok=True)
     write_failed(folder, failed)

@@ -7,6 +7,7 @@ The database is a file (milvus-lite) or a server, which may be many machines. Be
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +25,12 @@ TEXT = 4096  # bytes of a path, an identity or a camera, at most
 FORMAT = 1
 
 
+class DatabaseError(DCALError):
+    """The database refused a request, or did not answer: it may be gone, and come back."""
+
+
 class Collection:
-    """A collection by name in the database at `url`. Raises DCALError where the database does not answer as it should.
+    """A collection by name in the database at `url`. Raises DatabaseError where that does not answer as it should.
 
     pymilvus is imported here, not with the module: it is the extra `milvus`, and takes seconds.
     """
@@ -41,13 +46,16 @@ class Collection:
 
     @contextmanager
     def requests(self) -> Iterator[None]:
-        """Makes a DCALError of what pymilvus raises."""
+        """Makes a DatabaseError of what pymilvus raises, which it also logs, each time with a traceback."""
+        from grpc import RpcError
         from pymilvus.exceptions import MilvusException
 
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         try:
             yield
-        except MilvusException as error:
-            raise DCALError(f"Milvus at {self.url}, collection {self.name!r}: {error.message}") from error
+        except (MilvusException, RpcError) as error:
+            why = error.message if isinstance(error, MilvusException) else error.details()
+            raise DatabaseError(f"Milvus at {self.url}, collection {self.name!r}: {why}") from error
 
     def close(self) -> None:
         self.client.close()
