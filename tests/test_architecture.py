@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A room is a module or a package of dcal/, and may import only from those before it; inside a package anything goes.
 ORDER = (
-    *("errors", "registry", "modes", "files", "progress", "device", "provenance"),
+    *("errors", "registry", "modes", "files", "locks", "progress", "device", "provenance"),
     *("intervals", "preprocess", "image", "decoder"),
     *("model", "retrieval", "data", "explain"),
     *("draw", "analysis", "gallery", "evaluation", "training"),
@@ -27,7 +27,7 @@ ORDER = (
 )
 RENDER = ROOT / "tools" / "yard"  # the yard's generator: a program of its own, which needs the `yard` extra
 RENDER_ONLY = {"bpy": "bpy", "mathutils": "bpy", "skimage": "scikit-image"}  # what it alone may import, and whence
-MILVUS_ONLY = {"pymilvus"}  # what the gallery's other engine alone may import, from the `milvus` extra
+MILVUS_ONLY = {"grpc", "pymilvus"}  # what the gallery's other engine alone may import, from the `milvus` extra
 FACES = {"gradio", "streamlit", "plotly", "rich", "tyro"}  # bars, tables and command lines are the faces' too
 VAGUE = {"utils", "util", "helpers", "misc", "common"}
 MAX_LINES = 350

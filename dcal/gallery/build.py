@@ -7,6 +7,8 @@ before, so a resumed build's bytes are those of one that was never stopped, on t
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from dcal.files import writing
 from dcal.gallery.embed import begun, embed_missing, origin_of
 from dcal.gallery.exact import unit_rows
 from dcal.gallery.milvus_collection import Collection, DatabaseError
-from dcal.gallery.shards import Parts
+from dcal.gallery.shards import Parts, building
 from dcal.gallery.sources import Images
 from dcal.gallery.storage import DTYPES, EMBEDDINGS, FAILED, ITEMS, Stored, relative, write_failed, write_folder
 from dcal.model.checkpoint import swap
@@ -52,25 +54,26 @@ def build_folder(
     """Embed images into the gallery `out`, a folder, in place of one that is there; `checkpoint` is a name for display.
 
     With `dtype` "float16" the embeddings take half the bytes, and cosines change by some 1e-4. Raises DCALError if
-    none of the images can be read, for a folder that holds something else, and for an unfinished build of other
-    weights or images.
+    none of the images can be read, for a folder that holds something else, for an unfinished build of other weights or
+    images, and while another build writes there.
     """
     folder = Path(out).resolve()
     check_choice("dtype", dtype, DTYPES)
-    parts = embedded(model, images, folder, batch_size, workers, on_progress)
-    whole, made = parts.folder / "whole", list(parts.all())
-    origin, root = origin_of(model, checkpoint), relative(images.root, folder)
-    rows = unit_rows("embeddings", np.concatenate([part.embeddings for part in made]), origin.width)
-    items = tuple(images.items[number] for part in made for number in part.kept)
-    with writing(folder.parent, rows.nbytes, RESUMABLE):
-        shutil.rmtree(whole, ignore_errors=True)
-        whole.mkdir()
-        write_folder(whole, Stored(items, rows, origin, root), dtype)
-        write_failed(whole, failed := failures(images, parts))
-    check_place(folder)  # again: a build may take hours
-    swap(whole, folder)
-    shutil.rmtree(parts.folder)
-    return Built(len(items), failed)
+    with alone(folder):
+        parts = embedded(model, images, folder, batch_size, workers, on_progress)
+        whole, made = parts.folder / "whole", list(parts.all())
+        origin, root = origin_of(model, checkpoint), relative(images.root, folder)
+        rows = unit_rows("embeddings", np.concatenate([part.embeddings for part in made]), origin.width)
+        items = tuple(images.items[number] for part in made for number in part.kept)
+        with writing(folder.parent, rows.nbytes, RESUMABLE):
+            shutil.rmtree(whole, ignore_errors=True)
+            whole.mkdir()
+            write_folder(whole, Stored(items, rows, origin, root), dtype)
+            write_failed(whole, failed := failures(images, parts))
+        check_place(folder)  # again: a build may take hours
+        swap(whole, folder)
+        shutil.rmtree(parts.folder)
+        return Built(len(items), failed)
 
 
 def build_collection(
@@ -89,32 +92,47 @@ def build_collection(
     They go there a part at a time, once all are made; what was in the collection before is replaced.
     """
     folder = Path(out).resolve()
-    parts = embedded(model, images, folder, batch_size, workers, on_progress)
-    origin, root, count = origin_of(model, checkpoint), images.root.resolve(), 0
-    try:
-        collection.begin(origin, root, sum(len(part.kept) for part in parts.all()))
-        for part in parts.all():
-            rows = unit_rows("embeddings", part.embeddings, origin.width)
-            collection.add(count, [images.items[number] for number in part.kept], rows)
-            count += len(part.kept)
-        collection.finish(origin, root, count)
-    except DatabaseError as error:
-        raise DCALError(f"{error}. The embeddings are kept. {GOES_ON}") from error
-    failed = failures(images, parts)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_failed(folder, failed)
-    shutil.rmtree(parts.folder)
-    return Built(count, failed)
+    with alone(folder):
+        parts = embedded(model, images, folder, batch_size, workers, on_progress)
+        origin, root, count = origin_of(model, checkpoint), images.root.resolve(), 0
+        try:
+            collection.begin(origin, root, sum(len(part.kept) for part in parts.all()))
+            for part in parts.all():
+                rows = unit_rows("embeddings", part.embeddings, origin.width)
+                collection.add(count, [images.items[number] for number in part.kept], rows)
+                count += len(part.kept)
+            collection.finish(origin, root, count)
+        except DatabaseError as error:
+            raise DCALError(f"{error}. The embeddings are kept. {GOES_ON}") from error
+        failed = failures(images, parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_failed(folder, failed)
+        shutil.rmtree(parts.folder)
+        return Built(count, failed)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps other builds of the gallery `folder` out. Raises DCALError if one runs, or if nothing can be written."""
+    check_place(folder)
+    with ExitStack() as stack:
+        with writing(folder.parent, what_now=RESUMABLE):
+            stack.enter_context(building(parts_folder(folder)))
+        yield
+
+
+def parts_folder(folder: Path) -> Path:
+    """Where a build keeps what is embedded so far."""
+    return folder.with_name(f".{folder.name}-building")
 
 
 def embedded(
     model: Model, images: Images, folder: Path, batch_size: int, workers: int, on_progress: OnProgress
 ) -> Parts:
     """All parts of a build whose gallery will be `folder`. Raises DCALError if no image at all can be read."""
-    check_place(folder)
     needed = 2 * len(images.items) * origin_of(model, "").width * np.dtype(np.float32).itemsize
     with writing(folder.parent, needed, RESUMABLE), worker_errors(GOES_ON):
-        parts = begun(model, images, folder.with_name(f".{folder.name}-building"), batch_size)
+        parts = begun(model, images, parts_folder(folder), batch_size)
         embed_missing(model, images, parts, workers, on_progress)
     if not any(len(part.kept) for part in parts.all()):
         why = next(iter(failures(images, parts).items()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,8 +15,34 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from dcal.errors import DCALError
+from dcal.locks import exclusive
 
 PLAN = "plan.json"
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[None]:
+    """Keeps other builds out of a build's folder, which is made. Raises DCALError if one is there."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        with exclusive(descriptor) as held:
+            if not held:
+                raise DCALError(f"another build writes to {folder}: wait for it, or choose another --out")
+            if _is_at(folder, descriptor):  # else that build ended, and removed it, before this one held it
+                try:
+                    yield
+                finally:
+                    with suppress(OSError):
+                        folder.rmdir()  # where nothing was begun
+                return
+
+
+def _is_at(folder: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(folder), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,12 @@ from dcal.data.workers import worker_errors
 from dcal.errors import DCALError
 from dcal.evaluation.run import RUN
 from dcal.files import writing
+from dcal.locks import exclusive
 from dcal.model.checkpoint import CONFIG, WEIGHTS, file_hash, read_json, read_metrics
 from dcal.training.config import TrainConfig
 from dcal.training.snapshots import LAST, PREVIOUS, SAVED
 
 LOCK, METRICS, CHECKPOINT = "run.lock", "metrics.json", "checkpoint"
-_held: set[int] = set()  # descriptors of this process's locks
 
 
 def prepare_out(config: TrainConfig) -> None:
@@ -44,33 +42,14 @@ def locked(out: Path) -> Iterator[None]:
 
     The lock is the system's and ends with the process, however that ends; its loader processes do not keep it.
     """
-    _leave_after_fork()
     descriptor = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with exclusive(descriptor) as held:
+        if not held:
             holder = os.read(descriptor, 200).decode(errors="replace").strip()
-            raise DCALError(f"{out} is used by another run ({holder}): wait for it, or choose another --out") from None
+            raise DCALError(f"{out} is used by another run ({holder}): wait for it, or choose another --out")
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
-        _held.add(descriptor)
         yield
-    finally:
-        _held.discard(descriptor)
-        os.close(descriptor)
-
-
-@cache
-def _leave_after_fork() -> None:
-    os.register_at_fork(after_in_child=_leave)
-
-
-def _leave() -> None:
-    """In a forked process: it does not hold its parent's locks."""
-    for descriptor in _held:
-        os.close(descriptor)
-    _held.clear()
 
 
 @contextmanager

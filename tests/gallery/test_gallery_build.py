@@ -136,6 +136,26 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(images: Path, tmp_path:
     assert not left.exists()
 
 
+def test_two_builds_do_not_share_a_folder(images: Path, tmp_path: Path):
+    """The second is refused, in another process as well as in this one, and the first ends as if alone."""
+    place, left = tmp_path / "gallery", tmp_path / ".gallery-building"
+    meanwhile = "import sys; from pathlib import Path; from dcal.gallery.shards import building\n"
+    meanwhile += "with building(Path(sys.argv[1])): pass"
+
+    def during(what: str, done: int, total: int, note: str = "") -> None:
+        if done == 2:
+            with pytest.raises(DCALError, match=r"another build writes to .*\.gallery-building: wait for it"):
+                build_folder(tiny_model(), folder_images(images), place, "tiny", batch_size=2, workers=0)
+            command = [sys.executable, "-c", meanwhile, str(left)]
+            found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            assert found.returncode and "another build writes to" in found.stderr
+
+    built = build_folder(
+        tiny_model(), folder_images(images), place, "tiny", batch_size=2, workers=0, on_progress=during
+    )
+    assert built.count == 9 and not left.exists()
+
+
 def test_damaged_and_hostile_files_do_not_end_a_build(tmp_path: Path):
     folder = write_sightings(tmp_path / "images", 3)
     files = {
