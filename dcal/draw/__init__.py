@@ -2,7 +2,7 @@
 
 from dcal.draw.colour import COLORMAPS, DIVERGING, colour, difference, is_flat, shared_scale
 from dcal.draw.layout import MAX_SIDE, drawn_size, patch_at, patch_centre, patch_under, place_of
-from dcal.draw.legend import bar, caption, decimal, label, percent, under
+from dcal.draw.legend import bar, caption, decimal, label, numbers_bar, percent, under
 from dcal.draw.montage import beside, columns_for, figure, grid, png, strip, tile, tile_at, webp
 from dcal.draw.overlay import base_image, mark, overlay, patches, selection, surround
 from dcal.draw.pair import LINKS, PAIR_SIDE, PARTNERS, evidence_scale, pair, partners, patch_on_pair
@@ -33,6 +33,7 @@ __all__ = [
     "is_flat",
     "label",
     "mark",
+    "numbers_bar",
     "overlay",
     "pair",
     "partners",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ from dcal.draw.colour import table
 
 RGB = UInt8[np.ndarray, "height width 3"]
 AnyRGB = UInt8[np.ndarray, "_ _ 3"]  # where several sizes meet in one signature
+UNITS = ((1e-2, 1.0, ""), (1e-3, 1e3, "thousandths"), (1e-6, 1e6, "millionths"), (0.0, 1e9, "billionths"))
 ENDS = 0.11  # share of the bar's width that each plain end takes, to carry its number
 
 
@@ -40,8 +42,11 @@ def label(canvas: RGB, text: str, size: int | None = None) -> RGB:
 
 
 def percent(fraction: float) -> str:
-    """A fraction in percent, with three significant digits."""
-    return f"{float(f'{100 * fraction:.3g}'):g}%"
+    """A fraction in percent, with three significant digits and four decimals at most: "8.07%", "<0.0001%"."""
+    value = round(float(f"{100 * fraction:.3g}"), 4)
+    if fraction and not value:
+        return "<0.0001%" if fraction > 0 else ">-0.0001%"
+    return f"{np.format_float_positional(value, trim='-')}%"
 
 
 def decimal(number: float) -> str:
@@ -56,8 +61,9 @@ def bar(
     colormap: str = "viridis",
     height: int | None = None,
     write: Callable[[float], str] = percent,
+    title: str = "",
 ) -> RGB:
-    """A colour bar, `width` pixels wide: `low` to `high`, both written into it by `write`."""
+    """A colour bar, `width` pixels wide: `low` to `high`, both written into it by `write`, `title` in its middle."""
     height = max(30, width // 22) if height is None else height
     plain = round(ENDS * width)
     ramp = np.clip((np.arange(width) - plain) / max(1, width - 2 * plain - 1), 0, 1)
@@ -69,7 +75,26 @@ def bar(
         (high, width - 0.35 * height, "rm", colours[-1]),
     ):
         draw.text((x, height / 2), write(value), font=font(size), fill=_legible(ground), anchor=anchor)
+    edge = {"stroke_width": max(1, size // 10), "stroke_fill": "black"}
+    draw.text((width / 2, height / 2), title, font=font(size), fill="white", anchor="mm", **edge)
     return np.asarray(image)
+
+
+def numbers_bar(width: int, low: float, high: float, colormap: str = "viridis", title: str = "") -> RGB:
+    """A colour bar of numbers that are no shares; tiny ones in a unit that the title names: "relevance, in millionths".
+
+    The ends are written no finer than a hundredth of the larger one's first digit.
+    """
+    most = max(abs(low), abs(high))
+    factor, unit = (
+        next((factor, unit) for least, factor, unit in UNITS if most >= least or not least) if most else (1, "")
+    )
+    decimals = max(0, 2 - math.floor(math.log10(most * factor))) if most else 0
+
+    def write(number: float) -> str:
+        return decimal(round(number * factor, decimals) + 0.0)
+
+    return bar(width, low, high, colormap, write=write, title=", in ".join(filter(None, (title, unit))))
 
 
 def caption(width: int, lines: Sequence[str], size: int | None = None) -> RGB:

@@ -16,7 +16,7 @@ from jaxtyping import Bool, UInt8
 
 from dcal.draw.colour import DIVERGING, shared_scale
 from dcal.draw.layout import drawn_size, patch_at, patch_centre
-from dcal.draw.legend import bar, decimal, label, under
+from dcal.draw.legend import label, numbers_bar, under
 from dcal.draw.montage import GROUND
 from dcal.draw.overlay import ACCENT, base_image, mark, overlay, surround
 from dcal.explain.inspection import Inspection
@@ -26,6 +26,7 @@ RGB = UInt8[np.ndarray, "height width 3"]
 Region = Bool[np.ndarray, "image_height image_width"]
 PAIR_SIDE = 512  # pixels of either image's longer side
 NAMES = ("query", "match", "rather than")  # written into the images' corners
+RELEVANCE, LIKENESS = "relevance", "cosine of the patches"  # what the colour bar is of
 GUTTER = 16  # pixels between two images
 LINKS = 8  # pairs of patches that are joined by a line
 PARTNERS = 3  # patches that one patch is joined to
@@ -62,7 +63,7 @@ def pair(
         for seen, map, region in zip(images_of(match), maps_of(evidence), _filled(regions, match), strict=True)
     ]
     sheet = _joined(_beside(canvases, match, side), match, evidence.links(links), side)
-    return under(sheet, bar(sheet.shape[1], low, high, look.get("colormap", "viridis"), write=decimal))
+    return under(sheet, numbers_bar(sheet.shape[1], low, high, look.get("colormap", "viridis"), RELEVANCE))
 
 
 def partners(
@@ -87,7 +88,7 @@ def partners(
     best = np.argsort(-found, axis=None, kind="stable")[:PARTNERS]
     links = [(patch, int(other), float(found.flat[other])) for other in best]
     sheet = _joined(_beside(canvases, match, side), match, links, side)
-    return under(sheet, bar(sheet.shape[1], low, high, look.get("colormap", "viridis"), write=decimal))
+    return under(sheet, numbers_bar(sheet.shape[1], low, high, look.get("colormap", "viridis"), LIKENESS))
 
 
 def evidence_scale(*evidence: Evidence) -> tuple[float, float]:

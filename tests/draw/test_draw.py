@@ -334,7 +334,15 @@ class TestLegend:
         assert np.abs(bar[:, -60:] - bar[0, -1]).max() > 150  # black on yellow
 
     @pytest.mark.parametrize(
-        ("fraction", "text"), [(0.5, "50%"), (0.01234, "1.23%"), (0.000085, "0.0085%"), (-0.072, "-7.2%"), (0.0, "0%")]
+        ("fraction", "text"),
+        [
+            (0.5, "50%"),
+            (0.01234, "1.23%"),
+            (0.000085, "0.0085%"),
+            (-0.072, "-7.2%"),
+            (0.0, "0%"),
+            (1.23e-7, "<0.0001%"),
+        ],
     )
     def test_percent(self, fraction: float, text: str) -> None:
         assert draw.percent(fraction) == text

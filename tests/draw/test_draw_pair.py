@@ -12,6 +12,7 @@ from PIL import Image
 
 import dcal
 from dcal import draw
+from dcal.draw import legend
 from tests.draw.test_draw import record
 
 ROWS, COLS = 3, 5
@@ -74,7 +75,7 @@ def test_both_maps_are_drawn_on_one_scale_above_its_bar(match):
         np.testing.assert_array_equal(shown[:, 70:], alone[:, 70:])
         assert (shown[:20, :40] != alone[:20, :40]).any()
     height = max(drawn(*size)[0] for size in SIZES.values())
-    np.testing.assert_array_equal(sheet[height:], draw.bar(sheet.shape[1], low, high, write=draw.decimal))
+    np.testing.assert_array_equal(sheet[height:], draw.numbers_bar(sheet.shape[1], low, high, title="relevance"))
     assert (sheet[5, drawn(*SIZES["query"])[1] + 8] == (24, 24, 27)).all()  # between the two
 
 
@@ -86,7 +87,7 @@ def test_signed_evidence_has_diverging_colours_even_about_zero(match):
     top, left = corner("query")
     np.testing.assert_array_equal(sheet[top + 24 : top + alone.shape[0], left : left + alone.shape[1]], alone[24:])
     height = max(drawn(*size)[0] for size in SIZES.values())
-    bar = draw.bar(sheet.shape[1], -most, most, draw.DIVERGING, write=draw.decimal)
+    bar = draw.numbers_bar(sheet.shape[1], -most, most, draw.DIVERGING, "relevance")
     np.testing.assert_array_equal(sheet[height:], bar)
 
 
@@ -145,7 +146,7 @@ def test_one_patch_is_outlined_and_joined_to_what_it_found(match):
     best = np.argsort(-found, axis=None)[:3]
     for other in range(ROWS * COLS):
         assert near(sheet, *centre("match", other), ACCENT, 0) == (other in best)
-    bar = draw.bar(sheet.shape[1], float(found.min()), float(found.max()), write=draw.decimal)
+    bar = draw.numbers_bar(sheet.shape[1], float(found.min()), float(found.max()), title="cosine of the patches")
     np.testing.assert_array_equal(sheet[-len(bar) :], bar)
     untouched = draw.base_image(match.query, SIDE)
     top, left = corner("query")
@@ -210,3 +211,25 @@ def test_a_centre_is_where_its_patch_is_found():
         for col in range(COLS):
             x, y = draw.patch_centre(seen, row, col, shape)
             assert draw.patch_at(seen, math.floor(x), math.floor(y), shape) == (row, col)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "written"),
+    [
+        (0.0000012, 0.000082, ("1.2", "82", "relevance, in millionths")),
+        (3.5e-10, 1.5e-6, ("0", "1.5", "relevance, in millionths")),
+        (-0.0063, 0.0063, ("-6.3", "6.3", "relevance, in thousandths")),
+        (0.0005, 0.189, ("0.001", "0.19", "relevance")),
+        (0.0, 0.0, ("0", "0", "relevance")),
+    ],
+)
+def test_tiny_numbers_have_a_unit_in_the_title(low, high, written, monkeypatch):
+    found = []
+
+    def bar(width, low, high, colormap, write, title):
+        found.append((write(low), write(high), title))
+        return np.zeros((30, width, 3), np.uint8)
+
+    monkeypatch.setattr(legend, "bar", bar)
+    legend.numbers_bar(640, low, high, title="relevance")
+    assert found == [written]

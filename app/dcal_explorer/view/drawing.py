@@ -49,8 +49,8 @@ def drawn_pane(seen: Inspection, pane: dict[str, Any], opacity: float, smooth: b
         low, high = finite(pane.get("low")), finite(pane.get("high"))
         colours = check_choice("colour map", str(pane.get("colours")), (*draw.COLORMAPS, draw.DIVERGING))
         image = draw.overlay(seen, values, opacity, colours, low, high, smooth, max_side=SIDE)
-        write = draw.percent if pane.get("unit") == "share" else draw.decimal
-        bars.append(draw.bar(image.shape[1], low, high, colours, write=write))
+        legend = draw.bar if pane.get("unit") == "share" else draw.numbers_bar
+        bars.append(legend(image.shape[1], low, high, colours))
     marked = pane.get("marked")
     if type(marked) is int and 0 <= marked < seen.layout.patches:
         image = draw.mark(seen, image, *divmod(marked, seen.layout.cols))

@@ -130,7 +130,7 @@ class ModelMapCallbacks:
                 seen, map, low=low, high=high, max_side=side, **{k: v for k, v in look.items() if k != "marked"}
             )
             drawing = drawing if marked is None else draw.mark(seen, drawing, *marked)
-            return draw.under(drawing, draw.bar(drawing.shape[1], low, high, look["colormap"], write=draw.decimal))
+            return draw.under(drawing, draw.numbers_bar(drawing.shape[1], low, high, look["colormap"]))
 
         entry.shown = Drawing(name, image, (map, seen.image))
         return image(draw.MAX_SIDE)
