@@ -1,7 +1,8 @@
-"""A gallery's embeddings in the plane, to look at: principal components, or t-SNE (van der Maaten and Hinton, 2008)."""
+"""A gallery's embeddings in the plane, to look at: principal components, or t-SNE."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,11 @@ from jaxtyping import Float, Float32, Int64
 
 from dcal.errors import DCALError, check_choice
 from dcal.gallery.base import Gallery
+from dcal.gallery.t_sne import t_sne, t_sne_steps
 
 METHODS = ("pca", "t-sne")
 MOST = 2000  # images; of a larger gallery so many, evenly spaced
-PERPLEXITY = 30
+PERPLEXITY = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +33,32 @@ def projection(gallery: Gallery, method: str = "pca", seed: int = 0, most: int =
     sizes, mean nothing. The same seed gives the same map on the same machine.
     """
     check_choice("projection", method, METHODS)
+    indices, rows = sampled(gallery, most)
+    if method == "pca":
+        return principal(indices, rows.astype(np.float64))
+    return Projection(indices, t_sne(rows, perplexity_of(rows), seed))
+
+
+def projection_steps(
+    gallery: Gallery, method: str = "pca", seed: int = 0, most: int = MOST
+) -> Generator[float, None, Projection]:
+    """`projection`, which it returns at the end; before, the share of t-SNE's work done. Closing it ends the work."""
+    if method != "t-sne":
+        return projection(gallery, method, seed, most)
+    indices, rows = sampled(gallery, most)
+    return Projection(indices, (yield from t_sne_steps(rows, perplexity_of(rows), seed)))
+
+
+def sampled(gallery: Gallery, most: int) -> tuple[Int64[np.ndarray, " n"], Float32[np.ndarray, "n d"]]:
+    """(which images, their embeddings): all, or `most` of them, evenly spaced. Raises DCALError for fewer than four."""
     if len(gallery) < 4:
         raise DCALError(f"a map needs four images at least, the gallery has {len(gallery)}")
     indices = np.unique(np.linspace(0, len(gallery) - 1, min(most, len(gallery))).round().astype(np.int64))
-    rows = gallery.rows(indices).astype(np.float64)
-    if method == "pca":
-        return principal(indices, rows)
-    from sklearn.manifold import TSNE
+    return indices, gallery.rows(indices).astype(np.float32)
 
-    perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
-    points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(rows.astype(np.float32))
-    return Projection(indices, points.astype(np.float32))
+
+def perplexity_of(rows: Float32[np.ndarray, "n d"]) -> float:
+    return min(PERPLEXITY, (len(rows) - 1) / 3)
 
 
 def principal(indices: Int64[np.ndarray, " n"], rows: Float[np.ndarray, "n d"]) -> Projection:

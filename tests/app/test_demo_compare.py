@@ -148,9 +148,21 @@ class TestTab:
         assert [page[column]["visible"] for column in tab.columns] == [True, True, False, False]
         assert page[tab.reference]["value"] == "oak"
 
-    def test_a_removed_image_clears_everything(self, tab: CompareTab) -> None:
-        page = tab.show(None, None)
-        assert all(page[view] is None for view in tab.views)
+    def test_a_removed_image_clears_everything(self, tab: CompareTab, image: dict[str, Any]) -> None:
+        key, _, _ = tab.callbacks.compare_checkpoints(image, ["oak", "ash"])
+        record, rows, verdict, *emptied = tab.clear(key)
+        assert record is None and rows == [] and verdict == captions.EMPTY and not any(emptied)
+        with pytest.raises(dcal.DCALError):
+            tab.callbacks.records.get(key)
+
+    def test_tables_name_their_rows_and_columns(self, tab: CompareTab, image: dict[str, Any]) -> None:
+        key, rows, _ = tab.callbacks.compare_checkpoints(image, FOUR)
+        table = tab.show(key, "elm")[tab.table]
+        assert table.count('<th scope="row">') == len(FOUR) and table.count("<td>") == len(FOUR) * 4
+        assert '<th scope="col">GLCA</th>' in table and rows[0]["prediction"] in table
+        agreement = tab.agreed_on(key, "elm")
+        assert "<td>1.000</td>" in agreement and agreement.count("<tr>") == 1 + len(FOUR)
+        assert tab.tabled([{"a": "<b>", "c": "1"}]).count("&lt;b&gt;") == 1 and tab.tabled([]) == ""
 
     def test_after_a_failure_the_page_keeps_what_it_had(self, tab: CompareTab, image: dict[str, Any]) -> None:
         key, _, _ = tab.callbacks.compare_checkpoints(image, ["oak", "ash"])

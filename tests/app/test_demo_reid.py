@@ -370,11 +370,12 @@ class TestCards:
         found = Text(cards.hits(gallery, session.ranking))
         buttons, images = found.all("button"), found.all("img")
         assert [button["data-card"] for button in buttons] == [str(i) for i in range(1, 12)]
-        assert all(image["alt"] == "" for image in images)  # the button's label says it
+        assert all(image["alt"] == "" for image in images)  # the button's title says it
         for button, item, hit in zip(buttons, found.all("li"), session.ranking.hits, strict=True):
             twin = hit.item.identity == "26"
             text = "correct" if hit.verdict == "match" else "its twin" if twin else "wrong"
-            assert button["aria-label"] == (
+            assert "aria-label" not in button  # its name is what can be read on it
+            assert button["title"] == (
                 f"Rank {hit.rank}, vehicle {hit.item.identity}, camera {hit.item.camera}, "
                 f"similarity {hit.similarity:.3f}, {text}"
             )
@@ -429,8 +430,7 @@ class TestWords:
         html = Text(cards.hits(callbacks.galleries.open("reid-full"), callbacks.records.get(key).ranking))
         assert "∅ excluded" in html.text
         assert any(
-            (button["aria-label"] or "").startswith("Excluded from the ranking, vehicle 25")
-            for button in html.all("button")
+            (button["title"] or "").startswith("Excluded from the ranking, vehicle 25") for button in html.all("button")
         )
 
 

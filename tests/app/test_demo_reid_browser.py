@@ -49,7 +49,7 @@ def click_on_pair(page: Page, across: float, down: float) -> None:
 
 
 def hit(page: Page, label: str) -> Locator:
-    return page.locator(f'#hits button[aria-label*="{label}"]').first
+    return page.locator(f'#hits button[title*="{label}"]').first
 
 
 def test_a_person_picks_a_query_sees_the_ranking_and_asks_why(demo: Page) -> None:

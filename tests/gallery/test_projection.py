@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import numpy as np
 import pytest
 
 from dcal.errors import DCALError
-from dcal.gallery import EmbeddedGallery, Item, Origin
-from dcal.gallery.projection import projection
+from dcal.gallery import EmbeddedGallery, Item, Origin, t_sne
+from dcal.gallery.projection import projection, projection_steps
 from tests.fixtures.tiny_gallery import N, random_gallery
 
 
@@ -32,8 +34,29 @@ def test_t_sne_keeps_neighbours_together():
     distances = np.linalg.norm(points[:, None] - points[None], axis=2) + 1e9 * np.eye(36)
     assert (distances.argmin(axis=1) // 9 == np.arange(36) // 9).all()
     np.testing.assert_array_equal(points, projection(gallery, "t-sne").points)
+    running, shares = projection_steps(gallery, "t-sne"), []
+    with pytest.raises(StopIteration) as ended:
+        while True:
+            shares.append(next(running))
+    np.testing.assert_array_equal(ended.value.value.points, points)  # in a process of its own, the same
+    assert shares == sorted(shares) and len(shares) > 4 and shares[-1] <= 1
     with pytest.raises(DCALError, match="'umap': choose one of"):
         projection(gallery, "umap")
     few = EmbeddedGallery([Item("a.jpg")], rows[:1], Origin("ab" * 32, "x", {"sa": 16}), "photos")
     with pytest.raises(DCALError, match="four images at least, the gallery has 1"):
         projection(few)
+
+
+def test_closing_it_ends_the_process(monkeypatch):
+    started, start = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(start(*a, **k)) or started[0])
+    running = projection_steps(random_gallery(400), "t-sne")
+    assert 0 < next(running) < 1 and started[0].poll() is None
+    running.close()
+    assert started[0].poll() is not None
+
+
+def test_a_process_that_fails_says_why():
+    rows = np.full((8, 3), np.nan, dtype=np.float32)
+    with pytest.raises(DCALError, match=r"t-SNE ended with 1: .*NaN"):
+        list(t_sne.t_sne_steps(rows, 2.0, 0))

@@ -131,7 +131,7 @@ def row(cards: Iterable[Card], side: int, kind: str, clickable: bool, *chosen: s
 def _card(card: Card, side: int, clickable: bool, chosen: bool) -> str:
     alt_text = html.escape(card.alt_text)
     lines = "".join(f"<span>{html.escape(line)}</span>" for line in card.lines)
-    tile = _tile(card.image, side, "" if clickable else alt_text)  # a button's name is its label
+    tile = _tile(card.image, side, "" if clickable else alt_text)  # a button's title says it
     text = (f'<span class="mark">{card.mark}</span>' if card.mark else "") + tile
     text += f'<span class="facts">{lines}</span>' if lines else ""
     text += f'<span class="review">reviewed: {html.escape(card.review)}</span>' if card.review else ""
@@ -139,7 +139,8 @@ def _card(card: Card, side: int, clickable: bool, chosen: bool) -> str:
         figure = f'<figure title="{alt_text}">{text}</figure>'
         return f'<a href="{html.escape(card.link)}" target="_self">{figure}</a>' if card.link else figure
     pressed, key = str(chosen).lower(), html.escape(card.key)
-    label = f'aria-label="{alt_text}" title="{alt_text}"'
+    named = bool(card.mark or lines)  # by its own text; the title then describes it
+    label = f'title="{alt_text}"' + ("" if named else f' aria-label="{alt_text}"')
     return f'<button type="button" data-card="{key}" aria-pressed="{pressed}" {label}>{text}</button>'
 
 

@@ -6,23 +6,19 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dcal.gallery import Item
-from dcal.gallery.projection import METHODS, Projection, projection
+from dcal.gallery.projection import METHODS, Projection, projection_steps
 from dcal_explorer.content import cards, reid_captions
 from dcal_explorer.content.galleries import GalleryWithMetadata
 from dcal_explorer.content.numbers import percent
 from dcal_explorer.dashboard import charts
 from dcal_explorer.dashboard.query import galleries
+from dcal_explorer.dashboard.work import Steps, worked
 
 TITLES = {"pca": "Principal components", "t-sne": "t-SNE"}
 SHOWN = 48  # images that a lasso opens
+MOST_MAPS = 16  # kept for all visitors
 MOST_COLOURS = 12  # values that get an entry of the legend
 T_SNE = "t-SNE keeps neighbours together; the distances between its groups, and their sizes, mean nothing."
-
-
-@st.cache_resource(show_spinner="Drawing the map …", max_entries=8)
-def projected(name: str, place: str, version: str, method: str) -> Projection:
-    """`projection` of a gallery, by the files of the checkpoint and the gallery."""
-    return projection(galleries().open(name, place).embedded, method)
 
 
 def embedding_map(name: str, place: str, version: str, gallery: GalleryWithMetadata) -> None:
@@ -35,7 +31,10 @@ def embedding_map(name: str, place: str, version: str, gallery: GalleryWithMetad
     colour = right.segmented_control(
         "Colour by", list(names), default=gallery.noun, key="map_colour", bind="query-params"
     )
-    found = projected(name, place, version, method or "pca")
+    key = name, place, version, method or "pca"
+    found = worked("map", [key], projected, f"The map by {TITLES[key[-1]]}", MOST_MAPS).get(key)
+    if found is None:
+        return
     items = [gallery.embedded.items[index] for index in found.indices.tolist()]
     event = st.plotly_chart(
         scatter(gallery, found, items, names[colour or gallery.noun]),
@@ -55,6 +54,12 @@ def embedding_map(name: str, place: str, version: str, gallery: GalleryWithMetad
     more = f", the first {SHOWN} of them shown" if len(chosen) > SHOWN else ""
     st.markdown(f"**{len(chosen):,} images chosen{more}.**")
     st.html(cards.captioned(gallery, chosen[:SHOWN]))
+
+
+def projected(key: tuple[str, str, str, str]) -> Steps[Projection]:
+    """`projection_steps` of a gallery, by the names and files of the checkpoint and the gallery, and the method."""
+    name, place, _, method = key
+    return projection_steps(galleries().open(name, place).embedded, method)
 
 
 def scatter(gallery: GalleryWithMetadata, found: Projection, items: list[Item], label: str) -> go.Figure:

@@ -11,6 +11,7 @@ import gradio as gr
 
 from dcal import DCAL, DCALError, Inspection
 from dcal_explorer.content import captions, compare_captions
+from dcal_explorer.content.html_table import html_table
 from dcal_explorer.content.live_payload import live_payload
 from dcal_explorer.content.map_scores import MapScores
 from dcal_explorer.demo.callbacks.compare import MOST, CompareCallbacks
@@ -42,9 +43,7 @@ class CompareTab:
                 self._lay_choice(names, compared)
                 self.verdict = gr.Markdown(label="verdict", elem_id="verdict", elem_classes="sentence")
                 self.predictions = gr.JSON(label="predictions", visible=False)
-                self.table = gr.Dataframe(
-                    interactive=False, show_label=False, wrap=True, elem_id="compared-predictions"
-                )
+                self.table = gr.HTML(elem_id="compared-predictions")
         self.controls = live_view(
             self.one_record, link=LINK, model_of=self.one_model, parts="controls", elem_id="compared-controls"
         )
@@ -87,7 +86,7 @@ class CompareTab:
             with gr.Row(elem_classes="controls"):
                 self.reference = gr.Dropdown(compared, value=compared[0], label="Reference", min_width=200)
             self.agreed = gr.JSON(label="agreement", visible=False)
-            self.agreement = gr.Dataframe(interactive=False, show_label=False, elem_id="agreement")
+            self.agreement = gr.HTML(elem_id="agreement")
             gr.Markdown(compare_captions.AGREEMENT, elem_classes="sentence")
 
     def _wire(self, tab: gr.Tab) -> None:
@@ -112,8 +111,8 @@ class CompareTab:
             event.failure(self.restore, self.record, [self.image, self.checkpoints], **PRIVATE)
             drawn = event.success(self.show, [self.record, self.reference], shown, **PRIVATE)
             self._agree(drawn.success)
-        cleared = on_removed(self.image, self.clear, self.record, outputs)
-        cleared.success(self.show, [self.record, self.reference], shown, **PRIVATE)
+        emptied = [self.table, self.agreement, self.controls, *self.heads, *self.views]
+        on_removed(self.image, self.clear, self.record, [*outputs, *emptied])
         gr.on(
             [self.reference.input],
             self.callbacks.agreements,
@@ -158,10 +157,10 @@ class CompareTab:
         """A new image, explained for the class that it is predicted to be."""
         return self.callbacks.compare_checkpoints(image, checkpoints, None, record)
 
-    def clear(self, record: str | None) -> tuple[None, list[Any], str]:
-        """After the image was removed: no comparison, and what to do."""
+    def clear(self, record: str | None) -> tuple[Any, ...]:
+        """After the image was removed: no comparison, what to do, and neither tables nor views."""
         self.callbacks.records.let_go(record or "")
-        return None, [], captions.EMPTY
+        return None, [], captions.EMPTY, "", "", None, *("" for _ in self.heads), *(None for _ in self.views)
 
     def restore(self, record: str | None) -> Any:
         """After a failure: the image and the checkpoints that the page still shows, if there are any."""
@@ -172,16 +171,15 @@ class CompareTab:
         return str(compared.path), list(compared.seen)
 
     @shows_errors
-    def show(self, record: str | None, reference: str | None) -> dict[Any, Any]:
-        """The views, heads and controls of a comparison; nothing without one."""
-        if not record:
-            emptied = {view: None for view in self.views} | {head: "" for head in self.heads}
-            return {self.table: None, self.controls: None, **emptied}
+    def show(self, record: str, reference: str | None) -> dict[Any, Any]:
+        """The views, heads and controls of a comparison."""
         compared = self.callbacks.records.get(record)
         scales = compare_captions.shared_scales(compared.seen)
         names = list(compared.seen)
         page: dict[Any, Any] = {
-            self.table: frame([compare_captions.prediction_row(n, seen) for n, seen in compared.seen.items()]),
+            self.table: html_table(
+                [compare_captions.prediction_row(n, seen) for n, seen in compared.seen.items()], "Predictions"
+            ),
             self.reference: gr.update(choices=names, value=reference if reference in names else names[0]),
             self.target: gr.update(choices=captions.choices(compared.seen[names[0]]), value=compared.target),
         }
@@ -211,21 +209,11 @@ class CompareTab:
         return page
 
     @shows_errors
-    def agreed_on(self, record: str | None, reference: str) -> Any:
+    def agreed_on(self, record: str, reference: str) -> str:
         """The table of agreement."""
-        if not record:
-            return None
         names = list(self.callbacks.records.get(record).seen)
         own = reference if reference in names else names[0]
-        return frame(self.callbacks.agreements(record, own))
+        return self.tabled(self.callbacks.agreements(record, own))
 
-    def tabled(self, rows: list[dict[str, Any]]) -> Any:
-        return frame(rows)
-
-
-def frame(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Rows for gr.Dataframe; a row without one of the headings has a dash there."""
-    if not rows:
-        return None
-    headers = list(dict.fromkeys(name for row in rows for name in row))
-    return {"headers": headers, "data": [[row.get(name, compare_captions.NONE) for name in headers] for row in rows]}
+    def tabled(self, rows: list[dict[str, str]]) -> str:
+        return html_table(rows, "Agreement with the reference")

@@ -33,7 +33,7 @@ export class FaithfulnessPane {
     this.scene = scene;
     const measurable = Boolean(scene.values) && !scene.mask && !scene.waiting;
     put(this.start, "disabled", !measurable && !this.running);
-    say(this.start, this.running ? "Cancel" : "Measure this map");
+    say(this.start, this.running ? "Stop" : "Measure this map");
     put(this.bar, "hidden", !this.running);
     if (!this.running) say(this.status, this.words(measurable));
   }

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
+from tests.fixtures.axe import needs_axe, violations
 from tests.fixtures.view_page import record, set_state, show
 
-AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 
-
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is absent: npm install --prefix tests")
+@needs_axe
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
 def test_axe_finds_nothing(browser: Browser, scheme: Any, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -24,7 +22,6 @@ def test_axe_finds_nothing(browser: Browser, scheme: Any, width: int) -> None:
     show(page, record(rollout=values, prefix=2), scheme="light dark")
     page.get_by_role("button", name="Numbers").click()
     set_state(page, kept=7)
-    page.add_script_tag(path=AXE)
-    found = page.evaluate("async () => (await axe.run('.dcal-view')).violations")
+    found = violations(page, ".dcal-view")
     assert not found, [(rule["id"], rule["help"], [node["html"][:200] for node in rule["nodes"]]) for rule in found]
     context.close()

@@ -94,7 +94,7 @@ def test_the_map_on_screen_is_measured(page: Page, model: dcal.DCAL, seen: dcal.
     set_state(page, map="rollout")
     expect(page.get_by_role("status").filter(has_text="another map")).to_be_visible()
     page.get_by_role("button", name="Measure this map").click()
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Measure this map")).to_be_enabled()
     set_state(page, map="selection")
     expect(page.get_by_role("button", name="Measure this map")).to_be_disabled()  # it ranks nothing

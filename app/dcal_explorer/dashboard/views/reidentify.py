@@ -25,11 +25,14 @@ from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.patches import Place, patch_chooser
 from dcal_explorer.dashboard.query import SIDE, Filters, Query, choose_filters, choose_gallery, choose_query, galleries
 from dcal_explorer.dashboard.sidebar import Look, cached_record, library, look, record_of
+from dcal_explorer.dashboard.work import at_once, worked
 
 HERE = Path(__file__)
 CSS = [HERE.with_name("compare.css"), STYLES / "cards.css", HERE.with_name("reidentify.css")]
 NONE, NO_OTHER = "", "no other: why it is similar"
 OUTSIDE = "The chosen patch is outside this checkpoint's input: all patches are shown."
+MOST_MATCHES = 16  # kept for all visitors: those of four checkpoints, four times
+Question = tuple[str, str, bytes, bytes, bytes | None]  # checkpoint, its version, query, match, other image
 T = TypeVar("T")
 
 
@@ -162,7 +165,15 @@ def explain(
         bind="query-params",
     )
     kind = match_captions.BRANCHES[branch or next(iter(match_captions.BRANCHES))]
-    explained = {name: explanation(name, opened[name], query, rankings[name], path, against) for name in opened}
+    asked = {name: question(name, opened[name], query, rankings[name], path, against) for name in opened}
+    matches = worked("matches", list(asked.values()), at_once(matched), "The evidence of each checkpoint", MOST_MATCHES)
+    explained = {
+        name: explanation(name, opened[name], rankings[name], path, against, matches[key])
+        for name, key in asked.items()
+        if key in matches
+    }
+    if not explained:
+        return
     place = chosen_place(next(iter(explained.values())), style)
     branches = {name: kind if kind in why.branches else "fused" for name, why in explained.items()}
     drawn = style.options() | ({} if place is not None else {"scale": shared_scale(explained, branches)})
@@ -199,20 +210,28 @@ def patch_at(why: Explanation, place: Place | None) -> int | None:
     return None if found is None else found[0] * why.shape[1] + found[1]
 
 
-def explanation(
+def question(
     name: str, gallery: GalleryWithMetadata, query: Query, ranking: Ranking, path: str, against: str = NONE
-) -> Explanation:
-    """Why an image of the gallery matches the query, or matches it better than another, at whatever rank it is."""
+) -> Question:
+    """What `matched` takes: the query, an image of the gallery and, if there is one, the other, at whatever rank."""
     by_path = {hit.item.path: hit for hit in ranking.hits}
-    hit, other = by_path[path], by_path.get(against)
-    rival = None if other is None else gallery.file_bytes(other.item)
-    match = matched(name, library().version(name), query.image, gallery.file_bytes(hit.item), rival)
-    return Explanation(hit, match, yard_pair(gallery, ranking.known, hit), library().evidence(name), other)
+    rival = None if against not in by_path else gallery.file_bytes(by_path[against].item)
+    return name, library().version(name), query.image, gallery.file_bytes(by_path[path].item), rival
 
 
-@st.cache_resource(show_spinner="Computing …", max_entries=8)
-def matched(checkpoint: str, version: str, query: bytes, match: bytes, against: bytes | None = None) -> dcal.Match:
+def explanation(
+    name: str, gallery: GalleryWithMetadata, ranking: Ranking, path: str, against: str, match: dcal.Match
+) -> Explanation:
+    """Why an image of the gallery matches the query, or matches it better than another."""
+    by_path = {hit.item.path: hit for hit in ranking.hits}
+    hit = by_path[path]
+    pair = yard_pair(gallery, ranking.known, hit)
+    return Explanation(hit, match, pair, library().evidence(name), by_path.get(against))
+
+
+def matched(asked: Question) -> dcal.Match:
     """`dcal.explain_match`, by checkpoint name and files and by the image files' bytes."""
+    checkpoint, _, query, match, against = asked
     model = library().model(checkpoint)
     other = None if against is None else record_of(checkpoint, against)
     return dcal.explain_match(model, record_of(checkpoint, query), record_of(checkpoint, match), other)

@@ -23,7 +23,8 @@ from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.query import galleries
 from dcal_explorer.dashboard.sidebar import library, look
-from dcal_explorer.dashboard.views.reidentify import each, matched
+from dcal_explorer.dashboard.views.reidentify import MOST_MATCHES, Question, each, matched
+from dcal_explorer.dashboard.work import at_once, worked
 
 SIDE = PAIR_SIDE * 3 // 4
 KINDS = {"rather": "its own vehicle rather than the twin", "twin": "the twin", "same": "the same vehicle"}
@@ -56,8 +57,11 @@ def page() -> None:
     query, match, twin = choose_pair()
     st.markdown(about(query))
     style = look()
-    for name in chosen:
-        one_checkpoint(name, query, match, twin, style.options())
+    asked = {name: question(name, query, match, twin) for name in chosen}
+    found = worked("matches", list(asked.values()), at_once(matched), "The evidence of each checkpoint", MOST_MATCHES)
+    for name, key in asked.items():
+        if key in found:
+            one_checkpoint(name, query, match, twin, found[key], style.options())
     all_pairs(chosen)
     measured(chosen)
 
@@ -77,7 +81,7 @@ def choose_pair() -> tuple[YardRecord, YardRecord, YardRecord | None]:
     """(a test image of a vehicle, one of itself or of its twin, the twin's that it is held against or None)."""
     records = test_records()
     firsts = {record.identity: record for record in records if record.identity < record.twin}
-    columns = st.columns(4)
+    columns = st.columns([3, 4, 2, 2])
     identity = columns[0].selectbox(
         "Pair",
         list(firsts),
@@ -113,18 +117,29 @@ def about(query: YardRecord) -> str:
     return f"**{query.label}.** Vehicle {owner} has {match_captions.PARTS[query.differs]}; vehicle {other} does not."
 
 
+def question(name: str, query: YardRecord, match: YardRecord, twin: YardRecord | None) -> Question:
+    """What `matched` takes of a checkpoint and these images."""
+    rival = None if twin is None else twin.path.read_bytes()
+    return name, library().version(name), query.path.read_bytes(), match.path.read_bytes(), rival
+
+
 def one_checkpoint(
-    name: str, query: YardRecord, match: YardRecord, twin: YardRecord | None, style: dict[str, Any]
+    name: str,
+    query: YardRecord,
+    match: YardRecord,
+    twin: YardRecord | None,
+    found: dcal.Match,
+    style: dict[str, Any],
 ) -> None:
     """The evidence of one checkpoint, and what of it lies on the part."""
     left, right = st.columns([3, 2], vertical_alignment="center")
-    rival = None if twin is None else twin.path.read_bytes()
-    found = matched(name, library().version(name), query.path.read_bytes(), match.path.read_bytes(), rival)
     evidence = found.evidence()
     shown = (query, match) if twin is None else (query, match, twin)
     regions = [record.difference() if record.visible else None for record in shown]
     drawn = draw.pair(found, evidence, side=SIDE, regions=regions, **style)
-    left.image(drawn, width="stretch", alt=f"Query and match with the evidence of {name}")
+    height, width = drawn.shape[:2]
+    st.html(f"<style>.st-key-twin-{name} img {{ aspect-ratio: {width} / {height}; width: 100%; }}</style>")
+    left.container(key=f"twin-{name}").image(drawn, width="stretch", alt=f"Query and match with the evidence of {name}")
     right.markdown(f"**{captions.attentions(library().config(name))}** · `{name}`")
     score = f"Similarity **{similarity(evidence.similarity)}**."
     if evidence.against is not None:
@@ -164,11 +179,12 @@ def all_pairs(chosen: Sequence[str]) -> None:
     st.caption(EACH)
     if not st.toggle("Also explain all pairs (about a second for each pair and checkpoint)", key="explain_pairs"):
         return
-    found = {name: evidence_of_pairs(name, library().version(name)) for name in chosen}
+    asked = [(name, library().version(name), place) for name in chosen for place in range(len(pairs))]
+    found = worked("pairs", asked, at_once(evidence_of_pair), "The evidence of all pairs")
     st.dataframe(
         [
             {"pair": row["pair"], "differing part": row["differing part"]}
-            | {name: on_the_part(found[name][place]) for name in chosen}
+            | {name: on_the_part(found.get((name, library().version(name), place))) for name in chosen}
             for place, row in enumerate(rows)
         ],
         hide_index=True,
@@ -198,16 +214,11 @@ def told_apart(name: str, version: str) -> dict[tuple[int, int], float]:
     return told_apart_by_pair([record for _, record in whole], rows)
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
-def evidence_of_pairs(name: str, version: str) -> list[OnPart | None]:
-    """What of the evidence lies on the part, pair by pair; None where no two cameras see it."""
-    model, pairs, found = library().model(name), test_pairs(), []
-    bar = st.progress(0.0, f"{name}: explaining {len(pairs)} pairs …")
-    for done, pair in enumerate(pairs, 1):
-        found.append(None if pair.question is None else explained_pair(model, pair.question)[1])
-        bar.progress(done / len(pairs), f"{name}: {done} of {len(pairs)} pairs")
-    bar.empty()
-    return found
+def evidence_of_pair(asked: tuple[str, str, int]) -> OnPart | None:
+    """What of the evidence lies on a pair's part, by checkpoint; None where no two cameras see it."""
+    name, _, place = asked
+    pair = test_pairs()[place]
+    return None if pair.question is None else explained_pair(library().model(name), pair.question)[1]
 
 
 def shown(value: float | None) -> str:

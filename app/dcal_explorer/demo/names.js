@@ -1,0 +1,24 @@
+() => {
+  // Gradio gives the buttons around its images no name: samples take their file's, drawings their component's.
+  const NAMELESS = "button.gallery-item:not([aria-label]), .drawn button:has(> .image-frame):not([aria-label])";
+
+  function named(button) {
+    const drawing = button.closest(".drawn");
+    if (!drawing) return `Sample: ${decodeURIComponent(button.querySelector("img")?.src.split("/").pop() ?? "").replace(/\.\w+$/, "")}`;
+    const stem = drawing.id.replace(/-drawing$/, "");
+    const caption = document.getElementById(`${stem}-sentence`);
+    if (caption) button.setAttribute("aria-describedby", caption.id);
+    return `${stem.replaceAll("-", " ")}, drawn`;
+  }
+
+  function name() {
+    for (const button of document.querySelectorAll(NAMELESS)) {
+      if (button.querySelector("img")?.src) button.setAttribute("aria-label", named(button));
+    }
+  }
+
+  let waiting = 0;
+  const later = () => (waiting ||= setTimeout(() => { waiting = 0; name(); }, 100));
+  new MutationObserver(later).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] });
+  name();
+}
