@@ -17,7 +17,7 @@ PAGES = {  # of the dashboard → what is there when the page is
     "inspect": ".dcal-stage canvas",
     "compare": ".st-key-columns .dcal-stage canvas",
     "reidentify": ".st-key-explained img",
-    "images": "[class*=st-key-grid-] img",
+    "images": "ol.cards img",
     "ablations": "[data-testid=stDataFrame]",
     "retrieval": "[class*=st-key-embedding_map] svg",
     "twins": "[class*=st-key-twin-] img",

@@ -18,6 +18,7 @@ from dcal_explorer.demo.callbacks.compare import MOST, CompareCallbacks
 from dcal_explorer.demo.components import PRIVATE, PUBLIC, image_and_samples, on_removed
 from dcal_explorer.demo.endpoints import LOOK, endpoint
 from dcal_explorer.demo.inputs import shows_errors
+from dcal_explorer.demo.previews import preview
 from dcal_explorer.view.gradio_view import live_view
 
 LINK = "compare"  # views of one name move together
@@ -111,6 +112,7 @@ class CompareTab:
             event.failure(self.restore, self.record, [self.image, self.checkpoints], **PRIVATE)
             drawn = event.success(self.show, [self.record, self.reference], shown, **PRIVATE)
             self._agree(drawn.success)
+            event.success(self.preview, self.record, self.image, **PRIVATE)
         emptied = [self.table, self.agreement, self.controls, *self.heads, *self.views]
         on_removed(self.image, self.clear, self.record, [*outputs, *emptied])
         gr.on(
@@ -156,6 +158,12 @@ class CompareTab:
     def anew(self, image: Any, checkpoints: list[str], record: str | None) -> Any:
         """A new image, explained for the class that it is predicted to be."""
         return self.callbacks.compare_checkpoints(image, checkpoints, None, record)
+
+    def preview(self, record: str) -> Any:
+        """The image as the browser shows it, where it does not show the upload itself."""
+        compared = self.callbacks.records.get(record)
+        made = preview(compared.path, next(iter(compared.seen.values())).image)
+        return gr.skip() if made is None else str(made)
 
     def clear(self, record: str | None) -> tuple[Any, ...]:
         """After the image was removed: no comparison, what to do, and neither tables nor views."""

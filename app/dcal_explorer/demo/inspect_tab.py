@@ -21,6 +21,7 @@ from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
 from dcal_explorer.demo.components import CLICKED, PRIVATE, PUBLIC, image_and_samples, on_removed
 from dcal_explorer.demo.events import card
 from dcal_explorer.demo.inputs import shows_errors
+from dcal_explorer.demo.previews import preview
 from dcal_explorer.view.gradio_view import live_view
 
 # The visible button makes the file; the hidden one then downloads it.
@@ -133,6 +134,7 @@ class InspectTab:
         controls = [self.target, self.rival, self.ratio, self.wanted, self.moved]
         fitted = inspected.success(self.settle, [self.record, self.wanted], [*controls, *self._drawn[:2]], **PRIVATE)
         self._note(fitted)
+        inspected.success(self.preview, self.record, self.image, **PRIVATE)
         inspected.failure(self.restore, self.record, [self.image, self.checkpoint], **PRIVATE)
 
     def _note(self, event: Any) -> None:
@@ -181,6 +183,12 @@ class InspectTab:
     def evidence_of(self, record: str, target: str, rival: str, ratio: float) -> tuple[Any, str, str]:
         """The view of the evidence for a prediction that was clicked."""
         return self.callbacks.live(record, target, rival, ratio, {"map": "relevance"})
+
+    def preview(self, record: str) -> Any:
+        """The image as the browser shows it, where it does not show the upload itself."""
+        entry = self.callbacks.records.get(record)
+        made = None if entry.path is None else preview(entry.path, entry.seen.image)
+        return gr.skip() if made is None else str(made)
 
     def clear(self, record: str | None) -> tuple[Any, ...]:
         """After the image was removed: no record, what to do, and nothing drawn."""
