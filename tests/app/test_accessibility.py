@@ -42,7 +42,8 @@ def test_the_demo(page: Page, serve: Callable[..., str], checkpoints: str) -> No
         expect(page.locator(there).first).to_be_visible(timeout=PATIENCE)
         if tab == "Re-identify":
             page.locator("#hits button").first.click()
-            expect(page.locator("#pair-drawing button")).to_have_attribute("aria-describedby", "pair-sentence")
+            drawing = page.locator("#pair-drawing button:has(img)")
+            expect(drawing).to_have_attribute("aria-describedby", "pair-sentence", timeout=PATIENCE)
         page.wait_for_timeout(1000)  # what fades in is there
         for scheme in ("light", "dark"):
             page.evaluate("scheme => document.body.classList.toggle('dark', scheme === 'dark')", scheme)
