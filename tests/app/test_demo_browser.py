@@ -182,6 +182,11 @@ def test_a_prediction_that_is_clicked_shows_its_evidence(demo: Page) -> None:
     name = second.locator("span").inner_text()
     second.locator("button").click()
     expect(demo.locator(f"{MAP} h3")).to_have_text(f"Relevance for {name}")
+    demo.locator("#live-class input").click()
+    demo.keyboard.type("cardinal")  # in the place of the name that stands there
+    expect(demo.locator("#live-class input")).to_have_value("cardinal")
+    demo.keyboard.press("Enter")
+    expect(demo.locator(f"{MAP} h3")).to_have_text("Relevance for Cardinal")
 
 
 def test_four_checkpoints_are_compared(demo: Page) -> None:
@@ -204,6 +209,7 @@ def bad_files(folder: Path) -> dict[Path, str]:
         "one.png": (one.getvalue(), "1×1 pixels"),
         "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg"><circle r="4"/></svg>', "SVG drawing"),
         "empty.png": (b"", "file is empty"),
+        "large.png": (bytes(21_000_000), "maximum allowed size"),
     }
     for name, (data, _) in contents.items():
         (folder / name).write_bytes(data)

@@ -29,7 +29,7 @@
     globalThis.dcalAddress = { set, view };
     addEventListener("popstate", () => document.querySelector("#restore")?.click());
     document.addEventListener("click", ({ target }) => {
-      if (target.closest?.("button")) globalThis.dcalPressed = Date.now(); // see components.py
+      if (target.closest?.("button:not(.toast-close)")) globalThis.dcalPressed = Date.now(); // see components.py
     }, true);
     document.addEventListener("dcal-look", (event) => view(event.detail));
   }

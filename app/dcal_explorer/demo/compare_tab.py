@@ -114,7 +114,7 @@ class CompareTab:
             self._agree(drawn.success)
             event.success(self.preview, self.record, self.image, **PRIVATE)
         emptied = [self.table, self.agreement, self.controls, *self.heads, *self.views]
-        on_removed(self.image, self.clear, self.record, [*outputs, *emptied])
+        on_removed(self.image, self.clear, self.record, [*outputs, *emptied], lambda record: self.restore(record)[0])
         gr.on(
             [self.reference.input],
             self.callbacks.agreements,

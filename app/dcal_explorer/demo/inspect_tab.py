@@ -111,7 +111,8 @@ class InspectTab:
         triggers = [self.image.upload, self.checkpoint.input]  # not image.change, which fires twice for some images
         self._settled(gr.on(triggers, *call, api_name="inspect", **{**PUBLIC, **progress}))
         self._settled(picked.success(*call, **{**PRIVATE, **progress}))
-        on_removed(self.image, self.clear, self.record, [self.record, self.summary, self.sample, *self._drawn])
+        emptied = [self.record, self.summary, self.sample, *self._drawn]
+        on_removed(self.image, self.clear, self.record, emptied, lambda record: self.restore(record)[0])
         moved = [self.target.input, self.rival.input, self.ratio.input]
         drawn = gr.on(moved, self.callbacks.live, self._chosen, self._drawn, **PRIVATE)
         self._note(drawn)

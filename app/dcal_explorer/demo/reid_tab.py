@@ -95,7 +95,7 @@ class FindTab:
         sent = self.image.upload(self.callbacks.search, [self.image, *place], query, api_name="search", **progress)
         sent.success(self.query_image, self.record, self.image, **PRIVATE)  # of several, all
         sent.failure(self.query_image, self.record, self.image, **PRIVATE)  # the page shows the query it had
-        on_removed(self.image, self.clear, self.record, [self.record, self.caption])
+        on_removed(self.image, self.clear, self.record, [self.record, self.caption], self.query_image)
         picked = self.queries.click(card, None, self.chosen, **CLICKED)
         taken = picked.success(self.callbacks.choose, [self.chosen, *place], query, api_name="choose", **PUBLIC)
         taken.success(self.query_image, self.record, self.image, **PRIVATE)

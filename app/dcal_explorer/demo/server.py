@@ -26,7 +26,7 @@ from dcal_explorer.demo.inputs import NOT_UPLOADED
 from dcal_explorer.demo.uploads import LimitedUploads, UploadLimits
 
 HERE = Path(__file__).resolve().parent
-NAMES = (HERE / "names.js").read_text(encoding="utf-8")
+AMEND = (HERE / "amend.js").read_text(encoding="utf-8")
 HEADER = (
     "# DCAL Explorer\n"
     "See, layer by layer, what a vision transformer trained with dual cross-attention attends to. "
@@ -67,7 +67,7 @@ def page(callbacks: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
                 with gr.Tab("Re-identify", id="reidentify") as each["reidentify"]:
                     others.append(reid_tab.build(each["reidentify"], ReIDCallbacks(callbacks)))
         address.wire(blocks, inspect, tabs, each, others)
-        blocks.load(None, None, None, js=NAMES, **PRIVATE)
+        blocks.load(None, None, None, js=AMEND, **PRIVATE)
     for function in blocks.fns.values():
         if function.name in QUEUED:
             function.concurrency_limit = CONCURRENT

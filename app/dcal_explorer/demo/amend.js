@@ -1,4 +1,5 @@
 () => {
+  // What gradio's own components leave to be wished for.
   // Gradio gives the buttons around its images no name: samples take their file's, drawings their component's.
   const NAMELESS = "button.gallery-item:not([aria-label]), .drawn button:has(> .image-frame):not([aria-label])";
 
@@ -16,6 +17,19 @@
       if (button.querySelector("img")?.src) button.setAttribute("aria-label", named(button));
     }
   }
+
+  // What is typed into a list replaces its text: gradio would insert it where the click happened to be.
+  const TEXT = "input[role=listbox], input[role=combobox]";
+  let entered = null;
+  document.addEventListener("focusin", ({ target }) => {
+    entered = target.matches?.(TEXT) ? target : null;
+    entered?.select();
+  });
+  document.addEventListener("mouseup", () => {
+    const input = entered;
+    entered = null;
+    if (input && input === document.activeElement) setTimeout(() => input.select());
+  });
 
   let waiting = 0;
   const later = () => (waiting ||= setTimeout(() => { waiting = 0; name(); }, 100));
