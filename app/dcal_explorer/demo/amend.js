@@ -31,8 +31,19 @@
     if (input && input === document.activeElement) setTimeout(() => input.select());
   });
 
+  // An image that gradio refuses for its size has taken the place of the one that was there.
+  function bringBack() {
+    const refused = [...document.querySelectorAll(".toast-body:not([data-answered])")];
+    for (const toast of refused.filter(({ textContent }) => textContent.includes("maximum allowed size"))) {
+      toast.dataset.answered = "yes";
+      for (const place of ["image", "compared-image", "query"]) {
+        if (!document.querySelector(`#${place} img`)) document.getElementById(`${place}-again`)?.click();
+      }
+    }
+  }
+
   let waiting = 0;
-  const later = () => (waiting ||= setTimeout(() => { waiting = 0; name(); }, 100));
+  const later = () => (waiting ||= setTimeout(() => { waiting = 0; name(); bringBack(); }, 100));
   new MutationObserver(later).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] });
   name();
 }

@@ -16,17 +16,8 @@ PRIVATE: dict[str, Any] = {**PUBLIC, "api_visibility": "private"}  # the page's 
 # Events that say where was clicked: gradio's "always_last" calls again with the data of an earlier one.
 CLICKED: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}
 # gradio empties an image when another is dropped on it, too, and says the same as when its button was pressed, which
-# address.js notes. One that is too large it refuses itself, with a message. The second value says which it was.
-HOW_REMOVED = """async (record, _) => {
-    if (Date.now() - (globalThis.dcalPressed ?? 0) < 2000) return [record, "by hand"];
-    for (let waited = 0; waited < 1500; waited += 100) {
-        const refused = [...document.querySelectorAll(".toast-body:not([data-answered])")];
-        const found = refused.find(toast => toast.textContent.includes("maximum allowed size"));
-        if (found) return found.dataset.answered = "yes", [record, "refused"];
-        await new Promise(done => setTimeout(done, 100));
-    }
-    return [record, ""];
-}"""
+# address.js notes. The second value says which it was.
+BY_HAND = "(record, _) => [record, Date.now() - (globalThis.dcalPressed ?? 0) < 2000 ? 'by hand' : '']"
 
 
 @dataclass(frozen=True)
@@ -80,17 +71,16 @@ def on_removed(
 ) -> Any:
     """The event of a visitor taking `image` away: `clear`, which takes the record, fills `outputs`.
 
-    When another image is dropped on it, what is shown stays until that is inspected, or for good if it cannot be; where
-    it is too large, the record's image, which is `shown(record)`, comes back.
+    When another image is dropped on it, what is shown stays until that is inspected, or for good if it cannot be. One
+    that is too large gradio itself refuses, without an event: amend.js then has `shown(record)` put back.
     """
 
-    def removed(record: str | None, how: str) -> Any:
-        if how == "by hand":
-            return gr.skip(), *clear(record)
-        return shown(record) if how == "refused" else gr.skip(), *(gr.skip() for _ in outputs)
+    def removed(record: str | None, by_hand: str) -> Any:
+        return clear(record) if by_hand else (gr.skip(),) * len(outputs)
 
-    place = [record, gr.Textbox(visible=False)]
-    return image.clear(removed, place, [image, *outputs], js=HOW_REMOVED, **PRIVATE)
+    again = gr.Button("The image again", visible="hidden", elem_id=f"{image.elem_id}-again")
+    again.click(shown, record, image, **PRIVATE)
+    return image.clear(removed, [record, gr.Textbox(visible=False)], list(outputs), js=BY_HAND, **PRIVATE)
 
 
 def sentence(name: str) -> gr.Markdown:
