@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from dcal.errors import DCALError
 from dcal.gallery import Item, open_gallery
+from dcal.gallery.open import HOME, image_folder
 from dcal.gallery.storage import Stored, gallery_version, read_about, relative, write_folder
 from tests.fixtures.tiny_gallery import ORIGIN, D, N, random_gallery, random_items, random_rows
 
@@ -149,3 +150,10 @@ def test_a_wrong_field_of_the_layout_is_named(tmp_path: Path, field: str):
 def test_text_that_is_no_layout_is_refused(tmp_path: Path, text: str):
     with pytest.raises(DCALError, match="x is not a gallery's"):
         read_about({"gallery": text}, tmp_path / "x")
+
+
+def test_a_copied_gallery_of_the_yard_finds_the_yards_images(tmp_path):
+    moved = tmp_path / "elsewhere" / "gallery"
+    moved.mkdir(parents=True)
+    assert image_folder(moved, Path("../../../dcal/data/yard")) == HOME
+    assert image_folder(moved, Path("../../photos")) == moved / "../../photos"  # not ours: said where it was
