@@ -75,8 +75,8 @@ def bar(
         (high, width - 0.35 * height, "rm", colours[-1]),
     ):
         draw.text((x, height / 2), write(value), font=font(size), fill=_legible(ground), anchor=anchor)
-    edge = {"stroke_width": max(1, size // 10), "stroke_fill": "black"}
-    draw.text((width / 2, height / 2), title, font=font(size), fill="white", anchor="mm", **edge)
+    place, edge = (width / 2, height / 2), max(1, size // 10)
+    draw.text(place, title, font=font(size), fill="white", anchor="mm", stroke_width=edge, stroke_fill="black")
     return np.asarray(image)
 
 

@@ -20,7 +20,8 @@ from dcal.errors import DCALError
 
 ITERATIONS = 1000
 ITERATION = re.compile(r"\[t-SNE\] Iteration (\d+):")  # printed every 50 iterations
-Rows, Points = Float32[np.ndarray, "n d"], Float32[np.ndarray, "n 2"]
+Rows = Float32[np.ndarray, "n d"]
+Points = Float32[np.ndarray, "n 2"]
 
 
 def t_sne(rows: Rows, perplexity: float, seed: int, verbose: int = 0) -> Points:
@@ -48,7 +49,8 @@ def t_sne_steps(rows: Rows, perplexity: float, seed: int) -> Generator[float, No
                         yield min(1.0, int(found[1]) / ITERATIONS)
                 if process.wait():
                     raise DCALError(f"t-SNE ended with {process.returncode}: {line.strip()}")
-                return np.load(made)
+                points: Points = np.load(made)
+                return points
             finally:
                 process.kill()
 
