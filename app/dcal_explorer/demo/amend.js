@@ -31,14 +31,18 @@
     if (input && input === document.activeElement) setTimeout(() => input.select());
   });
 
-  // An image that gradio refuses for its size has taken the place of the one that was there.
+  // An image that gradio refuses for its size takes the place of the one that was there, with its message or after it.
   function bringBack() {
     const refused = [...document.querySelectorAll(".toast-body:not([data-answered])")];
     for (const toast of refused.filter(({ textContent }) => textContent.includes("maximum allowed size"))) {
       toast.dataset.answered = "yes";
-      for (const place of ["image", "compared-image", "query"]) {
-        if (!document.querySelector(`#${place} img`)) document.getElementById(`${place}-again`)?.click();
-      }
+      for (const wait of [0, 1000, 3000]) setTimeout(fill, wait);
+    }
+  }
+
+  function fill() {
+    for (const place of ["image", "compared-image", "query"]) {
+      if (!document.querySelector(`#${place} img`)) document.getElementById(`${place}-again`)?.click();
     }
   }
 
