@@ -11,9 +11,10 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from dcal.data.yard_table import HOME
 from dcal.errors import DCALError
 from dcal.gallery import Item, open_gallery
-from dcal.gallery.open import HOME, image_folder
+from dcal.gallery.open import image_folder
 from dcal.gallery.storage import Stored, gallery_version, read_about, relative, write_folder
 from tests.fixtures.tiny_gallery import ORIGIN, D, N, random_gallery, random_items, random_rows
 
