@@ -34,7 +34,6 @@ FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-LONG = ("test_commands.py", "test_documents.py", "test_notebooks.py")  # minutes, without a browser
 PATIENCE = 120  # seconds until an app must serve; machines that run tests are slow and shared
 
 # Where processes share cores, threads that wait for each other wait 15 ms for each product of small matrices.
@@ -57,15 +56,10 @@ settings.load_profile("dcal")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as `browser` whatever takes one, so that `-m "not browser"` leaves them all out.
-
-    Files that take minutes come first, so that no process is left alone with one at the end (`--no-loadscope-reorder`).
-    """
+    """Marks as `browser` whatever takes one, so that `-m "not browser"` leaves them all out."""
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
-    slow = {item.path for item in items if item.path.name in LONG or item.get_closest_marker("browser")}
-    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)
