@@ -97,7 +97,7 @@ def page(browser: Browser) -> Iterator[Page]:
     """An empty page of 1280 × 900 px. The test fails if the page asks any other host for anything."""
     outside: list[str] = []
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(60_000)  # as patient as for the apps: the machine may be busy
+    context.set_default_timeout(120_000)  # as patient as for the apps: the machine may be busy
     context.on("request", lambda request: None if _is_local(request.url) else outside.append(request.url))
     yield context.new_page()
     context.close()

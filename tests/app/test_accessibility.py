@@ -12,7 +12,7 @@ from tests.fixtures.axe import needs_axe, serious
 from tests.fixtures.tiny_yard import write_checkpoints
 
 pytestmark = needs_axe
-PATIENCE = 60_000  # ms
+PATIENCE = 120_000  # ms
 PAGES = {  # of the dashboard → what is there when the page is
     "inspect": ".dcal-stage canvas",
     "compare": ".st-key-columns .dcal-stage canvas",

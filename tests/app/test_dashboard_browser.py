@@ -16,7 +16,7 @@ from tests.app.test_demo_browser import SHIFTS
 from tests.fixtures.ablations import LAYERS, NAMES, write_ablations
 from tests.fixtures.contrast import contrast
 
-PATIENCE = 60_000  # ms
+PATIENCE = 120_000  # ms
 MOST_SHIFTED = 0.05  # cumulative layout shift
 COLUMN, CONTROLS = ".st-key-columns [data-testid=stColumn]", ".st-key-live-compare-controls"
 # Whether every element of the columns lies where it lay at the last call: nothing is loading any more.

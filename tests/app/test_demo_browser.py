@@ -27,7 +27,7 @@ MAP, ATTENTION = "#live-view [data-pane=map]", "#live-view [data-pane=attention]
 SHIFTS = """globalThis.shifted = 0;
 new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput) shifted += e.value; })
     .observe({ type: "layout-shift", buffered: true });"""
-PATIENCE = 60_000  # ms, as everywhere: the machine may be busy
+PATIENCE = 120_000  # ms, as everywhere: the machine may be busy
 expect.set_options(timeout=PATIENCE)
 
 
