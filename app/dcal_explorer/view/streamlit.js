@@ -2,12 +2,21 @@
 
 const views = new WeakMap(); // parentElement → {view, asked, waiting}
 
+const AGAIN = 30_000; // milliseconds: a trigger set while another run begins can be lost, so it is set again
+
 /** One request at a time goes to the script as a trigger; the run that follows brings its answer. */
-function asker(place, component) {
+function asker(place) {
   return (request) => new Promise((resolve, reject) => {
     place.waiting.push({ request, key: JSON.stringify(request), resolve, reject });
-    if (place.waiting.length === 1) component().setTriggerValue("fetch", request);
+    if (place.waiting.length === 1) ask(place);
   });
+}
+
+function ask(place) {
+  clearTimeout(place.again);
+  if (!place.waiting.length) return;
+  place.component.setTriggerValue("fetch", place.waiting[0].request);
+  place.again = setTimeout(() => ask(place), AGAIN);
 }
 
 function settle(place, data) {
@@ -16,7 +25,7 @@ function settle(place, data) {
   place.waiting.shift();
   if (data.answer.error) first.reject(new Error(data.answer.error));
   else first.resolve(data.answer.arrays);
-  if (place.waiting.length) place.component.setTriggerValue("fetch", place.waiting[0].request);
+  ask(place);
 }
 
 export default function show(component) {
@@ -34,7 +43,7 @@ export default function show(component) {
     if (place.view) place.view.update(data.payload);
     else {
       place.view = mount(parentElement.querySelector(".dcal-host"), data.payload, {
-        fetch: asker(place, () => place.component),
+        fetch: asker(place),
         link: data.link,
         parts: data.parts,
         state: data.state,
@@ -43,6 +52,7 @@ export default function show(component) {
     }
   }
   return () => {
+    clearTimeout(place.again);
     place.view.destroy();
     views.delete(parentElement);
   };
