@@ -51,7 +51,7 @@ class CoarseIndex:
         admit rows.
         """
         asked = 4 * count + SPARE
-        if asked >= admitted or admitted < LEAST:
+        if asked >= admitted:
             return None
         scale = scale_of(float(np.abs(query).max()))
         codes = np.rint(query / scale).clip(-127, 127).astype(np.float32)

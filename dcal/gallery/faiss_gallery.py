@@ -52,16 +52,16 @@ class EmbeddedGallery(Gallery):
         return np.stack([indices for indices, _ in found]), np.stack([scores for _, scores in found])
 
     @cached_property
-    def _coarse(self) -> CoarseIndex | None:
-        """Made at the first search of few queries: it takes about as long as a hundred of them."""
-        return CoarseIndex(self.embeddings) if len(self) >= LEAST else None
+    def _coarse(self) -> CoarseIndex:
+        """Made at the first search that is worth it: it takes about as long as a hundred of them."""
+        return CoarseIndex(self.embeddings)
 
     def _nearest(
         self, query: Float32[np.ndarray, " d"], count: int, choice: Choice
     ) -> tuple[Int64[np.ndarray, " count"], Float32[np.ndarray, " count"]]:
         """One query's candidates: by a coarse pass where that settles them, else by one over all rows."""
         parameters = None if choice.mask is None else _admitting(choice.mask)
-        if self._coarse is not None and (found := self._coarse.nearest(query, count, choice.size, parameters)):
+        if choice.size >= LEAST and (found := self._coarse.nearest(query, count, choice.size, parameters)):
             return found
         scores, indices = self._index.search(query[None], count, params=parameters)
         return indices[0], scores[0]
