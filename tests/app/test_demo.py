@@ -114,6 +114,11 @@ class TestInspect:
     def test_no_image_is_no_error(self, callbacks: InspectCallbacks) -> None:
         assert callbacks.inspect(None, "cub50-full") == (None, {}, captions.EMPTY)
 
+    def test_between_two_images_the_record_stays(self, callbacks: InspectCallbacks, upload: dict[str, Any]) -> None:
+        key, _, _ = callbacks.inspect(upload, "cub50-full")
+        assert callbacks.inspect(None, "cub50-full", key) == (gr.skip(),) * 3
+        assert callbacks.records.get(key).checkpoint == "cub50-full"
+
     def test_a_new_image_takes_the_place_of_the_old(self, callbacks: InspectCallbacks, upload: dict[str, Any]) -> None:
         first, _, _ = callbacks.inspect(upload, "cub50-full")
         second, _, _ = callbacks.inspect(upload, "other", first)

@@ -243,6 +243,20 @@ def test_bad_files_get_a_clear_message_and_the_next_upload_works(demo: Page, tmp
         expect(demo.locator("#image img")).to_be_visible()
 
 
+def test_an_image_replaced_before_it_was_inspected_leaves_what_was_there(demo: Page, tmp_path: Path) -> None:
+    """What gradio refuses has emptied its place by then, and the upload before it is called without an image."""
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes(21_000_000))
+    for wait in range(20, 200, 40):  # ms; somewhere among them the upload has arrived and its event has not left
+        upload(demo, SAMPLES / "cat.webp")
+        demo.wait_for_timeout(wait)
+        upload(demo, large)
+        demo.wait_for_timeout(1000)
+        expect(demo.locator("#image img")).to_be_visible()
+        demo.wait_for_timeout(1000)
+        expect(demo.locator("#predictions li").first).to_be_visible()
+
+
 def test_odd_images_are_looked_at_and_explained(demo: Page, tmp_path: Path) -> None:
     panorama, animation = tmp_path / "panorama.jpg", tmp_path / "animation.gif"
     noise = np.random.default_rng(0).integers(0, 256, (30, 300, 3), dtype=np.uint8)

@@ -155,6 +155,14 @@ class TestTab:
         with pytest.raises(dcal.DCALError):
             tab.callbacks.records.get(key)
 
+    def test_without_an_image_a_comparison_stays_and_none_is_no_error(
+        self, tab: CompareTab, image: dict[str, Any]
+    ) -> None:
+        key, _, _ = tab.callbacks.compare_checkpoints(image, ["oak", "ash"])
+        assert tab.callbacks.compare_checkpoints(None, ["oak", "ash"], None, key) == (gr.skip(),) * 3
+        assert list(tab.callbacks.records.get(key).seen) == ["oak", "ash"]
+        assert (tab.show(None, "oak"), tab.agreed_on(None, "oak"), tab.preview(None)) == ({}, "", gr.skip())
+
     def test_tables_name_their_rows_and_columns(self, tab: CompareTab, image: dict[str, Any]) -> None:
         key, rows, _ = tab.callbacks.compare_checkpoints(image, FOUR)
         table = tab.show(key, "elm")[tab.table]

@@ -222,6 +222,7 @@ class TestRanking:
     ) -> None:
         key, said = callbacks.search(crop, "reid-full")
         assert "Your own crop" in said
+        assert callbacks.search(None, "reid-full", key) == (gr.skip(),) * 2  # the page is between two images
         found, worth = callbacks.ranking(key, most=4)
         seen = dcal.inspect(dcal.load(folder / "reid-full"), crop["path"])
         direct = dcal.rank(dcal.open_gallery(folder / "reid-full" / "gallery"), seen, k=4)

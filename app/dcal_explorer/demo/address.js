@@ -28,8 +28,8 @@
   if (!globalThis.dcalAddress) {
     globalThis.dcalAddress = { set, view };
     addEventListener("popstate", () => document.querySelector("#restore")?.click());
-    document.addEventListener("click", ({ target }) => {
-      if (target.closest?.("button:not(.toast-close)")) globalThis.dcalPressed = Date.now(); // see components.py
+    document.addEventListener("click", ({ target, isTrusted }) => {
+      if (isTrusted && target.closest?.("button:not(.toast-close)")) globalThis.dcalPressed = Date.now(); // see components.py
     }, true);
     document.addEventListener("dcal-look", (event) => view(event.detail));
   }

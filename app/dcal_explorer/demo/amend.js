@@ -31,23 +31,39 @@
     if (input && input === document.activeElement) setTimeout(() => input.select());
   });
 
-  // An image that gradio refuses for its size takes the place of the one that was there, with its message or after it.
-  function bringBack() {
-    const refused = [...document.querySelectorAll(".toast-body:not([data-answered])")];
-    for (const toast of refused.filter(({ textContent }) => textContent.includes("maximum allowed size"))) {
-      toast.dataset.answered = "yes";
-      for (const wait of [0, 1000, 3000]) setTimeout(fill, wait);
+  // Gradio empties the place of an image when another is dropped on it, and leaves it so where it refuses that one: if
+  // nothing is uploaded there and nothing has come for a second, the image that was there comes back.
+  const full = new Set();
+  const watched = new Map();
+
+  function look() {
+    for (const place of ["image", "compared-image", "query"]) {
+      const here = document.getElementById(place);
+      if (here?.querySelector("img")) full.add(place);
+      else if (here?.checkVisibility() && full.delete(place) && !byHand()) watch(place);
     }
   }
 
-  function fill() {
-    for (const place of ["image", "compared-image", "query"]) {
-      if (!document.querySelector(`#${place} img`)) document.getElementById(`${place}-again`)?.click();
-    }
+  function byHand() {
+    return Date.now() - (globalThis.dcalPressed ?? 0) < 2000; // see components.py
+  }
+
+  function watch(place) {
+    let empty = 0;
+    clearInterval(watched.get(place));
+    watched.set(place, setInterval(() => {
+      if (document.querySelector(`#${place} .uploading`)) return void (empty = 0);
+      const filled = document.querySelector(`#${place} img`);
+      if (!filled && ++empty < 5) return;
+      clearInterval(watched.get(place));
+      if (filled) full.add(place);
+      else document.getElementById(`${place}-again`)?.click();
+    }, 250));
   }
 
   let waiting = 0;
-  const later = () => (waiting ||= setTimeout(() => { waiting = 0; name(); bringBack(); }, 100));
+  const later = () => (waiting ||= setTimeout(() => { waiting = 0; name(); look(); }, 100));
   new MutationObserver(later).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] });
   name();
+  look();
 }

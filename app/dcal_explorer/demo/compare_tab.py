@@ -159,8 +159,10 @@ class CompareTab:
         """A new image, explained for the class that it is predicted to be."""
         return self.callbacks.compare_checkpoints(image, checkpoints, None, record)
 
-    def preview(self, record: str) -> Any:
+    def preview(self, record: str | None) -> Any:
         """The image as the browser shows it, where it does not show the upload itself."""
+        if not record:
+            return gr.skip()
         compared = self.callbacks.records.get(record)
         made = preview(compared.path, next(iter(compared.seen.values())).image)
         return gr.skip() if made is None else str(made)
@@ -179,8 +181,10 @@ class CompareTab:
         return str(compared.path), list(compared.seen)
 
     @shows_errors
-    def show(self, record: str, reference: str | None) -> dict[Any, Any]:
-        """The views, heads and controls of a comparison."""
+    def show(self, record: str | None, reference: str | None) -> dict[Any, Any]:
+        """The views, heads and controls of a comparison; without one, everything stays."""
+        if not record:
+            return {}
         compared = self.callbacks.records.get(record)
         scales = compare_captions.shared_scales(compared.seen)
         names = list(compared.seen)
@@ -217,8 +221,10 @@ class CompareTab:
         return page
 
     @shows_errors
-    def agreed_on(self, record: str, reference: str) -> str:
-        """The table of agreement."""
+    def agreed_on(self, record: str | None, reference: str) -> str:
+        """The table of agreement; without a comparison, none."""
+        if not record:
+            return ""
         names = list(self.callbacks.records.get(record).seen)
         own = reference if reference in names else names[0]
         return self.tabled(self.callbacks.agreements(record, own))

@@ -16,7 +16,7 @@ PRIVATE: dict[str, Any] = {**PUBLIC, "api_visibility": "private"}  # the page's 
 # Events that say where was clicked: gradio's "always_last" calls again with the data of an earlier one.
 CLICKED: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}
 # gradio empties an image when another is dropped on it, too, and says the same as when its button was pressed, which
-# address.js notes. The second value says which it was.
+# address.js notes. The second value says which it was. amend.js brings back what a refused one has emptied.
 BY_HAND = "(record, _) => [record, Date.now() - (globalThis.dcalPressed ?? 0) < 2000 ? 'by hand' : '']"
 
 

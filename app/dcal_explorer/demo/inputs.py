@@ -43,6 +43,15 @@ def checked_upload(folder: Path, image: Any) -> Path:
     return Path(path)
 
 
+def kept_between(record: str | None, *empty: Any) -> tuple[Any, ...]:
+    """What a call without an image answers: `empty`, or, where there is a record, that everything stays.
+
+    Gradio empties an image when another is dropped on it, and an upload that came just before is then called with none.
+    Who takes an image away by hand is answered elsewhere.
+    """
+    return tuple(gr.skip() for _ in empty) if record else empty
+
+
 def from_one(what: str, number: Any, count: int) -> int:
     """The index, counted from 0, of something that the page counts from 1. Raises DCALError outside 1 … count."""
     if not _is_number(number) or not 1 <= number <= count or number != int(number):

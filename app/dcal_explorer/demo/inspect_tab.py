@@ -185,8 +185,10 @@ class InspectTab:
         """The view of the evidence for a prediction that was clicked."""
         return self.callbacks.live(record, target, rival, ratio, {"map": "relevance"})
 
-    def preview(self, record: str) -> Any:
+    def preview(self, record: str | None) -> Any:
         """The image as the browser shows it, where it does not show the upload itself."""
+        if not record:
+            return gr.skip()
         entry = self.callbacks.records.get(record)
         made = None if entry.path is None else preview(entry.path, entry.seen.image)
         return gr.skip() if made is None else str(made)

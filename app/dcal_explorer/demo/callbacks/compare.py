@@ -14,7 +14,14 @@ from dcal.analysis.record_agreement import map_of, record_agreement
 from dcal.errors import check_choice
 from dcal_explorer.content import captions, compare_captions
 from dcal_explorer.demo.callbacks.inspect import COMPARED_SIDE, RGB, InspectCallbacks
-from dcal_explorer.demo.inputs import checked_look, checked_text, checked_texts, checked_upload, shows_errors
+from dcal_explorer.demo.inputs import (
+    checked_look,
+    checked_text,
+    checked_texts,
+    checked_upload,
+    kept_between,
+    shows_errors,
+)
 from dcal_explorer.demo.sessions import FEW_BYTES, SessionStore, arrays, total_bytes
 
 FEWEST, MOST = 2, 4  # checkpoints
@@ -54,13 +61,13 @@ class CompareCallbacks:
         checkpoints: list[str],
         target: str | None = None,
         record: str | None = None,
-    ) -> tuple[str | None, list[dict[str, Any]], str]:
+    ) -> tuple[Any, Any, Any]:
         """One image through two to four checkpoints: the predictions of each, and whether they agree.
 
         `target` is the class whose evidence is compared (by name); none: the one that most checkpoints predict.
         """
         if image is None:
-            return None, [], captions.EMPTY
+            return kept_between(record, None, [], captions.EMPTY)
         names = self._names(checkpoints)
         path = checked_upload(self.folder, image)
         wanted = None if target is None else checked_text("target", target)

@@ -28,6 +28,7 @@ from dcal_explorer.demo.inputs import (
     checked_text,
     checked_upload,
     from_one,
+    kept_between,
     numbers,
     shows_errors,
 )
@@ -61,13 +62,13 @@ class InspectCallbacks:
         checkpoint: str,
         record: str | None = None,
         progress: gr.Progress = PROGRESS,
-    ) -> tuple[str | None, dict[str, Any], str]:
+    ) -> tuple[Any, Any, Any]:
         """Inspect an image with a checkpoint: the five most probable classes of each branch, and a summary.
 
-        All other calls of the same session then draw from this record.
+        All other calls of the same session then draw from this record. Without an image, the record stays as it is.
         """
         if image is None:
-            return None, {}, captions.EMPTY
+            return kept_between(record, None, {}, captions.EMPTY)
         name = checked_text("checkpoint", checkpoint)
         entry = self._inspected(name, checked_upload(self.folder, image), place_in_queue(progress))
         key = self.records.keep(entry, instead_of=record)

@@ -15,7 +15,7 @@ from dcal_explorer.content import reid_captions
 from dcal_explorer.content.galleries import OWN, Galleries, GalleryWithMetadata
 from dcal_explorer.content.places import gallery_places
 from dcal_explorer.demo.callbacks.inspect import RGB, InspectCallbacks
-from dcal_explorer.demo.inputs import checked_flag, checked_text, checked_upload, shows_errors
+from dcal_explorer.demo.inputs import checked_flag, checked_text, checked_upload, kept_between, shows_errors
 from dcal_explorer.demo.query_session import QueryImage, QuerySession
 from dcal_explorer.demo.sessions import FEW_BYTES, SessionStore
 
@@ -38,13 +38,13 @@ class QueryCallbacks:
         record: str | None = None,
         gallery: str | None = OWN,
         add: bool = False,
-    ) -> tuple[str | None, str]:
+    ) -> tuple[Any, Any]:
         """Take an uploaded crop as the query, or `add` it to the present one; /ranking then ranks the gallery.
 
         `gallery` is one of the checkpoint's by name (see /gallery), by itself its own.
         """
         if image is None:
-            return None, reid_captions.EMPTY
+            return kept_between(record, None, reid_captions.EMPTY)
         path = checked_upload(self.folder, image)
         place = checked_text("checkpoint", checkpoint), checked_text("gallery", gallery or OWN)
         self.galleries.open(*place)
