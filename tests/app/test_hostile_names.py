@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import streamlit as st
 from gradio.exceptions import Error
@@ -15,13 +17,14 @@ from streamlit.testing.v1 import AppTest
 from dcal_explorer.content import captions, cards
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.places import sample_images
+from dcal_explorer.dashboard import charts
 from dcal_explorer.dashboard.sidebar import CHECKPOINTS
 from dcal_explorer.dashboard.views.runs import RUNS
 from dcal_explorer.demo.callbacks.compare import CompareCallbacks
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
 from tests.app.test_dashboard import PATIENCE
-from tests.fixtures.hostile_names import PAYLOADS, Markup, write_hostile, wrong_in
+from tests.fixtures.hostile_names import PAYLOADS, Markup, shown_in, texts_of, write_hostile, write_log, wrong_in
 
 Hostile = tuple[Path, str, str]
 
@@ -125,21 +128,56 @@ def said(app: AppTest) -> list[str]:
     kinds = (app.markdown, app.caption, app.error, app.info, app.warning, app.success, app.subheader)
     pieces = [str(element.value) for kind in kinds for element in kind]
     assert not any(element.proto.allow_html for element in app.markdown)
-    return pieces + [element.proto.body for element in app.get("html")]
+    captions = [image.caption for element in app.get("image") for image in element.proto.imgs]
+    return pieces + captions + [element.proto.body for element in app.get("html")]
 
 
 @pytest.mark.parametrize(
-    ("name", "least"),
-    [("inspect", 3), ("compare", 2), ("reidentify", 4), ("retrieval", 5), ("ablations", 1), ("runs", 1)],
+    ("name", "least", "drawn", "query"),
+    [
+        ("inspect", 3, 5, {}),
+        ("compare", 4, 0, {"compared": [PAYLOADS[0], PAYLOADS[8]]}),
+        ("reidentify", 4, 0, {}),
+        ("retrieval", 5, 12, {}),
+        ("ablations", 1, 3, {}),
+        ("runs", 1, 12, {}),
+        ("images", 12, 0, {"source": "Test images of a checkpoint", "evaluated_checkpoint": PAYLOADS[0]}),
+        ("twins", 2, 0, {}),
+    ],
 )
-def test_the_dashboard(name: str, least: int, hostile: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dashboard(
+    name: str, least: int, drawn: int, query: dict[str, Any], hostile: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = hostile[0]
     run = folder.parent / "runs" / PAYLOADS[9]
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "log.jsonl").write_text("{")
+    write_log(run)
     monkeypatch.setenv(CHECKPOINTS, str(folder))
     monkeypatch.setenv(RUNS, str(run.parent))
     st.cache_resource.clear()
-    app = AppTest.from_function(page, default_timeout=PATIENCE, kwargs={"name": name}).run()
+    app = AppTest.from_function(page, default_timeout=PATIENCE, kwargs={"name": name})
+    app.query_params.update(query)
+    app.run()
     assert not app.exception
-    check(said(app), least)
+    pieces = said(app)
+    check(pieces, least)
+    assert not [piece for piece in pieces if piece.startswith("<style") and any(name in piece for name in PAYLOADS)]
+    figures = [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+    assert len([text for figure in figures for text in shown_in(figure) if text in PAYLOADS]) >= drawn
+
+
+def test_a_figure_shows_every_text_as_it_is() -> None:
+    """Wherever a name can stand in a figure; what is shown is what was given, also where a name has entities."""
+    names = [*PAYLOADS, "a$x^2$b", "1 < 2 & 3", "<br>", "<a href='https:evil.example' target=x>x", "&#60;b&#62;"]
+    figure = charts.lines({name: ([0.0], [1.0]) for name in names}, names[0], names[1])
+    figure.add_bar(y=names, x=np.arange(len(names)), text=names, hovertext=names, customdata=[[name] for name in names])
+    figure.update_layout(title=names[0], annotations=[{"text": name} for name in names])
+    figure.update_xaxes(ticktext=names, tickvals=list(range(len(names))))
+    given, shown = json.loads(figure.to_json()), json.loads(charts.as_text(figure).to_json())
+    assert shown["layout"].pop("hoverlabel") == {"namelength": -1}
+    assert sorted(shown_in(shown)) == sorted(texts_of(given)) and len(shown_in(shown)) > 6 * len(names)
+
+
+def test_no_page_shows_a_figure_but_as_text() -> None:
+    own = Path(charts.__file__)
+    for path in own.parent.rglob("*.py"):
+        assert ("plotly_chart(" in path.read_text(encoding="utf-8")) == (path == own), path

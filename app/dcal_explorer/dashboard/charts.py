@@ -1,15 +1,46 @@
-"""Plotly figures that several pages use: one style, one colour per checkpoint and per branch."""
+"""Plotly figures that several pages use: one style, one colour per checkpoint and per branch; names are text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
+import streamlit as st
 
 # Okabe and Ito's palette: told apart by colour-blind readers, legible on light and on dark.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b59f00")
 BRANCHES = {"SA": "rgb(67, 133, 190)", "GLCA": "rgb(224, 130, 40)", "SA + GLCA": "rgb(100, 116, 139)"}  # as in bars.css
 Interval = tuple[float, float, float]  # mean, low, high
+# Plotly reads some HTML, entities and formulas between dollar signs, wherever it writes text.
+MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", "$": "&#36;"})
+OURS = {"hovertemplate", "source"}  # what holds markup of the pages' own, and the data of an image; never a name
+
+
+def chart(figure: go.Figure, key: str, place: Any = st, **options: Any) -> Any:
+    """Show a figure at a `place` of the page, every text of it as it is; what Streamlit's `plotly_chart` returns.
+
+    No page shows a figure but by this, so that no name of a class, checkpoint, image or run is ever markup.
+    """
+    return place.plotly_chart(as_text(figure), width="stretch", key=key, **options)
+
+
+def as_text(figure: go.Figure) -> go.Figure:
+    """A copy of `figure` that shows each of its texts as it is: names of traces, labels, titles, what hovering says.
+
+    A name that hovering shows is whole: cut at Plotly's 15 characters, it could end within an entity.
+    """
+    shown = go.Figure(escaped(figure.to_dict()))
+    return shown.update_layout(hoverlabel_namelength=-1)
+
+
+def escaped(value: Any) -> Any:
+    """`value` of a figure with all its strings escaped but those under OURS."""
+    if isinstance(value, str):
+        return value.translate(MARKUP)
+    if isinstance(value, Mapping):
+        return {key: own if key in OURS else escaped(own) for key, own in value.items()}
+    return [escaped(own) for own in value] if isinstance(value, list | tuple) else value
 
 
 def styled(figure: go.Figure, height: int = 320) -> go.Figure:

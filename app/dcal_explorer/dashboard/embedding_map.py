@@ -36,9 +36,8 @@ def embedding_map(name: str, place: str, version: str, gallery: GalleryWithMetad
     if found is None:
         return
     items = [gallery.embedded.items[index] for index in found.indices.tolist()]
-    event = st.plotly_chart(
+    event = charts.chart(
         scatter(gallery, found, items, names[colour or gallery.noun]),
-        width="stretch",
         key=f"embedding_map-{method}-{colour}",
         on_select="rerun",
         selection_mode=("lasso", "box", "points"),

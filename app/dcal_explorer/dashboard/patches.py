@@ -9,6 +9,7 @@ from PIL import Image
 
 import dcal
 from dcal import draw
+from dcal_explorer.dashboard import charts
 from dcal_explorer.dashboard.sidebar import Look
 
 Place = tuple[float, float]  # (x, y) as fractions of the image's width and height
@@ -22,7 +23,7 @@ def patch_chooser(seen: dcal.Inspection, map: np.ndarray, style: Look, key: str 
     """
     grid = f"{seen.layout.rows}x{seen.layout.cols}-{'-'.join(f'{edge:g}' for edge in seen.box)}"
     figure = patch_points(seen, draw.overlay(seen, map, **style.options()))
-    event = st.plotly_chart(figure, width="stretch", key=f"{key}-{grid}", on_select="rerun", selection_mode="points")
+    event = charts.chart(figure, key=f"{key}-{grid}", on_select="rerun", selection_mode="points")
     if event and (points := event["selection"]["points"]):
         keep_place(draw.place_of(seen, *divmod(points[0]["point_index"], seen.layout.cols)))
     place = kept_place()

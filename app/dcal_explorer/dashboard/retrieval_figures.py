@@ -44,16 +44,14 @@ def figures(found: Survey) -> None:
     left, right = st.columns(2)
     curve = quality.cmc[:20]
     cmc = {"CMC": (list(range(1, len(curve) + 1)), curve.tolist())}
-    left.plotly_chart(
-        charts.lines(cmc, "rank k", "queries with a match within k", percent=True), width="stretch", key="cmc"
-    )
+    charts.chart(charts.lines(cmc, "rank k", "queries with a match within k", percent=True), key="cmc", place=left)
     histogram = go.Figure(
         go.Histogram(x=quality.ap[quality.matches > 0], xbins={"start": 0, "end": 1.0001, "size": 0.05})
     )
     histogram.update_traces(marker_color=charts.COLOURS[0])
     histogram.update_xaxes(title="average precision", tickformat=".0%", range=[0, 1])
     histogram.update_yaxes(title="queries")
-    right.plotly_chart(charts.styled(histogram), width="stretch", key="ap_histogram")
+    charts.chart(charts.styled(histogram), key="ap_histogram", place=right)
 
 
 def changes(found: Comparison) -> None:
@@ -76,7 +74,7 @@ def similarities(found: Survey) -> None:
     low, high = float(found.edges[0]), float(found.edges[-1])
     left, right = st.columns(2)
     counts = {TRUE: (found.true, charts.COLOURS[2]), FALSE: (found.false, charts.COLOURS[1])}
-    left.plotly_chart(overlaid(counts, low, high, "pairs"), width="stretch", key="similarities")
+    charts.chart(overlaid(counts, low, high, "pairs"), key="similarities", place=left)
     missed, accepted = found.error_rates()
     curves = {
         "true matches missed": (found.edges.tolist(), missed.tolist()),
@@ -85,7 +83,7 @@ def similarities(found: Survey) -> None:
     rates = charts.lines(curves, "threshold on the similarity", "error rate", percent=True)
     rates.update_traces(mode="lines")
     rates.update_xaxes(range=[low, high])
-    right.plotly_chart(rates, width="stretch", key="error_rates")
+    charts.chart(rates, key="error_rates", place=right)
     equal = int(np.abs(missed - accepted).argmin())
     st.caption(
         f"{THRESHOLD} Here at about {similarity(float(found.edges[equal]))}, with {percent(float(missed[equal]))} "
@@ -110,7 +108,7 @@ def open_set(measured: Mapping[str, Any]) -> None:
         figure = overlaid(counts, drawn["low"], drawn["high"], "queries")
         figure.update_xaxes(title="similarity of the best image")
         figure.add_vline(x=chosen["threshold"], line_dash="dash", annotation_text="threshold")
-        st.plotly_chart(figure, width="stretch", key="open_set")
+        charts.chart(figure, key="open_set")
     st.caption(
         f"On test images, with the identity in the gallery and with it taken out: AUROC {found['auroc']:.3f}. At the "
         f"threshold of {similarity(chosen['threshold'])}, {percent(chosen['misses'])} of the queries that are there "
@@ -136,7 +134,7 @@ def reliability(measured: Mapping[str, Any]) -> None:
         marker={"size": sizes, "color": charts.COLOURS[0]},
     )
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
-    st.plotly_chart(figure, width="stretch", key="reliability")
+    charts.chart(figure, key="reliability")
     pairs = sum(own["pairs"] for own in bins)
     st.caption(
         f"Each query's ten most similar test images, in {len(bins)} bins of {pairs:,} pairs. "

@@ -90,16 +90,15 @@ def training(names: Sequence[str]) -> None:
             curves[name] = list(steps), losses
     if curves:
         st.subheader("Training")
-        st.plotly_chart(charts.lines(curves, "step", "loss"), width="stretch", key="training_chart")
+        charts.chart(charts.lines(curves, "step", "loss"), key="training_chart")
 
 
 def classification(evaluations: Files, results: Results) -> None:
     """Accuracies with intervals, and calibration."""
     st.subheader("Accuracy and calibration")
     rows = {name: file.values for name, file in evaluations.items() if file.values}
-    st.plotly_chart(
+    charts.chart(
         charts.intervals({name: with_intervals(own, tables.CLASSIFIER) for name, own in rows.items()}, percent=True),
-        width="stretch",
         key="accuracy_chart",
     )
     st.dataframe(
@@ -120,7 +119,7 @@ def reliability(results: Results) -> None:
         figure = charts.lines(curves, "confidence", "share that is right", percent=True)
         figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"dash": "dot", "color": charts.COLOURS[6]})
         figure.update_xaxes(tickformat=".0%", range=[0, 1])
-        st.plotly_chart(figure, width="stretch", key="reliability_chart")
+        charts.chart(figure, key="reliability_chart")
 
 
 def ranking(evaluations: Files, results: Results) -> None:
@@ -144,10 +143,10 @@ def ranking(evaluations: Files, results: Results) -> None:
         return
     left, right = st.columns(2)
     names = {"mAP": "mAP", "rank1": "rank-1", "mINP": "mINP"}
-    left.plotly_chart(
+    charts.chart(
         charts.intervals({name: with_intervals(own, names) for name, own in found.items()}, percent=True),
-        width="stretch",
         key="ranking_chart",
+        place=left,
     )
     curves = {}
     for name, own in found.items():
@@ -158,8 +157,8 @@ def ranking(evaluations: Files, results: Results) -> None:
         else:
             ranks = {rank: own[key] for key, rank in tables.RANKS.items() if key in own}
             curves[name] = list(ranks), list(ranks.values())
-    right.plotly_chart(
-        charts.lines(curves, "rank k", "queries with a match within k", percent=True), width="stretch", key="cmc_chart"
+    charts.chart(
+        charts.lines(curves, "rank k", "queries with a match within k", percent=True), key="cmc_chart", place=right
     )
     st.dataframe(
         [reid_captions.figures_row(name, library().config(name), own) for name, own in found.items()], hide_index=True
@@ -210,6 +209,6 @@ def map_scores(analyses: Files, kind: str) -> None:
     if not groups:
         st.info("This was not measured for these checkpoints.")
         return
-    st.plotly_chart(charts.intervals(groups), width="stretch", key="map_scores_chart")
+    charts.chart(charts.intervals(groups), key="map_scores_chart")
     datasets = dict.fromkeys(str(file.values.get("dataset")) for file in analyses.values() if file.values)
     st.caption(plain(" · ".join(datasets)))

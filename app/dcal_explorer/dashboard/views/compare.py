@@ -18,6 +18,7 @@ from dcal_explorer.content import captions, compare_captions
 from dcal_explorer.content.compare_captions import MAP_NAMES
 from dcal_explorer.content.live_payload import live_payload
 from dcal_explorer.content.map_scores import MapScores
+from dcal_explorer.content.markdown import plain
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.errors import shows_errors
@@ -67,7 +68,7 @@ def inspected(names: list[str], data: bytes) -> dict[str, dcal.Inspection]:
     with st.spinner("Computing …"):
         progress = st.progress(0.0)
         for number, name in enumerate(names):
-            progress.progress(number / len(names), f"{name}, {number + 1} of {len(names)}")
+            progress.progress(number / len(names), f"{plain(name)}, {number + 1} of {len(names)}")
             seen[name] = record_of(name, data)
         progress.empty()
     st.session_state["computed"] = {(name, data) for name in names}
@@ -163,4 +164,4 @@ def differences(seen: Seen, reference: str, kind: str) -> None:
     most = max(float(np.abs(delta).max()) for delta in found.values())
     for place, (name, delta) in zip(st.columns(MOST), found.items(), strict=False):
         drawn = draw.figure(seen[name], delta, colormap=draw.DIVERGING, low=-most, high=most, max_side=SIDE)
-        place.image(drawn, width="stretch", caption=f"{name} − {reference}", alt="Difference of maps")
+        place.image(drawn, width="stretch", caption=plain(f"{name} − {reference}"), alt="Difference of maps")

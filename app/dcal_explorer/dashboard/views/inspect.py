@@ -12,7 +12,7 @@ from dcal.explain.inspect import explain_class
 from dcal_explorer.content import captions, map_scores
 from dcal_explorer.content.live_payload import live_payload, rivals
 from dcal_explorer.content.map_scores import MapScores
-from dcal_explorer.dashboard.charts import BRANCHES
+from dcal_explorer.dashboard import charts
 from dcal_explorer.dashboard.choices import choose_checkpoint
 from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.image_bar import image
@@ -47,7 +47,7 @@ def choices(seen: dcal.Inspection) -> tuple[str | None, str | None, float | None
     """
     target, rival, ratio = None, None, None
     if captions.names_classes(seen.config):
-        st.plotly_chart(predictions(seen), width="stretch", key="predictions")
+        charts.chart(predictions(seen), key="predictions")
         shown = {name: text for text, name in captions.choices(seen)}
         first = str(captions.first_choice(seen))
         ordered = [first, *(name for name in shown if name != first)]
@@ -107,14 +107,14 @@ def predictions(seen: dcal.Inspection) -> go.Figure:
             y=[captions.readable(name) for name in names],
             x=[float(values[i]) for i in places],
             orientation="h",
-            marker_color=BRANCHES[branch],
+            marker_color=charts.BRANCHES[branch],
         )
         for branch, values in branches.items()
         if values is not None
     ]
     figure = go.Figure(bars)
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
-    figure.update_yaxes(autorange="reversed")
+    figure.update_yaxes(autorange="reversed", type="category")  # also classes whose names are numbers
     figure.update_layout(
         height=300,
         margin={"l": 0, "r": 0, "t": 10, "b": 0},

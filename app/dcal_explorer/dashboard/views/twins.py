@@ -17,7 +17,7 @@ from dcal.data.reid.yard import Yard, YardRecord
 from dcal.draw import PAIR_SIDE
 from dcal_explorer.content import captions, match_captions, reid_captions
 from dcal_explorer.content.ablation_tables import NOT_MEASURED, TWIN_MEASURES, spelled
-from dcal_explorer.content.markdown import message
+from dcal_explorer.content.markdown import message, plain
 from dcal_explorer.content.numbers import decimal, margin, percent, share, similarity
 from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.errors import shows_errors
@@ -59,9 +59,9 @@ def page() -> None:
     style = look()
     asked = {name: question(name, query, match, twin) for name in chosen}
     found = worked("matches", list(asked.values()), at_once(matched), "The evidence of each checkpoint", MOST_MATCHES)
-    for name, key in asked.items():
+    for number, (name, key) in enumerate(asked.items()):
         if key in found:
-            one_checkpoint(name, query, match, twin, found[key], style.options())
+            one_checkpoint(number, name, query, match, twin, found[key], style.options())
     all_pairs(chosen)
     measured(chosen)
 
@@ -124,6 +124,7 @@ def question(name: str, query: YardRecord, match: YardRecord, twin: YardRecord |
 
 
 def one_checkpoint(
+    number: int,
     name: str,
     query: YardRecord,
     match: YardRecord,
@@ -131,16 +132,18 @@ def one_checkpoint(
     found: dcal.Match,
     style: dict[str, Any],
 ) -> None:
-    """The evidence of one checkpoint, and what of it lies on the part."""
+    """The evidence of one checkpoint, and what of it lies on the part. `number` tells its drawing from the others'."""
     left, right = st.columns([3, 2], vertical_alignment="center")
     evidence = found.evidence()
     shown = (query, match) if twin is None else (query, match, twin)
     regions = [record.difference() if record.visible else None for record in shown]
     drawn = draw.pair(found, evidence, side=SIDE, regions=regions, **style)
     height, width = drawn.shape[:2]
-    st.html(f"<style>.st-key-twin-{name} img {{ aspect-ratio: {width} / {height}; width: 100%; }}</style>")
-    left.container(key=f"twin-{name}").image(drawn, width="stretch", alt=f"Query and match with the evidence of {name}")
-    right.markdown(f"**{captions.attentions(library().config(name))}** · `{name}`")
+    st.html(f"<style>.st-key-twin-{number} img {{ aspect-ratio: {width} / {height}; width: 100%; }}</style>")
+    left.container(key=f"twin-{number}").image(
+        drawn, width="stretch", alt=f"Query and match with the evidence of {name}"
+    )
+    right.markdown(f"**{captions.attentions(library().config(name))}** · {plain(name)}")
     score = f"Similarity **{similarity(evidence.similarity)}**."
     if evidence.against is not None:
         score = f"Margin **{margin(evidence.score)}**: {'told apart' if evidence.score > 0 else 'taken for its twin'}."
