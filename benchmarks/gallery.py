@@ -36,6 +36,7 @@ class Measured:
     rounds: int
     disturbed: bool
     seconds: float  # `ours`, of one call, processor time
+    p95: float  # `ours`, wall time in seconds, whoever else ran
     ratios: dict[str, Ratio]
 
 
@@ -80,9 +81,9 @@ def measure(gallery: EmbeddedGallery, count: int, filtered: bool, seconds: float
         check(gallery, queries, filtered, workers["ours"].answer())
     ours, disturbed = times.pop("ours"), any(t.disturbed for t in times.values())
     middle = min(ours.cpu) if disturbed else sorted(ours.cpu)[len(ours.cpu) // 2]
-    return Measured(
-        count, filtered, len(ours.cpu), disturbed, middle, {name: ratio(t, ours) for name, t in times.items()}
-    )
+    p95 = float(np.percentile(ours.wall, 95))
+    ratios = {name: ratio(t, ours) for name, t in times.items()}
+    return Measured(count, filtered, len(ours.cpu), disturbed, middle, p95, ratios)
 
 
 def check(gallery: EmbeddedGallery, queries: np.ndarray, filtered: bool, indices: np.ndarray) -> None:
@@ -97,13 +98,14 @@ def check(gallery: EmbeddedGallery, queries: np.ndarray, filtered: bool, indices
 
 
 HEADER = """\
-| queries | filter | ours ms | product × | gathered × |
-|---|---|---|---|---|"""
+| queries | filter | ours ms | p95, wall | product × | gathered × |
+|---|---|---|---|---|---|"""
 
 
 def table_row(row: Measured) -> str:
     cells = [str(row.queries), f"1 of {CAMERAS} cameras" if row.filtered else "–", f"{row.seconds * 1e3:.1f}"]
     cells[-1] += "*" if row.disturbed else ""
+    cells.append(f"{row.p95 * 1e3:.1f}")
     for name in ("product", "gathered"):
         found = row.ratios.get(name)
         middle = 0.0 if found is None else found.of_minima if row.disturbed else found.of_medians
