@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 Value = TypeVar("Value")
+Steps = Generator[
+    float, None, Value
+]  # the share done, as the work goes, which closing ends; what it returns is its result
 
 
 @runtime_checkable
@@ -25,6 +28,27 @@ def reported(values: Iterable[Value], total: int, what: str, on_progress: OnProg
     for done, value in enumerate(values, 1):
         yield value
         on_progress(what, done, total)
+
+
+def finished(steps: Steps[Value], on_share: Callable[[float], Any] = float) -> Value:
+    """What the work comes to. `on_share` is called with each share done, and may end the work by an exception."""
+    while True:
+        try:
+            share = next(steps)
+        except StopIteration as end:
+            result: Value = end.value
+            return result
+        on_share(share)
+
+
+def portion(steps: Steps[Value], first: float, last: float) -> Steps[Value]:
+    """The steps as those of a larger work, of which they are what lies between two shares."""
+    try:
+        while True:
+            yield first + (last - first) * next(steps)
+    except StopIteration as end:
+        result: Value = end.value
+        return result
 
 
 def time_left(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -10,11 +10,14 @@ from jaxtyping import Float, Float32, Int64
 
 from dcal.errors import DCALError
 from dcal.gallery.base import Gallery
+from dcal.progress import Steps, finished, portion
 from dcal.retrieval import STANDARD, Protocol, Quality, Reranking, evaluate_features
 from dcal.retrieval.evaluate import evaluate_rows
+from dcal.retrieval.protocol import relevance
 
 MOST = 2000  # queries; of a larger gallery so many, evenly spaced
-BLOCK = 256  # queries whose similarities are counted at a time
+BLOCK = 256  # queries that are ranked, and whose similarities are counted, at a time
+CASES = ((True, False), (True, True), (False, False), (False, True))  # (across, re-ranked), as they are compared
 BINS = 100  # of the histogram, from the least similarity to the greatest
 
 
@@ -45,38 +48,65 @@ def survey(gallery: Gallery, across: bool = False, protocol: Protocol = STANDARD
     Images of unknown identity are wrong answers; an unknown camera counts as one of its own. Raises DCALError if no
     query has a match.
     """
+    return finished(survey_steps(gallery, across, protocol, most))
+
+
+def survey_steps(
+    gallery: Gallery, across: bool = False, protocol: Protocol = STANDARD, most: int = MOST
+) -> Steps[Survey]:
+    """`survey`, which it returns at the end; before, the share of the work done. Closing it ends the work."""
     identities, cameras = numbered(gallery)
     known = of_known_identity(identities)
     queries = known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).round().astype(int))]
     values = gallery.rows(np.arange(len(gallery)))
-    found = qualities(values, identities, cameras, queries, across, protocol)
-    edges = np.linspace(*similarity_range(values, identities, cameras, queries, across), BINS + 1)
-    true, false = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
-    for similarities, same, ranked in pairs(values, identities, cameras, queries, across):
-        true += np.histogram(similarities[same & ranked], edges)[0]
-        false += np.histogram(similarities[~same & ranked], edges)[0]
-    return Survey(queries, found, edges, true, false)
+    sides = values, identities, cameras, queries, across
+    quality = yield from portion(quality_steps(*sides, protocol), 0.0, 1 / 3)
+    low, high = yield from portion(range_steps(*sides), 1 / 3, 2 / 3)
+    edges = np.linspace(low, high, BINS + 1)
+    true, false = yield from portion(count_steps(*sides, edges), 2 / 3, 1.0)
+    return Survey(queries, quality, edges, true, false)
 
 
-def similarity_range(
+def range_steps(
     values: Float32[np.ndarray, "n d"],
     identities: Int64[np.ndarray, " n"],
     cameras: Int64[np.ndarray, " n"],
     queries: Int64[np.ndarray, " q"],
     across: bool,
-) -> tuple[float, float]:
+) -> Steps[tuple[float, float]]:
     """(least, greatest) similarity of all pairs that are ranked: some models' all lie within a few hundredths."""
-    low, high = 1.0, -1.0
+    low, high, done = 1.0, -1.0, 0
     for similarities, _, ranked in pairs(values, identities, cameras, queries, across):
         own = similarities[ranked]
         low, high = min(low, float(own.min(initial=1))), max(high, float(own.max(initial=-1)))
+        done += len(similarities)
+        yield done / len(queries)
     return (low, high) if high > low else (-1.0, 1.0)
+
+
+def count_steps(
+    values: Float32[np.ndarray, "n d"],
+    identities: Int64[np.ndarray, " n"],
+    cameras: Int64[np.ndarray, " n"],
+    queries: Int64[np.ndarray, " q"],
+    across: bool,
+    edges: Float[np.ndarray, " edges"],
+) -> Steps[tuple[Int64[np.ndarray, " bins"], Int64[np.ndarray, " bins"]]]:
+    """How many similarities of (true, false) matches lie in each bin."""
+    bins, done = len(edges) - 1, 0
+    true, false = np.zeros(bins, dtype=np.int64), np.zeros(bins, dtype=np.int64)
+    for similarities, same, ranked in pairs(values, identities, cameras, queries, across):
+        true += np.histogram(similarities[same & ranked], edges)[0]
+        false += np.histogram(similarities[~same & ranked], edges)[0]
+        done += len(similarities)
+        yield done / len(queries)
+    return true, false
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """What the camera rule and re-ranking change: {(are images of the query's camera left out, is it re-ranked): the
-    quality, by query}."""
+    quality, by query}, of those `CASES` that were computed."""
 
     qualities: dict[tuple[bool, bool], Quality]
 
@@ -92,6 +122,18 @@ def comparison(gallery: Gallery, settings: Reranking, protocol: Protocol = STAND
     Raises DCALError for a gallery without known identities or of more than `most` images (re-ranking compares all), and
     where no query has a match of another camera.
     """
+    return Comparison({case: finished(case_steps(gallery, *case, settings, protocol, most)) for case in CASES})
+
+
+def case_steps(
+    gallery: Gallery,
+    across: bool,
+    reranked: bool,
+    settings: Reranking,
+    protocol: Protocol = STANDARD,
+    most: int = MOST,
+) -> Steps[Quality]:
+    """One of a comparison's qualities, which it returns at the end; before, the share of the work done."""
     if len(gallery) > most:
         raise DCALError(
             f"re-ranking is compared for galleries of {most:,} images at most, this one has {len(gallery):,}"
@@ -99,13 +141,7 @@ def comparison(gallery: Gallery, settings: Reranking, protocol: Protocol = STAND
     identities, cameras = numbered(gallery)
     queries, values = of_known_identity(identities), gallery.rows(np.arange(len(gallery)))
     sides = values, identities, cameras, queries
-    return Comparison(
-        {
-            (across, reranked): qualities(*sides, across, protocol, settings if reranked else None)
-            for across in (True, False)
-            for reranked in (False, True)
-        }
-    )
+    return (yield from quality_steps(*sides, across, protocol, settings if reranked else None))
 
 
 def of_known_identity(identities: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " known"]:
@@ -127,7 +163,7 @@ def numbered(gallery: Gallery) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarra
     return np.array(identities, dtype=np.int64), np.array(cameras, dtype=np.int64)
 
 
-def qualities(
+def quality_steps(
     values: Float32[np.ndarray, "n d"],
     identities: Int64[np.ndarray, " n"],
     cameras: Int64[np.ndarray, " n"],
@@ -135,30 +171,43 @@ def qualities(
     across: bool,
     protocol: Protocol,
     reranking: Reranking | None = None,
-) -> Quality:
-    """The rankings' quality, in the order of `queries`; with `reranking`, of re-ranked ones."""
-    if not across:
-        everything = np.arange(len(values))
-        return evaluate_rows(values, queries, everything, identities, cameras, protocol, rerank=reranking)
-    parts, order = [], []
-    for camera in np.unique(cameras[queries]):
-        asked, others = queries[cameras[queries] == camera], np.flatnonzero(cameras != camera)
-        order.append(np.flatnonzero(cameras[queries] == camera))
-        if np.isin(identities[asked], identities[others]).any():
-            parts.append(
-                evaluate_features(
-                    *(values[asked], values[others], identities[asked], identities[others]),
-                    protocol=protocol,
-                    rerank=reranking,
-                )
-            )
+) -> Steps[Quality]:
+    """The rankings' quality, in the order of `queries`; with `reranking`, of re-ranked ones.
+
+    Part by part: `across`, camera by camera; otherwise block by block, or re-ranked, where all are compared, at once.
+    """
+    found, done = [], 0
+    parts = blocks(cameras[queries], across, len(queries) if reranking else BLOCK)
+    for part in parts:
+        asked = queries[part]
+        others = np.flatnonzero(cameras != cameras[asked[0]]) if across else np.arange(len(values))
+        labels = identities[asked], identities[others], cameras[asked], cameras[others]
+        if not relevance(*labels, protocol).of(0, len(asked))[2].any():
+            found.append(unanswered(len(asked), protocol))
+        elif across:
+            found.append(evaluate_features(values[asked], values[others], *labels, protocol, rerank=reranking))
         else:
-            none, zeros = np.full(len(asked), np.nan), np.zeros(len(asked), dtype=np.int64)
-            parts.append(Quality(none, none, zeros, zeros, np.full((len(asked), protocol.max_rank), np.nan)))
-    if not any(part.matches.any() for part in parts):
+            found.append(evaluate_rows(values, asked, others, identities, cameras, protocol, rerank=reranking))
+        done += len(part)
+        yield done / len(queries)
+    if not any(part.matches.any() for part in found):
         raise DCALError("no query has a match of another camera")
-    back = np.argsort(np.concatenate(order))
-    return Quality(*(np.concatenate([getattr(p, f.name) for p in parts])[back] for f in fields(Quality)))
+    back = np.argsort(np.concatenate(parts))
+    return Quality(*(np.concatenate([getattr(part, f.name) for part in found])[back] for f in fields(Quality)))
+
+
+def blocks(cameras: Int64[np.ndarray, " q"], across: bool, most: int) -> Sequence[Int64[np.ndarray, " block"]]:
+    """The queries' numbers in blocks of `most` at most; `across`, each of one camera."""
+    groups = (
+        [np.flatnonzero(cameras == camera) for camera in np.unique(cameras)] if across else [np.arange(len(cameras))]
+    )
+    return [group[first : first + most] for group in groups for first in range(0, len(group), most)]
+
+
+def unanswered(count: int, protocol: Protocol) -> Quality:
+    """The quality of queries of which none has a match."""
+    none, zeros = np.full(count, np.nan), np.zeros(count, dtype=np.int64)
+    return Quality(none, none, zeros, zeros, np.full((count, protocol.max_rank), np.nan))
 
 
 def pairs(

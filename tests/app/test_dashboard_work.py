@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dcal.gallery.survey import CASES
 from dcal_explorer.dashboard import work
+from dcal_explorer.dashboard.views import retrieval
+from tests.app.test_dashboard import texts
+from tests.app.test_dashboard_pages import opened, retrieval_page
+from tests.fixtures.tiny_yard import write_checkpoints
 
 
 def page() -> None:
@@ -55,3 +65,37 @@ def test_the_oldest_result_is_dropped() -> None:
     for key in "abc":
         kept.keep(key, key.upper())
     assert "a" not in kept and kept.get("b") == "B" and kept.get("c") == "C" and kept.get("a") is None
+
+
+def test_stopped_work_keeps_what_is_done_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pressed: list[str] = []
+
+    def stopping(kind: str, steps: Any, when: Any) -> Any:
+        """`steps`, but the first time that `when` holds for its key, Stop is pressed after its first share."""
+
+        def page_steps(key: Any) -> Any:
+            running = steps(key)
+            yield next(running)
+            if when(key) and kind not in pressed:
+                pressed.append(kind)
+                wanted = [(*key[:3], *case) for case in CASES] if kind == "comparison" else [key]
+                work.stop(kind, tuple(wanted))
+                st.rerun()
+            return (yield from running)
+
+        return page_steps
+
+    monkeypatch.setattr(retrieval, "survey_of", stopping("survey", retrieval.survey_of, lambda key: True))
+    third = stopping("comparison", retrieval.case_of, lambda key: key[3:] == CASES[2])
+    monkeypatch.setattr(retrieval, "case_of", third)
+    app = opened(retrieval_page, write_checkpoints(tmp_path), monkeypatch, retrieval_checkpoint="reid-full")
+    assert not app.exception and not app.error and pressed == ["survey", "comparison"]
+    stopped = ["Ranking every image of the gallery, 0 of 1", "Re-ranking for every image of the gallery, 2 of 4"]
+    assert [info.value for info in app.info] == [f"Stopped: {what} done." for what in stopped]
+    assert "**mAP" not in texts(app) and len(app.dataframe[0].value) == 2
+    assert "raises the average precision of" in texts(app)  # both of its cases are there
+    assert "of the variance" in texts(app)  # the map needs neither
+    app.button(key="continue-comparison").click().run()
+    assert len(app.dataframe[0].value) == 4 and "**mAP" not in texts(app)
+    app.button(key="continue-survey").click().run()
+    assert not app.info and "**mAP" in texts(app) and not app.exception

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import dcal
 from dcal.errors import DCALError
 from dcal.gallery import rank
-from dcal.gallery.survey import BINS, comparison, survey
+from dcal.gallery import survey as surveys
+from dcal.gallery.survey import BINS, CASES, case_steps, comparison, survey, survey_steps
+from dcal.progress import Steps
 from dcal.retrieval import Reranking, evaluate, rerank
 from dcal.retrieval.evaluate import evaluate_rows
 from tests.fixtures.tiny_yard import write_checkpoints
@@ -77,3 +81,48 @@ def test_re_ranking_and_the_camera_rule_are_compared(gallery: dcal.gallery.Galle
     assert found.changed(True) == (raised, sum(a < b for a, b in zip(after, before, strict=True)))
     with pytest.raises(DCALError, match="4 images at most, this one has 12"):
         comparison(gallery, settings, most=4)
+
+
+def watched(steps: Steps[Any]) -> tuple[list[float], Any]:
+    """(the shares done, the result)"""
+    shares = []
+    while True:
+        try:
+            shares.append(next(steps))
+        except StopIteration as end:
+            return shares, end.value
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_a_survey_in_small_blocks_is_the_same_and_says_how_far_it_is(
+    gallery: dcal.gallery.Gallery, across: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = survey(gallery, across)
+    monkeypatch.setattr(surveys, "BLOCK", 5)
+    shares, found = watched(survey_steps(gallery, across))
+    assert len(shares) == (3 + 3 + 3 if not across else len(gallery.cameras) + 3 + 3)
+    assert shares == sorted(shares) and shares[0] > 0 and shares[-1] == pytest.approx(1)
+    for name in ("ap", "inp", "first", "matches", "hits"):
+        np.testing.assert_array_equal(getattr(found.quality, name), getattr(whole.quality, name))
+    assert (found.true.sum(), found.false.sum()) == (whole.true.sum(), whole.false.sum())
+    np.testing.assert_allclose(found.edges, whole.edges, atol=1e-6)
+
+
+def test_a_comparison_is_made_case_by_case(gallery: dcal.gallery.Gallery) -> None:
+    settings = Reranking(k1=3, k2=2)
+    whole = comparison(gallery, settings)
+    assert tuple(whole.qualities) == CASES
+    for across, reranked in CASES:
+        shares, quality = watched(case_steps(gallery, across, reranked, settings))
+        assert len(shares) == (len(gallery.cameras) if across else 1) and shares[-1] == 1
+        np.testing.assert_array_equal(quality.ap, whole.qualities[across, reranked].ap)
+
+
+def test_closing_the_steps_ends_the_work(gallery: dcal.gallery.Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranked: list[int] = []
+    monkeypatch.setattr(surveys, "BLOCK", 5)
+    monkeypatch.setattr(surveys, "evaluate_rows", lambda values, asked, *_, **__: ranked.append(len(asked)))
+    steps = survey_steps(gallery)
+    next(steps)
+    steps.close()
+    assert ranked == [5]

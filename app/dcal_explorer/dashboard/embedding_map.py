@@ -7,12 +7,13 @@ import streamlit as st
 
 from dcal.gallery import Item
 from dcal.gallery.projection import METHODS, Projection, projection_steps
+from dcal.progress import Steps
 from dcal_explorer.content import cards, reid_captions
 from dcal_explorer.content.galleries import GalleryWithMetadata
 from dcal_explorer.content.numbers import percent
 from dcal_explorer.dashboard import charts
 from dcal_explorer.dashboard.query import galleries
-from dcal_explorer.dashboard.work import Steps, worked
+from dcal_explorer.dashboard.work import worked
 
 TITLES = {"pca": "Principal components", "t-sne": "t-SNE"}
 SHOWN = 48  # images that a lasso opens

@@ -55,12 +55,15 @@ def figures(found: Survey) -> None:
 
 
 def changes(found: Comparison) -> None:
-    """mAP and rank-1 by both camera rules, in the order of similarity and re-ranked."""
+    """mAP and rank-1 by both camera rules, in the order of similarity and re-ranked, as far as they are computed."""
     rows = []
     for (across, reranked), quality in found.qualities.items():
         row = {"among": RULES[across], "order": ORDERS[reranked], "mAP": percent(quality.mAP)}
         rows.append(row | {f"rank-{k}": percent(float(quality.cmc[k - 1])) for k in (1, 5) if k <= len(quality.cmc)})
-    st.dataframe(rows, hide_index=True)
+    if rows:
+        st.dataframe(rows, hide_index=True)
+    if not {(True, False), (True, True)} <= set(found.qualities):
+        return
     raised, lowered = found.changed(True)
     st.caption(
         f"Among images of other cameras, re-ranking by k-reciprocal neighbours raises the average precision of "

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
 
 import streamlit as st
 
 from dcal.errors import DCALError
+from dcal.progress import Steps, finished
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
-Steps = Generator[float, None, T]  # the share done, as a part of the work goes; what it returns is its result
 MOST = 400  # results kept of each kind, for all visitors; the oldest is dropped
 
 
@@ -88,17 +88,6 @@ def worked(kind: str, keys: Sequence[K], steps: Callable[[K], Steps[T]], what: s
         raise
     place.empty()
     return {key: found[key] for key in wanted}
-
-
-def finished(running: Steps[T], on_share: Callable[[float], Any]) -> T:
-    """The result of a part of the work."""
-    while True:
-        try:
-            share = next(running)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        on_share(share)
 
 
 def say_stopped(kind: str, done: int, total: int, what: str) -> None:

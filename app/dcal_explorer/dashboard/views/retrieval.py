@@ -10,8 +10,9 @@ import numpy as np
 import streamlit as st
 
 from dcal.gallery import Hit, Item, rank
-from dcal.gallery.survey import MOST, Comparison, Survey, comparison, survey
-from dcal.retrieval import Reranking
+from dcal.gallery.survey import CASES, MOST, Comparison, Survey, case_steps, survey_steps
+from dcal.progress import Steps
+from dcal.retrieval import Quality, Reranking
 from dcal_explorer.content import cards, reid_captions
 from dcal_explorer.content.galleries import GalleryWithMetadata
 from dcal_explorer.content.markdown import plain
@@ -23,11 +24,13 @@ from dcal_explorer.dashboard.embedding_map import embedding_map
 from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.query import UNKNOWN, choose_gallery, galleries
 from dcal_explorer.dashboard.sidebar import library
+from dcal_explorer.dashboard.work import worked
 
 CSS = [STYLES / "cards.css", Path(__file__).with_name("retrieval.css")]
 ORDERS = {"worst": "Worst first", "best": "Best first", "random": "Random"}
 HITS = 7  # of every ranking shown
 SEED = 0  # of the random order
+MOST_KEPT = 8  # galleries whose figures are kept, for all visitors
 
 
 @shows_errors
@@ -44,7 +47,17 @@ def page() -> None:
     across = right.toggle(reid_captions.ACROSS, True, key="across", bind="query-params")
     place = choose_gallery([name])
     gallery, version = galleries().open(name, place), galleries().version(name, place)
-    found = surveyed(name, place, version, across)
+    if (found := surveyed(name, place, version, across)) is not None:
+        of_all_queries(name, place, gallery, found, across)
+    if len(gallery.embedded) <= MOST:
+        st.subheader("What re-ranking and the camera rule change")
+        retrieval_figures.changes(compared(name, place, version))
+    st.subheader("The embeddings in the plane")
+    embedding_map(name, place, version, gallery)
+
+
+def of_all_queries(name: str, place: str, gallery: GalleryWithMetadata, found: Survey, across: bool) -> None:
+    """What the survey found: figures, single rankings, similarities, with what was measured on test images."""
     retrieval_figures.figures(found)
     rankings(name, place, gallery, found, across)
     st.subheader("Similarities")
@@ -55,23 +68,30 @@ def page() -> None:
         retrieval_figures.open_set(measured)
     with right:
         retrieval_figures.reliability(measured)
-    if len(gallery.embedded) <= MOST:
-        st.subheader("What re-ranking and the camera rule change")
-        retrieval_figures.changes(compared(name, place, version))
-    st.subheader("The embeddings in the plane")
-    embedding_map(name, place, version, gallery)
 
 
-@st.cache_resource(show_spinner="Ranking every image of the gallery …", max_entries=8)
-def surveyed(name: str, place: str, version: str, across: bool) -> Survey:
-    """`survey` of a gallery, by the files of the checkpoint and the gallery."""
-    return survey(galleries().open(name, place).embedded, across)
+def surveyed(name: str, place: str, version: str, across: bool) -> Survey | None:
+    """`survey` of a gallery, by the files of the checkpoint and the gallery; None if the visitor stopped it."""
+    key = name, place, version, across
+    return worked("survey", [key], survey_of, "Ranking every image of the gallery", MOST_KEPT).get(key)
 
 
-@st.cache_resource(show_spinner="Re-ranking for every image of the gallery …", max_entries=8)
+def survey_of(key: tuple[str, str, str, bool]) -> Steps[Survey]:
+    name, place, _, across = key
+    return survey_steps(galleries().open(name, place).embedded, across)
+
+
 def compared(name: str, place: str, version: str) -> Comparison:
-    """`comparison` of a gallery, by the files of the checkpoint and the gallery."""
-    return comparison(galleries().open(name, place).embedded, Reranking())
+    """`comparison` of a gallery, by the files of the checkpoint and the gallery; as far as it came if stopped."""
+    keys = [(name, place, version, *case) for case in CASES]
+    what = "Re-ranking for every image of the gallery"
+    found = worked("comparison", keys, case_of, what, MOST_KEPT * len(CASES))
+    return Comparison({key[3:]: quality for key, quality in found.items()})
+
+
+def case_of(key: tuple[str, str, str, bool, bool]) -> Steps[Quality]:
+    name, place, _, across, reranked = key
+    return case_steps(galleries().open(name, place).embedded, across, reranked, Reranking())
 
 
 def rankings(name: str, place: str, gallery: GalleryWithMetadata, found: Survey, across: bool) -> None:
