@@ -23,10 +23,13 @@ STALE = 3600.0  # seconds; nothing of ours takes so long to write
 
 
 def remove_stale(place: Path) -> None:
-    """Remove what killed processes that wrote to `place` left half-written: `tempfile`'s names, older than `STALE`."""
+    """Remove what killed processes that wrote to `place` left half-written: `tempfile`'s names, older than `STALE`.
+
+    Or so far in the future: then the clock went back since.
+    """
     for path in place.parent.glob(f".{glob.escape(place.name)}-????????"):
         try:
-            age = time.time() - path.lstat().st_mtime
+            age = abs(time.time() - path.lstat().st_mtime)
         except FileNotFoundError:
             continue
         if age > STALE and path.is_dir() and not path.is_symlink():

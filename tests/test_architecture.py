@@ -249,6 +249,17 @@ def test_rooms_are_small_and_have_names(path: Path):
     assert VAGUE.isdisjoint(module_name(path).split(".")), f"{path.relative_to(ROOT)}: name it after what it holds"
 
 
+def test_durations_are_not_read_off_a_clock_that_is_set():
+    """`time.time` may go back; only the age of a file cannot be had otherwise, and there both signs are thought of."""
+    found = set()
+    for path in sources("dcal", "app"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if ast.unparse(node) in ("time.time", "datetime.now", "datetime.utcnow", "datetime.datetime.now"):
+                found.add(path.relative_to(ROOT).as_posix())
+    stamps = {"dcal/gallery/reviews.py"}  # when an answer was given; their order is that of their lines
+    assert found == stamps | {"dcal/files.py", "app/dcal_explorer/demo/uploads.py"}
+
+
 def test_no_tracked_file_is_large():
     command = ["git", "-C", str(ROOT), "ls-files", "-z"]
     try:

@@ -167,13 +167,15 @@ def test_where_there_is_no_room_for_three_states_two_are_enough(
 
 
 def test_what_killed_processes_left_is_removed_by_the_next(model: dcal.DCAL, tmp_path: Path) -> None:
-    old, new = time.time() - 2 * STALE, time.time()
+    old, new, future = time.time() - 2 * STALE, time.time(), time.time() + 2 * STALE
     for name, age in ((".checkpoint-abcdefgh", old), (".checkpoint-ijklmnop", new), (".checkpoint-building", new)):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (age, age))
     for name, age in ((".record.npz-abcdefgh", old), (".record.npz-ijklmnop", new), (".other.npz-abcdefgh", old)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (age, age))
+    (tmp_path / ".record.npz-futureab").touch()  # of before the clock went back
+    os.utime(tmp_path / ".record.npz-futureab", (future, future))
     for name in ("checkpoint", "record"):
         WRITERS[name](model, tmp_path, 1)
     left = {path.name for path in tmp_path.iterdir() if path.name.startswith(".")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from dcal.errors import DCALError
 from dcal.locks import exclusive
 
 PLAN = "plan.json"
+# What reading a part that is none, or was damaged, can raise.
+DAMAGE = (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
 @contextmanager
@@ -91,8 +94,8 @@ class Parts:
             os.replace(beside, path)
             return
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            found = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, RecursionError) as error:
             raise DCALError(f"{path} is no plan of a build ({error}): remove {folder} to begin anew") from error
         if differing := [name for name, value in wanted.items() if found.get(name) != value]:
             differences = "; ".join(f"{name} was {found.get(name)}, is {wanted[name]}" for name in differing)
@@ -105,8 +108,16 @@ class Parts:
         return self.folder / f"{number:06d}.safetensors"
 
     def missing(self) -> list[int]:
-        """The parts that are still to be made."""
-        return [number for number in range(self.plan.parts) if not self.path(number).is_file()]
+        """The parts that are still to be made, those included whose file is damaged."""
+        return [number for number in range(self.plan.parts) if not self.whole(number)]
+
+    def whole(self, number: int) -> bool:
+        """Whether a part is there as it was written; every byte is read."""
+        try:
+            self.read(number)
+        except DAMAGE:
+            return False
+        return True
 
     def images(self, number: int) -> range:
         """The numbers of a part's images."""
@@ -115,22 +126,37 @@ class Parts:
     def write(self, number: int, part: Part) -> None:
         beside = self.path(number).with_suffix(".tmp")
         arrays = {"embeddings": np.ascontiguousarray(part.embeddings), "kept": part.kept}
+        failed = json.dumps(part.failed)
         try:
-            save_file(arrays, beside, metadata={"failed": json.dumps(part.failed)})
+            save_file(arrays, beside, metadata={"failed": failed, "digest": self._digest(number, part, failed)})
         except BaseException:
             beside.unlink(missing_ok=True)  # it may be what fills the disk
             raise
         os.replace(beside, self.path(number))
 
     def read(self, number: int) -> Part:
+        """A part. Raises one of `DAMAGE` if it is not as it was written, or another build's."""
         with safe_open(self.path(number), framework="numpy") as file:
-            failed = json.loads(file.metadata()["failed"])
-            return Part(
-                file.get_tensor("embeddings"),
-                file.get_tensor("kept"),
-                {int(index): why for index, why in failed.items()},
-            )
+            about = file.metadata()
+            failed = {int(index): why for index, why in json.loads(about["failed"]).items()}
+            part = Part(file.get_tensor("embeddings"), file.get_tensor("kept"), failed)
+        if about["digest"] != self._digest(number, part, about["failed"]):
+            raise ValueError(f"{self.path(number)} was changed after it was written")
+        return part
+
+    def _digest(self, number: int, part: Part, failed: str) -> str:
+        """SHA-256 of a part's content, its place and the build's plan."""
+        found = hashlib.sha256(json.dumps([asdict(self.plan), number, failed]).encode())
+        for array in (part.embeddings, part.kept):
+            found.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
     def all(self) -> Iterator[Part]:
-        """Every part, in order; none may be missing."""
-        return (self.read(number) for number in range(self.plan.parts))
+        """Every part, in order; none may be missing. Raises DCALError for one that was damaged after it was made."""
+        for number in range(self.plan.parts):
+            try:
+                yield self.read(number)
+            except DAMAGE as error:
+                raise DCALError(
+                    f"{self.path(number)} is damaged ({error}): repeat the command, which makes it again"
+                ) from error

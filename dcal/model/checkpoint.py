@@ -94,12 +94,17 @@ def files_version(folder: Path, names: Iterable[str]) -> str:
     found = []
     for name in names:
         try:
-            own = (folder / name).stat()
+            found.append(file_version(folder / name))
         except OSError:
             found.append("none")
-        else:
-            found.append(f"{own.st_ino}-{own.st_size}-{own.st_mtime_ns}")
     return f"{folder}@{','.join(found)}"
+
+
+def file_version(path: Path) -> str:
+    """Changes whenever the file is written or replaced, also by one of the same size that keeps its time of writing (a
+    copy, an archive), or while the clock goes back. Raises OSError."""
+    own = path.stat()
+    return f"{own.st_ino}-{own.st_size}-{own.st_mtime_ns}-{own.st_ctime_ns}"
 
 
 def _check_replaceable(place: Path) -> None:

@@ -35,10 +35,17 @@ def check_contents(rows: Sequence[Row], out: Path, begun: bool) -> None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    if any(len(row) != len(COLUMNS) for row in rows):
-        raise DCALError(f"{path} is damaged: every line must have {len(COLUMNS)} values. Delete it to go on unchecked")
+    """The list in a file. Raises DCALError if it is damaged."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            heading, *rows = list(csv.reader(file)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DCALError(f"{path} is damaged ({error}). Delete it to go on unchecked") from error
+    if tuple(heading) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+        raise DCALError(
+            f"{path} is damaged: its lines must have {len(COLUMNS)} values, {', '.join(COLUMNS)} first. Delete it to "
+            "go on unchecked"
+        )
     return [(split, image, size, label) for split, image, size, label in rows]
 
 

@@ -30,7 +30,7 @@ COUNT = 4  # images
 KEPT = ("rollout", "glca_input")
 Images = UInt8[np.ndarray, "images img_h img_w 3"]
 Maps = dict[str, Float[np.ndarray, "images rows cols"]]
-DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, zipfile.BadZipFile, zlib.error)
+DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,12 @@ def write(path: Path, content: bytes) -> None:
 def read_images(out: Path) -> Images | None:
     """The fixed images of a run folder; None if it has none. Raises DCALError, naming the file, if it is damaged."""
     path = out / FOLDER / IMAGES
-    return read(path)["images"] if path.is_file() else None
+    if not path.is_file():
+        return None
+    images = read(path).get("images")
+    if images is None or images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise DCALError(f"{FOLDER}/{IMAGES} cannot be read (it holds no RGB images)")
+    return images
 
 
 def epochs_of(out: Path) -> list[int]:
@@ -93,9 +98,16 @@ def epochs_of(out: Path) -> list[int]:
     return sorted(int(name) for name in names if name.isdigit())
 
 
-def read_maps(out: Path, epoch: int) -> EpochMaps:
-    """The maps after `epoch` epochs. Raises DCALError, naming the file, if they are not there or damaged."""
-    found = read(out / FOLDER / EPOCH.format(epoch))
+def read_maps(out: Path, epoch: int, count: int | None = None) -> EpochMaps:
+    """The maps after `epoch` epochs, of `count` images if that is known.
+
+    Raises DCALError, naming the file, if they are not there, damaged, or of another number of images.
+    """
+    found, name = read(out / FOLDER / EPOCH.format(epoch)), f"{FOLDER}/{EPOCH.format(epoch)}"
+    if not found or any(key not in KEPT or own.ndim != 3 or own.dtype.kind != "f" for key, own in found.items()):
+        raise DCALError(f"{name} cannot be read (it holds something else than maps)")
+    if count is not None and {len(own) for own in found.values()} != {count}:
+        raise DCALError(f"{name} cannot be read (it holds maps of other than the run's {count} images)")
     return EpochMaps(epoch, {name: values.astype(np.float32) for name, values in found.items()})
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from dcal.training.config import TrainConfig
 from dcal.training.distributed import Processes
 from dcal.training.epoch_maps import Images, Maps, drawings
+from dcal.training.run_log import parsed
 from dcal.training.step import Step
 from dcal.training.trackers import trackers
 
@@ -65,16 +66,17 @@ class RunLogger:
             tracker.finish()
 
 
-def kept_lines(path: Path, after_step: int, pending: bool = False) -> Iterator[dict[str, Any]]:
+def kept_lines(path: Path, after_step: int, pending: bool = False) -> Iterator[Mapping[str, Any]]:
     """The lines of a log up to that step, without the export's, which is measured again.
 
-    Nor with the evaluation after that step, if that is `pending`.
+    Nor with the evaluation after that step, if that is `pending`. What is no line of a log is left out: the last one,
+    where the process was killed while it wrote it, or any other that was damaged.
     """
-    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            return  # the process was killed while it wrote this, its last line
+    if not path.is_file():
+        return
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if (line := parsed(text)) is None:
+            continue
         again = line.get("exported") or (pending and "split" in line and line["step"] == after_step)
         if line["step"] <= after_step and not again:
             yield line

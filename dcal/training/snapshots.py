@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pickle
 import shutil
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +121,20 @@ def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """
     if problem := damage_of(path):
         raise DamagedState(f"{path} is damaged: {problem}. It cannot be continued from.")
-    state = checked_state(torch.load(path, map_location="cpu", weights_only=True), path)
+    try:
+        state = checked_state(torch.load(path, map_location="cpu", weights_only=True), path)
+    except (
+        RuntimeError,
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        if isinstance(error, DCALError):
+            raise
+        raise DamagedState(f"{path} is damaged: it is no run's state. It cannot be continued from.") from error
     theirs = state["config"]
     if theirs.get("img_width", 0) is None:  # as it was stored before two numbers could be given
         theirs["img_width"] = theirs["img_size"]
@@ -158,5 +173,5 @@ def damage_of(path: Path) -> str | None:
         with zipfile.ZipFile(path) as archive:
             bad = archive.testzip()
         return None if bad is None else f"the checksum of {bad} is wrong"
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, struct.error) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, struct.error) as error:
         return str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import dcal
+from dcal_explorer.content import cards
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.content.galleries import Galleries
 from dcal_explorer.content.map_scores import LAST_LAYER_ONLY, NOT_MEASURED, MapScores
@@ -23,6 +25,7 @@ from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
 from tests.app.test_dashboard import PATIENCE, compare_page, parts, texts
 from tests.fixtures.ablations import write_ablations
+from tests.fixtures.damage import flipped
 from tests.fixtures.tiny_yard import write_checkpoints
 
 DAMAGED = {"cut off": b'{"top1": 0.5', "no object": b"[1, 2]", "not UTF-8": b'{"a": "\xff"}', "empty": b""}
@@ -109,6 +112,29 @@ def test_the_dashboard_says_which_checkpoint_cannot_be_read(
     assert not app.exception
     (message,) = (error.value for error in app.error)
     assert message.startswith(f"ash/{file}") and str(folder) not in message
+
+
+def put_beneath(path: Path, other: Path) -> None:
+    """Write `other`'s bytes into a file that keeps its time, as copying and unpacking do."""
+    before = path.stat()
+    path.write_bytes(other.read_bytes())
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_a_file_that_was_replaced_under_its_old_time_is_read_again(folder: Path, tmp_path: Path) -> None:
+    library, weights = CheckpointLibrary(folder), folder / "ash" / "model.safetensors"
+    before, model, other = library.fingerprint("ash"), library.model("ash"), tmp_path / "other"
+    other.write_bytes(flipped(weights.read_bytes()))
+    put_beneath(weights, other)
+    assert library.fingerprint("ash") != before and library.model("ash") is not model
+    images = [tmp_path / name for name in ("a.bmp", "b.bmp")]  # of equal size
+    for path, colour in zip(images, ("red", "blue"), strict=True):
+        Image.new("RGB", (40, 40), colour).save(path)
+    tile = cards._tile(images[0], 8, "")
+    assert tile.startswith("<img")
+    put_beneath(*images)
+    assert cards._tile(images[0], 8, "") != tile and cards._tile(images[1], 8, "") == cards._tile(images[0], 8, "")
 
 
 @pytest.mark.parametrize("page", [inspect_page, compare_page, find_page])

@@ -70,6 +70,42 @@ def test_the_folder_has_a_limit_and_its_oldest_files_leave(tmp_path: Path) -> No
     assert "The server's room for images, 0.0 GB, is full" in limits.refusal("", 100)
 
 
+def test_folders_of_killed_programs_go_also_when_the_clock_went_back(tmp_path: Path) -> None:
+    (tmp_path / "dcal-demo-killed").mkdir()
+    aged(tmp_path / "dcal-demo-killed", -7200)
+    remove_abandoned(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_oldest_files_leave_also_when_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two files, then two hours back, then two more: the first two leave, once they are not young, and no others."""
+    limits, wall, steady = UploadLimits(tmp_path, most=1000), [1e9], [50.0]
+    monkeypatch.setattr(time, "time", lambda: wall[0])
+    monkeypatch.setattr(time, "monotonic", lambda: steady[0])
+
+    def put(name: str, size: int) -> None:
+        (tmp_path / name).write_bytes(b"x" * size)
+        os.utime(tmp_path / name, (wall[0], wall[0]))
+        limits.tidy()
+
+    def passed(seconds: float) -> None:
+        wall[0], steady[0] = wall[0] + seconds, steady[0] + seconds
+
+    put("1", 300)
+    passed(30)
+    put("2", 300)
+    passed(30)
+    wall[0] -= 7200
+    put("3", 200)
+    put("4", 200)
+    assert {path.name for path in tmp_path.iterdir()} == {"2", "3", "4"} and limits.size == 700
+    passed(uploads.YOUNG)
+    put("5", 300)
+    assert {path.name for path in tmp_path.iterdir()} == {"3", "4", "5"} and limits.refusal("", 100) == ""
+    put("3", 600)  # written anew: as new as its content
+    assert {path.name for path in tmp_path.iterdir()} == {"3", "5"}
+
+
 class Answer:
     """What an ASGI application answered."""
 

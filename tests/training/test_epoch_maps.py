@@ -12,7 +12,9 @@ import dcal
 from dcal.data.fgvc.cub import CUB
 from dcal.data.samples import ImageSamples
 from dcal.errors import DCALError
+from dcal.evaluation.image_results import zipped
 from dcal.training import epoch_maps
+from tests.fixtures.damage import DAMAGES, damage
 from tests.fixtures.tiny_cub import write_cub
 
 SIZE = (48, 80)
@@ -58,3 +60,31 @@ def test_a_run_without_maps_and_a_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "maps" / "epoch-0002.npz").write_bytes(b"PK cut off")
     with pytest.raises(DCALError, match=r"maps/epoch-0002.npz cannot be read"):
         epoch_maps.read_maps(tmp_path, 2)
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_damaged_maps_and_images_are_named(tmp_path: Path, kind: str) -> None:
+    epoch_maps.write_images(np.random.default_rng(0).integers(0, 255, (2, 9, 7, 3), dtype=np.uint8), tmp_path)
+    epoch_maps.write_maps({"rollout": np.random.default_rng(1).random((2, 3, 5), dtype=np.float32)}, 1, tmp_path)
+    for name in ("images.npz", "epoch-0001.npz"):
+        damage(tmp_path / "maps" / name, kind)
+    with pytest.raises(DCALError, match=r"maps/images.npz cannot be read"):
+        epoch_maps.read_images(tmp_path)
+    with pytest.raises(DCALError, match=r"maps/epoch-0001.npz cannot be read"):
+        epoch_maps.read_maps(tmp_path, 1)
+
+
+def test_files_of_something_else_are_named(tmp_path: Path) -> None:
+    maps, images = np.zeros((2, 3, 5), np.float32), np.zeros((3, 9, 7, 3), np.uint8)
+    (tmp_path / "maps").mkdir()
+    for arrays in ({}, {"other": maps}, {"rollout": maps[0]}, {"rollout": images}):
+        (tmp_path / "maps" / "images.npz").write_bytes(zipped(arrays))
+        (tmp_path / "maps" / "epoch-0001.npz").write_bytes(zipped(arrays))
+        with pytest.raises(DCALError, match=r"maps/images.npz cannot be read \(it holds no RGB images"):
+            epoch_maps.read_images(tmp_path)
+        with pytest.raises(DCALError, match=r"maps/epoch-0001.npz cannot be read \(it holds something else"):
+            epoch_maps.read_maps(tmp_path, 1)
+    epoch_maps.write_maps({"rollout": maps}, 1, tmp_path)
+    assert len(epoch_maps.read_maps(tmp_path, 1, 2).maps["rollout"]) == 2
+    with pytest.raises(DCALError, match=r"maps/epoch-0001\.npz cannot be read .* other than the run's 3 images"):
+        epoch_maps.read_maps(tmp_path, 1, 3)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from torch.utils.data import get_worker_info
 from dcal.data.samples import ImageSamples
 from dcal.errors import CheckpointError, DCALError, Interrupted
 from dcal.training.config import TrainConfig
-from dcal.training.contents import difference
+from dcal.training.contents import check_contents, difference
 from dcal.training.folder import locked
 from dcal.training.logger import kept_lines
-from dcal.training.snapshots import comparable, load_newest, save_state
+from dcal.training.snapshots import DamagedState, comparable, load_newest, load_state, save_state
 from dcal.training.train import train
+from tests.fixtures.damage import DAMAGES, damage
 from tests.fixtures.tiny_cub import write_cub
 from tests.fixtures.tiny_run import assert_same, log_of, state_in, tiny_run, words
 
@@ -374,6 +376,36 @@ def test_the_log_of_a_killed_process(tmp_path: Path):
     assert [line["step"] for line in kept_lines(path, after_step=3)] == [1, 2]  # the third was cut short
     assert [line["step"] for line in kept_lines(path, after_step=1)] == [1]
     assert list(kept_lines(tmp_path / "none.jsonl", after_step=3)) == []
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[1]", b"7", b"null", b'{"loss": 1}', b'{"step": "2"}', b"\xff\x00\xfe"])
+def test_a_damaged_line_costs_no_other_line(tmp_path: Path, line: bytes):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 2}\n{"step": 4}\n')
+    assert [line["step"] for line in kept_lines(path, after_step=3)] == [1, 2]
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_list_of_the_data_is_named(tmp_path: Path, kind: str):
+    rows = [("train", f"{number}.png", "100", "Owl") for number in range(20)]
+    check_contents(rows, tmp_path, begun=False)
+    check_contents(rows, tmp_path, begun=True)
+    damage(tmp_path / "data.csv", kind)
+    with pytest.raises(DCALError, match=r"data\.csv is damaged.*Delete it to go on|data set is not the one"):
+        check_contents(rows, tmp_path, begun=True)
+    (tmp_path / "data.csv").write_bytes(b"")
+    with pytest.raises(DCALError, match=r"data\.csv is damaged: its lines must have 4 values"):
+        check_contents(rows, tmp_path, begun=True)
+
+
+def test_an_archive_of_something_else_is_no_state(tmp_path: Path):
+    for number, names in enumerate((["thesis.tex"], ["archive/data.pkl", "archive/version"])):
+        path = tmp_path / f"{number}.pt"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, "nothing")
+        with pytest.raises(DamagedState, match=rf"{number}\.pt is damaged: it is no run's state"):
+            load_state(path, {})
 
 
 def test_another_run_is_neither_overwritten_nor_continued(config: Callable[..., TrainConfig]):

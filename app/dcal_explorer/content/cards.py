@@ -13,6 +13,7 @@ import numpy as np
 
 from dcal import ImageError, draw, read_image
 from dcal.gallery import Hit, Item, Ranking
+from dcal.model.checkpoint import file_version
 from dcal_explorer.content import reid_captions
 from dcal_explorer.content.galleries import GalleryWithMetadata
 
@@ -147,13 +148,13 @@ def _card(card: Card, side: int, clickable: bool, chosen: bool) -> str:
 def _tile(path: Path, side: int, alt_text: str) -> str:
     """The image, or a sentence in its place where the file is missing or damaged."""
     try:
-        return f'<img src="{data_uri(path, path.stat().st_mtime_ns, side)}" alt="{alt_text}">'
+        return f'<img src="{data_uri(path, file_version(path), side)}" alt="{alt_text}">'
     except (OSError, ImageError):
         return '<span class="lost">This image cannot be read.</span>'
 
 
 @lru_cache(KEPT)
-def data_uri(path: Path, version: int, side: int) -> str:
+def data_uri(path: Path, version: str, side: int) -> str:
     """An image file, its longer side scaled to `side` pixels, as a data address. `version`: of the file."""
     tile = draw.tile(np.asarray(read_image(path).image), side)
     return f"data:image/webp;base64,{base64.b64encode(draw.webp(tile)).decode()}"

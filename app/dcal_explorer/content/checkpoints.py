@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dcal
-from dcal.model.checkpoint import CONFIG, METRICS, WEIGHTS, file_hash, files_version
+from dcal.model.checkpoint import CONFIG, METRICS, WEIGHTS, file_hash, file_version, files_version
 from dcal.retrieval.calibration import CALIBRATION
 
 EVALUATION, ANALYSIS = "evaluation.json", "analysis.json"  # what `dcal eval` writes beside a checkpoint
@@ -98,7 +98,7 @@ class CheckpointLibrary:
         """That of the checkpoint's weights, `dcal.fingerprint` of the model; this is not loaded."""
         weights = self.folder / name / WEIGHTS
         try:
-            version = weights.stat().st_mtime_ns
+            version = file_version(weights)
         except OSError as error:
             raise dcal.CheckpointError(f"{name}/{WEIGHTS} cannot be read ({error.strerror})") from error
         return _fingerprint(weights, version)
@@ -175,7 +175,7 @@ def relative_paths(folder: Path) -> Iterator[None]:
 
 
 @lru_cache(32)
-def _fingerprint(weights: Path, version: int) -> str:
+def _fingerprint(weights: Path, version: str) -> str:
     """The fingerprint of the model in a weights file. `version`: of the file."""
     return file_hash(weights)
 

@@ -10,6 +10,7 @@ import streamlit as st
 
 import dcal
 from dcal import draw
+from dcal.model.checkpoint import file_version
 from dcal_explorer.content.image_folders import image_path
 from dcal_explorer.dashboard.choices import keep
 from dcal_explorer.dashboard.folders import image_roots
@@ -51,7 +52,7 @@ def grid(names: Sequence[str], words: Callable[[int], str], button: str, to: str
 def cell(name: str, path: Path | None, words: str, button: str, to: str, keeps: Mapping[str, object]) -> None:
     """One image, its words and its button; without its file, the words alone."""
     if path is not None:
-        st.image(thumbnail(str(path), path.stat().st_mtime_ns), width="stretch", alt=name)
+        st.image(thumbnail(str(path), file_version(path)), width="stretch", alt=name)
     st.markdown(words)
     if path is not None and st.button(button, key=f"open-{name}"):
         show_next(name)
@@ -62,6 +63,6 @@ def cell(name: str, path: Path | None, words: str, button: str, to: str, keeps: 
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
-def thumbnail(path: str, version: int) -> np.ndarray:
+def thumbnail(path: str, version: str) -> np.ndarray:
     """The image, small. `version`: of the file."""
     return draw.tile(np.asarray(dcal.read_image(path).image), SIDE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from dcal import draw
 from dcal.files import write_whole
@@ -20,7 +21,17 @@ def preview(path: Path, pixels: np.ndarray) -> Path | None:
     if head.startswith(STARTS) or head[4:] == AVIF:
         return None
     made = path.parent / "shown" / f"{path.stem}.png"
-    if not made.is_file():
+    if not whole(made, pixels):
         made.parent.mkdir(exist_ok=True)
         write_whole(draw.png(pixels), made)
     return made
+
+
+def whole(path: Path, pixels: np.ndarray) -> bool:
+    """Whether a PNG file of this size is there and its checksums are right; it is not decoded."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.verify()
+            return image.size == pixels.shape[1::-1]
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # SyntaxError: pillow's, of a broken file
+        return False

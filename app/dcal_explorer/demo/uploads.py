@@ -39,7 +39,7 @@ def upload_folder() -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Remove this user's upload folders that no running program holds."""
+    """Remove this user's upload folders that no running program holds, whatever the clock was when they were made."""
     for place in parent.glob(f"{PREFIX}*"):
         try:
             descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -47,7 +47,7 @@ def remove_abandoned(parent: Path) -> None:
             continue
         try:
             found = os.fstat(descriptor)
-            if found.st_uid == os.getuid() and time.time() - found.st_mtime > YOUNG:
+            if found.st_uid == os.getuid() and abs(time.time() - found.st_mtime) > YOUNG:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(place, ignore_errors=True)
         except BlockingIOError:
@@ -62,6 +62,7 @@ class UploadLimits:
     def __init__(self, folder: Path, most: int = MOST, each: int = EACH) -> None:
         self.folder, self.most, self.each = folder, most, each
         self.size = 0
+        self._born: dict[tuple[str, float], float] = {}  # (path, time of change) → when, by the clock that only goes on
         self._recent: dict[str, deque[tuple[float, int]]] = {}
         self._guard = threading.Lock()
 
@@ -89,13 +90,15 @@ class UploadLimits:
 
     def tidy(self) -> None:
         """Measure the folder, and remove its oldest files where it is nearly full."""
-        files = sorted(_files(self.folder))
-        size, limit = sum(length for _, length, _ in files), FULL * self.most
-        for changed, length, path in files:
-            if size <= limit or time.time() - changed < YOUNG:
+        found = list(_files(self.folder))
+        now, sizes = time.monotonic(), {(path, changed): length for changed, length, path in found}
+        self._born = {key: self._born.get(key, now - max(0.0, time.time() - key[1])) for key in sizes}
+        size, limit = sum(sizes.values()), FULL * self.most
+        for (path, changed), born in sorted(self._born.items(), key=lambda item: (item[1], item[0])):
+            if size <= limit or now - born < YOUNG:
                 break
             Path(path).unlink(missing_ok=True)
-            size -= length
+            size -= sizes[path, changed]
         with self._guard:
             self.size = size
 

@@ -91,7 +91,7 @@ def maps(folder: Path, name: str) -> None:
     epoch = epochs[-1]
     if len(epochs) > 1:
         epoch = left.select_slider("After epoch", epochs, epochs[-1], key=f"maps_epoch_{name}", bind="query-params")
-    found = epoch_maps.read_maps(folder, epoch).maps
+    found = epoch_maps.read_maps(folder, epoch, len(images)).maps
     kind = right.segmented_control(
         "Map",
         list(found),
