@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -73,7 +73,7 @@ def disagreements(results: Mapping[str, ImageResults], map: str = "rollout") -> 
         tuple(results),
         first.images,
         labels_of(first),
-        tuple(zip(*([answers_of(found)[row] for row in rows[name]] for name, found in results.items()), strict=True)),
+        tuple(zip(*(picked(answers_of(found), rows[name]) for name, found in results.items()), strict=True)),
         np.stack([scores_of(found)[rows[name]] for name, found in results.items()], axis=1),
         np.stack([right_of(found)[rows[name]] for name, found in results.items()], axis=1),
         np.max(pairs, axis=0) if pairs else np.full(len(first.images), np.nan),
@@ -88,9 +88,13 @@ def rows_of(found: ImageResults, first: ImageResults, name: str) -> list[int]:
     if not same_kind or place.keys() != set(first.images):
         raise DCALError(f"{name} was evaluated on other images, or sees another part of them: run dcal eval again")
     rows = [place[image] for image in first.images]
-    if [labels_of(found)[row] for row in rows] != list(labels_of(first)):
+    if picked(labels_of(found), rows) != list(labels_of(first)):
         raise DCALError(f"{name} was evaluated with other labels: run dcal eval again")
     return rows
+
+
+def picked(values: Sequence[str], rows: Sequence[int]) -> list[str]:
+    return [values[row] for row in rows]
 
 
 def labels_of(found: ImageResults) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dcal.errors import DCALError
+from dcal.evaluation import disagreement
 from dcal.evaluation.coarse_maps import coarse
 from dcal.evaluation.disagreement import disagreements
 from dcal.evaluation.image_results import ImageResults
@@ -30,6 +31,13 @@ def results(predicted: list[int], own: list[float], peaks: list[int]) -> ImageRe
 
 FIRST = results([0, 1, 2, 1], [0.9, 0.5, 0.75, 0.25], [0, 0, 0, 0])
 SECOND = results([0, 2, 2, 1], [0.125, 0.25, 0.75, 0.125], [0, 0, 1, 0])
+
+
+def test_labels_are_listed_once_and_not_for_every_image(monkeypatch: pytest.MonkeyPatch):
+    labels_of, calls = disagreement.labels_of, []
+    monkeypatch.setattr(disagreement, "labels_of", lambda found: calls.append(found) or labels_of(found))
+    disagreements({"oak": FIRST, "ash": SECOND})
+    assert len(calls) == 5  # of each, the first's to compare it with, and those that are kept
 
 
 def test_answers_disagree_first_where_one_is_right_and_one_wrong():

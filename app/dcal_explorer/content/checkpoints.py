@@ -65,7 +65,7 @@ class CheckpointLibrary:
     def config(self, name: str) -> dcal.ModelConfig:
         """The checkpoint's configuration; its weights are not read. Raises CheckpointError if it cannot be read."""
         with relative_paths(self.folder):
-            return dcal.read_config(self.folder / name)
+            return _config(self.folder / name, files_version(self.folder / name, (CONFIG,)))
 
     def ablations(self, name: str) -> list[str]:
         """`name`, and for each other ablation the first checkpoint of the same backbone, image size and classes."""
@@ -172,6 +172,12 @@ def relative_paths(folder: Path) -> Iterator[None]:
             text = text.replace(f"{prefix}/", "")
         error.args = (text,)
         raise
+
+
+@lru_cache(256)
+def _config(folder: Path, version: str) -> dcal.ModelConfig:
+    """The configuration of a checkpoint; a page asks for each some ten times. `version`: of its file."""
+    return dcal.read_config(folder)
 
 
 @lru_cache(32)

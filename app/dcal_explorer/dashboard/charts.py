@@ -30,7 +30,7 @@ def as_text(figure: go.Figure) -> go.Figure:
 
     A name that hovering shows is whole: cut at Plotly's 15 characters, it could end within an entity.
     """
-    shown = go.Figure(escaped(figure.to_dict()))
+    shown = go.Figure(escaped(figure.to_dict()), _validate=False)  # the copy has what the figure has: validated already
     return shown.update_layout(hoverlabel_namelength=-1)
 
 
