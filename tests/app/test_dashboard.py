@@ -177,6 +177,8 @@ class TestCompare:
         app.run()
         image = next(iter(image_bar.samples().values()))
         elm, ash = (dcal.inspect(dcal.load(folder / name), image) for name in ("elm", "ash"))
+        predictions = {row["checkpoint"]: row for row in app.dataframe[0].value.to_dict("records")}
+        assert predictions["oak"]["GLCA"] == "–" and "%" in predictions["ash"]["GLCA"]
         rows = {row["checkpoint"]: row for row in app.dataframe[1].value.to_dict("records")}
         assert rows["ash"]["Rollout after the last layer"] == "1.000" and rows["oak"]["selected patches"] == "–"
         found = record_agreement(elm, ash)

@@ -29,6 +29,10 @@ STILL = """() => {
     window.placesBefore = now;
     return still;
 }"""
+SCORE = (
+    "Measured on test images: deletion 0.109 (random 0.446; lower is better), insertion 0.645 (random 0.455; higher is "
+    "better)."
+)
 expect.set_options(timeout=PATIENCE)
 
 
@@ -36,6 +40,28 @@ expect.set_options(timeout=PATIENCE)
 def url(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = write_ablations(tmp_path_factory.mktemp("four"))
     return serve("-m", "streamlit", "run", "app/dcal_explorer/dashboard/server.py", DCAL_CHECKPOINTS=str(folder))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
+def test_a_map_and_its_controls_are_on_one_screen_and_no_text_is_cut(
+    page: Page, url: str, width: int, height: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(f"{url}/inspect")
+    expect(page.locator(".dcal-stage").first).to_be_visible()
+    expect(page.locator(".stPlotlyChart .ytick").first).to_be_visible()
+    assert contrast(page, ".stPlotlyChart .ytick text", "fill") > 4.5
+    title = page.locator("h1").evaluate(
+        """h => { const { left, top } = h.getBoundingClientRect(), size = parseFloat(getComputedStyle(h).fontSize);
+        return h.contains(document.elementFromPoint(left + 9, top + size / 2)); }"""
+    )
+    assert title  # the header does not lie on it
+    if width > 1000:
+        assert boxes(page, ".dcal-look")[0]["bottom"] <= height
+    page.locator(".dcal-score").evaluate_all("(all, words) => all.forEach(e => { e.textContent = words; })", SCORE)
+    for text in (".dcal-score", ".dcal-about"):
+        cut = page.locator(f"{text}:visible").evaluate_all("all => all.map(e => e.scrollHeight - e.clientHeight)")
+        assert cut and max(cut) <= 1, text
 
 
 def boxes(page: Page, selector: str) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ import dcal
 from dcal import draw
 from dcal.gallery.build import build_folder
 from dcal.gallery.sources import dataset_images
-from dcal_explorer.content import reid_captions
+from dcal_explorer.content import captions, reid_captions
 from dcal_explorer.dashboard.sidebar import CHECKPOINTS
 from tests.app.test_dashboard import PATIENCE, parts, texts
 from tests.fixtures.tiny_reid import write_yard
@@ -63,6 +63,8 @@ def test_every_checkpoint_has_its_ranking(app: AppTest, folder: Path) -> None:
     assert app.multiselect(key="find_compared").value == list(NAMES)
     assert len(rankings(app)) == 2
     assert texts(app).count("among 8 images of the other cameras") == 2
+    assert captions.ATTENTIONS in texts(app)
+    assert "its twin is vehicle 26 (twins are equal except for one part)" in texts(app)
     app.toggle(key="across").set_value(False).run()
     for name, html in zip(NAMES, rankings(app), strict=True):
         order = sorted(cosines(folder / name, "images/0025_c1.webp").items(), key=lambda pair: -pair[1])[:8]

@@ -26,6 +26,10 @@ NO_BRANCH = (
     "This is a backbone without DCAL's branches: it has no GLCA map and selects no patches. `dcal train --pretrained` "
     "trains them on it."
 )
+ATTENTIONS = (
+    "**SA** is the backbone's self-attention. **GLCA**, global-local cross-attention, lets the most-attended patches "
+    "attend to the whole image again. **PWCA**, pair-wise cross-attention, is used in training only and has no map."
+)
 NO_HEAD = "This backbone has no classifier, so it predicts no class. Its maps are those of its own self-attention."
 FUSED = {"mean": "heads averaged", "max": "maximum over heads", "min": "minimum over heads"}
 GLCA_KINDS = {
@@ -64,13 +68,13 @@ def summary(seen: Inspection, checkpoint: str, metrics: SideFile) -> str:
     ]
     parts += accuracy(metrics.values)
     parts.append(f"computed in {seconds(sum(seen.timings.values()))}")
-    lines = [f"**{plain(checkpoint)}** · {' · '.join(parts)}", *known_classes(seen.config), *seen.notes]
+    head, lines = f"**{plain(checkpoint)}** · {' · '.join(parts)}", [*known_classes(seen.config), *seen.notes]
     if metrics.note:
         lines.append(metrics.note)
     left, top, right, bottom = seen.box
     if (right - left) * (bottom - top) < 0.999 * seen.image.shape[0] * seen.image.shape[1]:
         lines.append("The dimmed margin is outside the model's input.")
-    return "\n\n".join(lines)
+    return "\n\n".join([head, " ".join(lines)] if lines else [head])
 
 
 def names_classes(config: ModelConfig) -> bool:

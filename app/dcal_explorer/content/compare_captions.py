@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 from dcal import Inspection, draw
 from dcal.analysis.record_agreement import MAPS, RecordAgreement, map_of
-from dcal_explorer.content.captions import attentions, names_classes, readable
+from dcal_explorer.content.captions import ATTENTIONS, attentions, names_classes, readable
 from dcal_explorer.content.numbers import percent, score, whole_percent
 
-__all__ = ["ABOUT", "MAPS", "MAP_NAMES", "agreement_row", "prediction_row", "shared_scales"]
+__all__ = ["ABOUT", "MAPS", "MAP_NAMES", "NONE", "UNITS", "agreement_row", "prediction_row", "shared_scales"]
 
 ABOUT = (
-    "**SA** is the backbone's self-attention. **GLCA** lets the most-attended patches attend to the whole image again. "
-    "**PWCA** is used in training only and has no map. One control moves all views; maps of one kind share one scale, "
-    "and the same patch is outlined in all of them. *Difference to* subtracts one checkpoint's map from the others'."
+    f"{ATTENTIONS} One control moves all views; maps of one kind share one scale, and the same patch is outlined in "
+    "all of them. *Difference to* subtracts one checkpoint's map from the others'."
 )
 AGREEMENT = (
     "Rank correlation of the maps with the reference's (1: the same order of patches, 0: unrelated), and the share of "
     "selected patches that both select. –: one of the two has no such map, or another grid."
 )
+UNITS = {"relevance": "relevance", "rollout": "share of the class token", "glca": "share of its attention"}
 MAP_NAMES = {"relevance": "Relevance for the class", "rollout": "Rollout after the last layer", "glca": "GLCA's map"}
 NONE = "–"
 

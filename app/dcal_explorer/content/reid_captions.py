@@ -77,6 +77,9 @@ def chance(hit: Hit) -> str:
     return f"cos {similarity(hit.similarity)}" if hit.probability is None else f"{probability(hit.probability)} same"
 
 
+TWINS = "twins are equal except for one part"
+
+
 def query(gallery: GalleryWithMetadata, known: QueryInfo) -> str:
     """The query in a line."""
     if known.path is None:
@@ -84,7 +87,7 @@ def query(gallery: GalleryWithMetadata, known: QueryInfo) -> str:
     item = gallery.item(known.path)
     line = f"**Query: {plain(', '.join(facts(gallery, item)))}**"
     record = gallery.known(item)
-    return line if record is None else f"{line} · {record.label} · its twin is {gallery.noun} {record.twin}"
+    return line if record is None else f"{line} · {record.label} · its twin is {gallery.noun} {record.twin} ({TWINS})"
 
 
 def several(gallery: GalleryWithMetadata, known: Sequence[QueryInfo]) -> str:

@@ -120,12 +120,8 @@ def choose_filters(gallery: GalleryWithMetadata) -> Filters:
     cameras = left.multiselect(
         "Rank only these cameras", gallery.embedded.cameras, key="find_cameras", bind="query-params"
     )
-    models = middle.multiselect(
-        "Rank only these models",
-        gallery.models,
-        key="find_models",
-        disabled=not gallery.models,
-        bind="query-params",
-    )
+    models = []
+    if gallery.models:
+        models = middle.multiselect("Rank only these models", gallery.models, key="find_models", bind="query-params")
     most = right.slider("Images shown", 1, 50, SHOWN, key="find_most", bind="query-params")
     return Filters(across, cameras, models, most, same_view, rerank, per_identity)

@@ -12,7 +12,7 @@ from dcal.evaluation.image_results import ImageResults
 from dcal.evaluation.predictions import Predictions, QueryRanks
 from dcal.training.run_log import LOG, read_run_log
 from dcal_explorer.content import ablation_tables as tables
-from dcal_explorer.content import reid_captions
+from dcal_explorer.content import captions, reid_captions
 from dcal_explorer.content.checkpoints import SideFile
 from dcal_explorer.content.markdown import message, plain
 from dcal_explorer.dashboard import charts, disagreement
@@ -55,7 +55,7 @@ def page() -> None:
     if not chosen:
         st.info("Choose at least one checkpoint.")
         return
-    st.caption(INTRO)
+    st.caption(f"{captions.ATTENTIONS} {INTRO}")
     evaluations = {name: library().evaluation(name) for name in chosen}
     results = disagreement.results_of(evaluations)
     analyses = {name: library().analysis(name) for name in chosen}

@@ -40,21 +40,29 @@ def page() -> None:
         st.html(path)
     data = image()
     names = library().names()
-    compared = choose_checkpoints("Checkpoints", names, library().ablations(names[0])[:MOST], "compared", most=MOST)
+    left, right = st.columns([3, 2])
+    with left:
+        compared = choose_checkpoints("Checkpoints", names, library().ablations(names[0])[:MOST], "compared", most=MOST)
     if not compared:
         st.info("Choose at least one checkpoint.")
         return
     before = inspected(compared, data)
     for note in dict.fromkeys(note for record in before.values() for note in record.notes):
         st.caption(note)
-    target = choose_class(before)
+    with right:
+        target = choose_class(before)
     seen = {name: explained(name, library().version(name), data, target) for name in compared}
     if verdict := captions.verdict(list(seen.values())):
         st.markdown(verdict)
     if not all(captions.names_classes(record.config) for record in seen.values()):
         st.caption(captions.NO_CLASSES)
     views(seen, f"{hash((data, target)):x}")
-    st.dataframe([compare_captions.prediction_row(name, record) for name, record in seen.items()], hide_index=True)
+    predictions = [compare_captions.prediction_row(name, record) for name, record in seen.items()]
+    columns = dict.fromkeys(column for row in predictions for column in row)
+    st.dataframe(
+        [{column: row.get(column, compare_captions.NONE) for column in columns} for row in predictions],
+        hide_index=True,
+    )
     if len(seen) > 1:
         agreement(seen)
 
@@ -164,4 +172,5 @@ def differences(seen: Seen, reference: str, kind: str) -> None:
     most = max(float(np.abs(delta).max()) for delta in found.values())
     for place, (name, delta) in zip(st.columns(MOST), found.items(), strict=False):
         drawn = draw.figure(seen[name], delta, colormap=draw.DIVERGING, low=-most, high=most, max_side=SIDE)
-        place.image(drawn, width="stretch", caption=plain(f"{name} − {reference}"), alt="Difference of maps")
+        caption = f"{plain(f'{name} − {reference}')} · {compare_captions.UNITS[kind]}"
+        place.image(drawn, width="stretch", caption=caption, alt="Difference of maps")

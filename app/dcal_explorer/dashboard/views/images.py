@@ -149,7 +149,8 @@ def energy(record: YardRecord, seen: dcal.Inspection) -> str:
     _, vehicle = part_shares(record, seen)
     whole = what_lies_on(seen.sa_map, vehicle, vehicle)
     sentence = (
-        f"**Rollout after the last layer.** {share(whole.share)} of it lies on the vehicle, which covers "
+        f"**Rollout after the last layer**: how much each patch has contributed to the class token, as a share of it "
+        f"(colour bar). {share(whole.share)} of it lies on the vehicle, which covers "
         f"{share(whole.area)} of the image."
     )
     if not record.visible:

@@ -50,6 +50,7 @@ def page() -> None:
     if not compared:
         st.info("Choose at least one checkpoint.")
         return
+    st.caption(captions.ATTENTIONS)
     failed: dict[str, str] = {}
     place = choose_gallery(compared)
     opened = each(compared, lambda name: galleries().open(name, place), failed)

@@ -112,9 +112,16 @@ def rankings(name: str, place: str, gallery: GalleryWithMetadata, found: Survey,
         "best": f"The {len(chosen)} queries with the highest average precision, of {total:,}.",
         "random": f"{len(chosen)} queries drawn at random, of {total:,}: the same ones every time.",
     }
-    st.markdown(f"{what[order]} Click an image to open its ranking and why it matched on the page Re-identify.")
+    st.markdown(
+        f"{what[order]} Click an image to open its ranking and why it matched on the page Re-identify.{twins(gallery)}"
+    )
     for row in chosen:
         one_ranking(name, place, gallery, int(found.queries[row]), float(found.quality.ap[row]), across)
+
+
+def twins(gallery: GalleryWithMetadata) -> str:
+    """What a twin is, for a gallery that has some."""
+    return f" {reid_captions.TWINS.capitalize()}." if gallery.yard else ""
 
 
 def ordered(found: Survey, order: str) -> Sequence[int]:
