@@ -110,7 +110,9 @@ def open_set(measured: Mapping[str, Any]) -> None:
         }
         figure = overlaid(counts, drawn["low"], drawn["high"], "queries")
         figure.update_xaxes(title="similarity of the best image")
-        figure.add_vline(x=chosen["threshold"], line_dash="dash", annotation_text="threshold")
+        figure.add_vline(
+            x=chosen["threshold"], line_dash="dash", line_color=charts.COLOURS[6], annotation_text="threshold"
+        )
         charts.chart(figure, key="open_set")
     st.caption(
         f"On test images, with the identity in the gallery and with it taken out: AUROC {found['auroc']:.3f}. At the "
