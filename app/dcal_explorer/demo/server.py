@@ -22,6 +22,7 @@ from dcal_explorer.demo.callbacks.compare import CompareCallbacks
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
 from dcal_explorer.demo.components import PRIVATE
+from dcal_explorer.demo.connections import limit_connections
 from dcal_explorer.demo.inputs import NOT_UPLOADED
 from dcal_explorer.demo.uploads import LimitedUploads, UploadLimits
 
@@ -104,6 +105,7 @@ def serve(
     fetch_nothing()
     write_whole_images()
     tell_all_errors()
+    limit_connections()
     limits = UploadLimits(folder)
     limits.tidy_always()
     blocks = page(callbacks, samples)
