@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import re
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image, JpegImagePlugin
 
 from benchmarks.load import demo, load
 from benchmarks.visitor import SHOWS_THE_MARK, Refused, Visitor, endpoints
@@ -78,6 +80,21 @@ def test_visitors_at_once_get_their_own_answers(server: tuple[int, subprocess.Po
     assert not {call.wrong for call in found.calls if call.wrong}
     assert {call.name for call in found.calls} & SHOWS_THE_MARK  # a slow machine comes no further than a call or two
     assert len(found.times("inspect")) >= 4 and len(found.times("evidence")) >= 4
+
+
+def test_drawings_are_jpeg_of_full_colour(port: int) -> None:
+    """Every image that an endpoint draws: quality 95, colours not subsampled."""
+    buffer, drawn = io.BytesIO(), []
+    Image.new("RGB", (16, 16)).save(buffer, "JPEG", quality=95)
+    visitor = Visitor(port, 0, endpoints(port))
+    visitor.call("inspect", image=visitor.upload(9), checkpoint="cub50-full")
+    for name in ("layer", "compare", "evidence"):
+        found = visitor.call(name, **({"target": "Cardinal"} if name == "evidence" else {}))
+        drawn += [visitor.image(output) for output in found if isinstance(output, dict) and "path" in output]
+    assert len(drawn) >= 5 and {image.format for image in drawn} == {"JPEG"}
+    assert {JpegImagePlugin.get_sampling(image) for image in drawn} == {0}  # 4:4:4
+    tables = Image.open(buffer).quantization
+    assert [image.quantization == tables for image in drawn] == [True] * len(drawn)
 
 
 def test_a_busy_port_is_one_sentence(port: int) -> None:
