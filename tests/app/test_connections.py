@@ -49,7 +49,7 @@ def served(*clients: Client) -> list[bytes]:
         )
         config.load()
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: config.http_protocol_class(config, state, {}), "127.0.0.1", 0)
+        server = await loop.create_server(lambda: TimedConnection(config, state, {}), "127.0.0.1", 0)
         port, tasks = server.sockets[0].getsockname()[1], []
         for client in clients:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
