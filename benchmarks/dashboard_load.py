@@ -27,6 +27,7 @@ import torch
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from benchmarks.load import free_port, processor_seconds, quantile, resident
 from dcal.provenance import hardware
@@ -97,12 +98,14 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 def opened(port: int, page: str, query: str) -> Run:
     """A link that is opened: the run of its page, from the connection to the end of the script."""
     begun, errors = time.perf_counter(), []
-    with connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=["streamlit"], max_size=None) as socket:
+    with connect(
+        f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=[Subprotocol("streamlit")], max_size=None
+    ) as socket:
         asked = BackMsg()
         asked.rerun_script.query_string, asked.rerun_script.page_name = query, page
         socket.send(asked.SerializeToString())
         while True:
-            told = ForwardMsg.FromString(bytes(socket.recv(timeout=LONGEST)))
+            told = ForwardMsg.FromString(socket.recv(timeout=LONGEST, decode=False))
             element = told.delta.new_element
             if element.HasField("exception"):
                 errors.append(element.exception.message)

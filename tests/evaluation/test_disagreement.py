@@ -34,8 +34,13 @@ SECOND = results([0, 2, 2, 1], [0.125, 0.25, 0.75, 0.125], [0, 0, 1, 0])
 
 
 def test_labels_are_listed_once_and_not_for_every_image(monkeypatch: pytest.MonkeyPatch):
-    labels_of, calls = disagreement.labels_of, []
-    monkeypatch.setattr(disagreement, "labels_of", lambda found: calls.append(found) or labels_of(found))
+    labels_of, calls = disagreement.labels_of, list[ImageResults]()
+
+    def counted(found: ImageResults) -> tuple[str, ...]:
+        calls.append(found)
+        return labels_of(found)
+
+    monkeypatch.setattr(disagreement, "labels_of", counted)
     disagreements({"oak": FIRST, "ash": SECOND})
     assert len(calls) == 5  # of each, the first's to compare it with, and those that are kept
 
