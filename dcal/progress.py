@@ -6,9 +6,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 Value = TypeVar("Value")
-Steps = Generator[
-    float, None, Value
-]  # the share done, as the work goes, which closing ends; what it returns is its result
+# The share done, as the work goes, which closing ends; what it returns is its result.
+Steps = Generator[float, None, Value]
 
 
 @runtime_checkable

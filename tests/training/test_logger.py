@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from dcal.errors import DCALError
 from dcal.training.epoch_maps import drawings
@@ -19,7 +20,9 @@ from dcal.training.logger import RunLogger, flat
 from tests.fixtures.tiny_run import log_of, tiny_run
 
 
-def test_the_board_shows_the_log_also_after_a_resumed_run(tmp_path: Path):
+def test_the_board_shows_the_log_also_after_a_resumed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # Of one second, the files of one process are numbered, and read by name: its tenth would come before its ninth.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
     config = tiny_run(tmp_path, tmp_path)
     first = RunLogger(config, after_step=0)
     for step in (1, 2, 3, 4):

@@ -70,7 +70,12 @@ def serve_dashboard(options: argparse.Namespace) -> int:
     # What the checkout's .streamlit/config.toml says; installed elsewhere, there is no such file.
     settings = {
         **{"browser.gatherUsageStats": "false", "client.showErrorDetails": "none", "client.toolbarMode": "minimal"},
-        **{"server.address": "127.0.0.1", "server.fileWatcherType": "none", "server.maxUploadSize": "20"},
+        **{
+            "server.address": "127.0.0.1",
+            "server.fileWatcherType": "none",
+            "server.maxUploadSize": "20",
+            "server.websocketPingInterval": "120",
+        },
         **{"theme.light.primaryColor": "#1d5fd1", "theme.dark.primaryColor": "#60a5fa"},
         "server.headless": "false" if options.browser else "true",
     }

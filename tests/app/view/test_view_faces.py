@@ -29,6 +29,9 @@ def choose(page: Page) -> None:
     page.mouse.click(*at_patch(page, record(), 1.5, 2.5))
     page.get_by_role("radio", name="Layer 2").click()
     expect(page.locator(f"{ATTENTION} .dcal-veil")).to_be_hidden()
+    expect(page.get_by_role("dialog")).to_have_count(
+        0
+    )  # streamlit's "Connection error", which nothing below it survives
     page.get_by_role("tab", name="GLCA", exact=True).click()
 
 
