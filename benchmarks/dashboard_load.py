@@ -29,7 +29,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from benchmarks.load import free_port, processor_seconds, quantile, resident
+from benchmarks.load import end_server, free_port, processor_seconds, quantile, resident
 from dcal.provenance import hardware
 from dcal_explorer.content.places import SAMPLES
 
@@ -75,17 +75,12 @@ def dashboard() -> Iterator[tuple[int, int]]:
         wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
         yield port, process.pid
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_server(process)
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.perf_counter() + START
-    while time.perf_counter() < end and process.poll() is None:
+    until = time.perf_counter() + START
+    while time.perf_counter() < until and process.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=5).close()
         except OSError:
@@ -115,11 +110,11 @@ def opened(port: int, page: str, query: str) -> Run:
                 return Run(page, time.perf_counter() - begun, "; ".join(errors))
 
 
-def visit(port: int, number: int, end: float, runs: list[Run]) -> None:
-    """One session's links until `end`."""
+def visit(port: int, number: int, until: float, runs: list[Run]) -> None:
+    """One session's links until then, by `time.perf_counter`."""
     turns = itertools.count(number)
     for page in itertools.islice(itertools.cycle(LINKS), number, None):
-        if time.perf_counter() > end:
+        if time.perf_counter() > until:
             return
         links = LINKS[page]
         runs.append(opened(port, page, links[next(turns) % len(links)]))

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -87,14 +88,19 @@ def demo(*options: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
             raise RuntimeError(f"the demo did not start: {line!r}")
         yield port, process
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_server(process)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def end_server(process: subprocess.Popen[Any]) -> None:
+    """End a server, by force if it takes more than 20 s."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def free_port() -> int:

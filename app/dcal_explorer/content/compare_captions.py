@@ -8,6 +8,7 @@ from dcal import Inspection, draw
 from dcal.analysis.record_agreement import MAPS, RecordAgreement, map_of
 from dcal_explorer.content.captions import ATTENTIONS, attentions, names_classes, readable
 from dcal_explorer.content.numbers import percent, score, whole_percent
+from dcal_explorer.view.maps import CLASS_SHARE
 
 __all__ = ["ABOUT", "MAPS", "MAP_NAMES", "NONE", "UNITS", "agreement_row", "prediction_row", "shared_scales"]
 
@@ -19,7 +20,7 @@ AGREEMENT = (
     "Rank correlation of the maps with the reference's (1: the same order of patches, 0: unrelated), and the share of "
     "selected patches that both select. –: one of the two has no such map, or another grid."
 )
-UNITS = {"relevance": "relevance", "rollout": "share of the class token", "glca": "share of its attention"}
+UNITS = {"relevance": "relevance", "rollout": CLASS_SHARE, "glca": "share of its attention"}
 MAP_NAMES = {"relevance": "Relevance for the class", "rollout": "Rollout after the last layer", "glca": "GLCA's map"}
 NONE = "–"
 

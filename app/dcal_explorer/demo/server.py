@@ -137,7 +137,7 @@ def serve(
 def look_less_often(blocks: gr.Blocks) -> None:
     """Have gradio look for new calls a hundred times a second, not a thousand, and for progress ten times.
 
-    Its looking took most of what a page that nobody uses costs; a call waits some 5 ms longer.
+    Its looking took half of what a page that nobody uses costs; a call waits some 5 ms longer.
     """
     queue = blocks._queue
     queue.sleep_when_free, queue.progress_update_sleep_when_free = 0.01, 0.1

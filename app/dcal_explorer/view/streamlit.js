@@ -1,8 +1,8 @@
 // In the dashboard: streamlit calls this after every run of the script, with the same `parentElement`.
 
-const views = new WeakMap(); // parentElement → {view, asked, waiting}
+const views = new WeakMap(); // parentElement → {view, id, component, waiting, again}
 
-const AGAIN = 30_000; // milliseconds: a trigger set while another run begins can be lost, so it is set again
+const AGAIN = 30_000; // milliseconds after which a trigger that no run has answered is set again
 
 /** One request at a time goes to the script as a trigger; the run that follows brings its answer. */
 function asker(place) {
