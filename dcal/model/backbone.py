@@ -24,7 +24,7 @@ from dcal.model.attention import (
     project,
     run_blocks,
 )
-from dcal.model.kinds import SUPPORTED, check_backbone, planned
+from dcal.model.kinds import SUPPORTED, check_backbone, fix_image_size, planned
 from dcal.model.positions import Backbone, PlacedBlock, placed_blocks
 from dcal.model.rollout import HeadMean, Layer, QueriesKeys
 from dcal.model.weights import read_weights
@@ -76,6 +76,7 @@ def create_backbone(
     elif pretrained:
         check_finite(model.state_dict(), f"timm's weights for {name!r}")
     model.blocks = model.blocks[:num_layers]
+    fix_image_size(model, img_size)
     return model
 
 

@@ -25,13 +25,14 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from dcal.errors import DCALError
-from dcal.model.positions import Backbone
+from dcal.model.positions import Backbone, grid_of
 
 SUPPORTED = (
     "a timm vision transformer whose blocks attend from all tokens to all (deit, deit3, vit_* with a class token, "
-    "average or attention pooling, dinov2, dinov3, eva, eva02, pe, siglip, beit, vit_relpos): `dcal models` lists them"
+    "average or attention pooling, dinov2, dinov3, eva, eva02, pe, siglip, beit, vit_relpos, naflexvit): `dcal models` "
+    "lists them"
 )
-KINDS = (VisionTransformer, Eva, Beit, VisionTransformerRelPos)
+KINDS = (VisionTransformer, Eva, Beit, VisionTransformerRelPos, NaFlexVit)
 BLOCKS = (Block, ResPostBlock, EvaBlock, EvaBlockPostNorm, RelPosBlock, ResPostRelPosBlock, timm.models.beit.Block)
 ATTENTIONS = (Attention, AttentionRope, EvaAttention, RelPosAttention, timm.models.beit.Attention)
 POOLINGS = ("token", "avg", "map")
@@ -66,7 +67,7 @@ def check_backbone(model: Backbone, name: str, img_size: tuple[int, int]) -> Non
         raise DCALError(f"{name!r} cannot serve as backbone ({problem}): we need {SUPPORTED}")
     fitting = fitting_size(model, img_size)
     if fitting != tuple(img_size):
-        patch = model.patch_embed.patch_size
+        patch = embedding_of(model).patch_size
         raise DCALError(f"image size {img_size} is not a multiple of {name!r}'s patch {patch}; try {fitting}")
 
 
@@ -74,7 +75,7 @@ def fitting_size(model: Backbone, img_size: tuple[int, int]) -> tuple[int, int]:
     """The nearest size, (height, width) in pixels, that the model's patches divide."""
     height, width = (
         max(patch, round(size / patch) * patch)
-        for size, patch in zip(img_size, model.patch_embed.patch_size, strict=True)
+        for size, patch in zip(img_size, embedding_of(model).patch_size, strict=True)
     )
     return height, width
 
@@ -99,10 +100,6 @@ def planned(name: str, **options: Any) -> Backbone:
 
 def misfit(model: Backbone) -> str | None:
     """Why a model is no backbone, if it is none."""
-    if isinstance(model, NaFlexVit):
-        return (
-            "it is a NaFlexVit, whose embedding (a sequence of patches, positions resized for each image) is not built"
-        )
     if not isinstance(model, KINDS):
         return f"it is a {type(model).__name__}"
     if not all(type(block) in BLOCKS and type(block.attn) in ATTENTIONS for block in model.blocks):
@@ -115,9 +112,24 @@ def misfit(model: Backbone) -> str | None:
     return None
 
 
+def embedding_of(model: Backbone) -> Any:
+    """The module that makes tokens of patches, as `patch_size` is there."""
+    return model.embeds if isinstance(model, NaFlexVit) else model.patch_embed
+
+
+def fix_image_size(model: Backbone, img_size: tuple[int, int]) -> None:
+    """One grid for a NaFlex model, which would take any: (height, width) in pixels. The others were made for it.
+
+    Its learned positions keep the grid that they were trained on; timm resizes them in every forward.
+    """
+    if isinstance(model, NaFlexVit):
+        model.embeds.default_img_size = img_size
+
+
 def layout_of(model: Backbone) -> TokenLayout:
-    rows, cols = model.patch_embed.grid_size
-    first = [] if model.cls_token is None else ["class"]
+    rows, cols = grid_of(model)
+    tokens: Any = model.embeds if isinstance(model, NaFlexVit) else model
+    first = [] if tokens.cls_token is None else ["class"]
     first += ["distillation"] if hasattr(model, "dist_token") else []
     registers = model.num_prefix_tokens - len(first)
     names = (*first, *(f"register {index + 1}" for index in range(registers)))
@@ -126,6 +138,8 @@ def layout_of(model: Backbone) -> TokenLayout:
 
 def embed(model: Backbone, images: Float[Tensor, "b 3 img_h img_w"]) -> Float[Tensor, "b n width"]:
     """The tokens that enter the first block: patches, prefix tokens, positions, and the norm that some models have."""
+    if isinstance(model, NaFlexVit):
+        return model.norm_pre(model.embeds(images)[0])
     patches = model.patch_embed(images)
     if isinstance(model, VisionTransformer):
         return model.norm_pre(model.patch_drop(model._pos_embed(patches)))

@@ -139,16 +139,24 @@ def place_as_last(backbone: Backbone) -> Callable[[Block], Positions]:
     return lambda block: Positions(rotary, bias_in(block, shared))
 
 
+def grid_of(backbone: Backbone) -> tuple[int, int]:
+    """How many patches an image has, (rows, columns). A NaFlex model has a grid by `fix_image_size` only."""
+    if not hasattr(backbone, "embeds"):
+        return backbone.patch_embed.grid_size
+    return backbone.embeds.dynamic_feat_size(backbone.embeds.default_img_size)
+
+
 def rotaries(backbone: Backbone) -> Callable[[int], Rotary | None]:
     """The rotary embedding of block i: the same for all, or, where their frequencies are learned, its own."""
     rope = getattr(backbone, "rope", None)
     if rope is None:
         return lambda index: None
-    fixed = hasattr(rope, "feat_shape") and not backbone.dynamic_img_size
-    embedding = rope.get_embed() if fixed else rope.get_embed(shape=backbone.patch_embed.grid_size)
+    fixed = hasattr(rope, "feat_shape") and not getattr(backbone, "dynamic_img_size", True)
+    embedding = rope.get_embed() if fixed else rope.get_embed(shape=grid_of(backbone))
     prefix = unrotated(embedding, backbone.num_prefix_tokens)
     embedding, half = torch.cat([prefix, embedding], dim=-2), bool(backbone.blocks[0].attn.rotate_half)
-    return lambda index: Rotary(embedding[index] if backbone.rope_mixed else embedding, half)
+    own = getattr(backbone, "rope_mixed", False) or getattr(backbone, "rope_is_mixed", False)  # Eva's name, NaFlex'
+    return lambda index: Rotary(embedding[index] if own else embedding, half)
 
 
 def shared_bias(backbone: Backbone) -> Bias | None:

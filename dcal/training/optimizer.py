@@ -25,7 +25,7 @@ def parameter_groups(model: DCAL, loss: nn.Module, config: TrainConfig) -> list[
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:  # the shift of Re-ID's necks
             continue
-        place = name.endswith("relative_position_bias_table")  # of GLCA's block, too
+        place = name.endswith(("relative_position_bias_table", ".pos_embed_x", ".pos_embed_y"))  # of GLCA's block, too
         decay = 0.0 if parameter.ndim < 2 or name in exempt or place else config.weight_decay
         groups.setdefault((rate_of(name, len(backbone.blocks), config), decay), []).append(parameter)
     groups.setdefault((config.loss_weight_rate, 0.0), []).extend(loss.parameters())

@@ -189,7 +189,6 @@ def test_the_hub_cannot_be_reached_and_says_so_at_once():
         ("xcit_nano_12_p16_224", "it is a Xcit"),
         ("vit_dwee_patch16_reg1_gap_256", "Block and DiffAttention"),
         ("vit_small_patch16_18x2_224", "ParallelThingsBlock"),
-        ("naflexvit_base_patch16_gap", "it is a NaFlexVit, whose embedding .a sequence of patches, positions resized"),
     ],
 )
 def test_another_architecture_is_told_what_is_supported(name, why):

@@ -12,13 +12,11 @@ from dcal.model.dcal import create_model
 
 
 def test_most_of_timm_s_vision_transformers_fit():
-    """At least 280, as the README says. Those that do not have other blocks, or grids of any size."""
+    """At least 290, of the 297 that the README counts. Those that do not fit have other blocks."""
     found = dict(fitting_models())
-    assert len(found) >= 280
+    assert len(found) >= 290
     others = {name for module in MODULES for name in timm.list_models(module=module)} - found.keys()
-    assert len(others) < 30 and all(
-        "naflex" in name or "18x2" in name or "_224" in name or "_256" in name for name in others
-    )
+    assert all(any(part in name for part in ("18x2", "_xp_", "wee_", "dlittle_")) for name in others), others
     assert found["vit_so400m_patch14_siglip_384"] == (378, 378), "the nearest that patches of 14 pixels divide"
 
 

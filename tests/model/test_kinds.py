@@ -289,6 +289,8 @@ def test_an_attention_pooling_is_a_step_of_the_pair_s_relevance():
         ("vit_small_patch16_dinov3", ("class", *(f"register {index}" for index in range(1, 5)))),
         ("vit_pe_core_tiny_patch16_384", ("class",)),
         ("vit_base_patch16_rope_reg1_gap_256", ("register 1",)),
+        ("naflexvit_base_patch16_gap", tuple(f"register {index}" for index in range(1, 5))),
+        ("naflexvit_base_patch16_radio_v3", ("class", *(f"register {index}" for index in range(1, 8)))),
     ],
 )
 def test_timm_s_models_are_taken_at_other_sizes(name, names):

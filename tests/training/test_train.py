@@ -32,6 +32,7 @@ from dcal.training.seeds import draw_seed
 from dcal.training.step import Step, forward_backward
 from dcal.training.task import preprocess_for
 from dcal.training.train import train
+from tests.fixtures.kinds import kind_model
 from tests.fixtures.tiny_cub import write_cub
 from tests.fixtures.tiny_run import assert_same, log_of, state_in, tiny_run
 
@@ -77,6 +78,16 @@ def test_what_has_no_weight_decay(config: Callable[..., TrainConfig]):
     assert {"backbone.pos_embed", "backbone.cls_token", "backbone.norm.weight"} <= {names.get(p) for p in by_decay[0.0]}
     assert all(names[p].endswith("weight") for p in by_decay[0.07])
     assert {"backbone.patch_embed.proj.weight", "glca.block.attn.qkv.weight"} <= {names[p] for p in by_decay[0.07]}
+
+
+@pytest.mark.parametrize("kind", ["naflex", "naflex, positions by axis", "beit, both biases", "relative"])
+def test_no_learned_place_decays(config: Callable[..., TrainConfig], kind: str):
+    model = kind_model(kind)
+    groups = parameter_groups(model, DCALLoss(branches("full")), config(weight_decay=0.07))
+    decaying = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+    names = [name for name, p in model.named_parameters() if id(p) in decaying]
+    assert names and not [name for name in names if "pos_embed" in name or "bias_table" in name]
+    assert "pos" in "".join(name for name, _ in model.named_parameters())
 
 
 def test_rates_by_hand(config: Callable[..., TrainConfig]):
