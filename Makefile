@@ -58,7 +58,7 @@ format: $(VENV)/.development ## format everything and apply the lint rules' safe
 
 constraints: $(VENV)/.development ## pin anew all that an installation brings (constraints.txt)
 	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate --no-emit-index-url \
-		requirements.txt pyproject.toml --extra dev --extra milvus --extra onnx --extra heic --output-file constraints.txt
+		requirements.txt pyproject.toml --extra dev --extra milvus --extra onnx --extra heic --extra mcp --output-file constraints.txt
 
 site: $(VENV)/.development ## the documentation as a site, with the API from the docstrings and the notebooks with their figures, into build/site
 	$(BIN)/python -m tools.documents.notebooks

@@ -83,9 +83,13 @@ def demo(*options: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ.copy())
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()  # it says where it is once it serves
-        if str(port) not in line:
-            raise RuntimeError(f"the demo did not start: {line!r}")
+        said = []
+        for line in process.stdout:  # it says where it is once it serves
+            said.append(line)
+            if line.startswith("DCAL Explorer is at") and str(port) in line:
+                break
+        else:
+            raise RuntimeError(f"the demo did not start: {''.join(said)!r}")
         yield port, process
     finally:
         end_server(process)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import http.client
 import io
+import json
 import re
 import signal
 import subprocess
@@ -11,8 +14,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult, ImageContent, TextContent, Tool
 from PIL import Image, JpegImagePlugin
 
 from benchmarks.load import demo, load
@@ -24,7 +31,7 @@ CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    with demo("--checkpoints", str(CHECKPOINTS)) as (port, process):
+    with demo("--checkpoints", str(CHECKPOINTS), "--mcp") as (port, process):
         yield port, process
 
 
@@ -96,6 +103,51 @@ def test_drawings_are_jpeg_of_full_colour(port: int) -> None:
     assert {JpegImagePlugin.get_sampling(image) for image in jpegs} == {0}  # 4:4:4
     tables = JpegImagePlugin.JpegImageFile(io.BytesIO(buffer.getvalue())).quantization
     assert [image.quantization == tables for image in jpegs] == [True] * len(jpegs)
+
+
+def by_protocol(port: int, *calls: tuple[str, dict[str, Any]]) -> tuple[list[Tool], list[CallToolResult]]:
+    """The server's tools, and what they answer to `calls`, by a client of the Model Context Protocol."""
+
+    async def converse() -> tuple[list[Tool], list[CallToolResult]]:
+        address = f"http://127.0.0.1:{port}/gradio_api/mcp/"
+        async with streamable_http_client(address) as (read, write, _), ClientSession(read, write) as session:
+            await session.initialize()
+            tools = (await session.list_tools()).tools
+            return tools, [await session.call_tool(name, arguments) for name, arguments in calls]
+
+    return asyncio.run(converse())
+
+
+def test_tools_by_the_model_context_protocol(port: int) -> None:
+    upload = Visitor(port, 0, {}).upload(9)["path"]
+    model = {"checkpoint": "cub50-full"}
+    tools, (listed, drawn, foreign, wrong) = by_protocol(
+        port,
+        ("list_checkpoints", {}),
+        ("draw_map", {"image": upload, "map": "relevance", **model}),
+        ("draw_map", {"image": str(Path(__file__)), **model}),
+        ("draw_patch", {"image": "cardinal", "row": 1, "column": "two", **model}),
+    )
+    assert {own.name for own in tools} == {
+        *("list_checkpoints", "inspect_image", "draw_map", "draw_patch", "measure_map"),
+        *("compare_image", "list_gallery", "search_gallery", "explain_match"),
+    }  # and none that would draw from a session's record
+    for own in tools:
+        required = [name for name, value in own.inputSchema["properties"].items() if "description" not in value]
+        assert own.description and not required
+    text = listed.content[0]
+    assert isinstance(text, TextContent)
+    assert {"cub50-full", "reid-full"} <= {own["checkpoint"] for own in json.loads(text.text)["checkpoints"]}
+    image, about = drawn.content[0], drawn.content[-1]
+    assert isinstance(image, ImageContent) and isinstance(about, TextContent)
+    assert min(Image.open(io.BytesIO(base64.b64decode(image.data))).size) > 100 and "Relevance" in about.text
+    assert foreign.isError and "There is no image" in str(foreign.content[0])
+    assert wrong.isError and "'two' is not of type" in str(wrong.content[0])
+
+
+def test_tools_are_for_this_machine_s_own_names_alone(port: int) -> None:
+    call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).encode()
+    assert answer(port, "/gradio_api/mcp/", "attacker.example", call)[0] == 400
 
 
 def test_a_busy_port_is_one_sentence(port: int) -> None:

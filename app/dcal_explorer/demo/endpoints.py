@@ -23,7 +23,8 @@ file = client.predict(api_name="/download_image")  # the same, large, with a cap
 """
 ABOUT = (
     "Every map of this page is an endpoint, too: `/inspect` takes an image, the others draw from it in the same "
-    "session. The link *API* at the foot of the page lists them with their arguments."
+    "session. The link *API* at the foot of the page lists them with their arguments. `dcal demo --mcp` serves "
+    "tools for assistants, too."
 )
 LOOK = {"colormap": ("Textbox", "viridis"), "opacity": ("Number", 0.6), "smooth": ("Checkbox", False)}
 

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         from dcal_explorer.demo.server import serve
 
         try:
-            serve(library(options), folder, options.port, options.browser, options.allow_host)
+            serve(library(options), folder, options.port, options.browser, options.allow_host, options.mcp)
         except DCALError as error:
             print(f"dcal: {error}", file=sys.stderr)
             return 2
@@ -106,6 +106,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default=[],
         metavar="NAME",
         help="a name by which the server may be reached, behind a proxy for example; else only this machine's own",
+    )
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="serve tools for assistants, too, by the Model Context Protocol at /gradio_api/mcp (needs the extra mcp)",
     )
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="do not open the browser")
     return parser.parse_args(arguments)

@@ -21,9 +21,11 @@ from dcal_explorer.demo.cached_images import write_whole_images
 from dcal_explorer.demo.callbacks.compare import CompareCallbacks
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
 from dcal_explorer.demo.callbacks.reid import ReIDCallbacks
+from dcal_explorer.demo.callbacks.tools import Tools
 from dcal_explorer.demo.components import PRIVATE
 from dcal_explorer.demo.connections import limit_connections
 from dcal_explorer.demo.inputs import NOT_UPLOADED
+from dcal_explorer.demo.mcp_server import add_tools, prepare
 from dcal_explorer.demo.uploads import LimitedUploads, UploadLimits
 
 HERE = Path(__file__).resolve().parent
@@ -51,8 +53,11 @@ FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
 
 
-def page(callbacks: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
-    """The whole page, not yet served. Inspects one image, so that the model is warm and the controls fit it."""
+def page(callbacks: InspectCallbacks, samples: list[Path], tools: Tools | None = None) -> gr.Blocks:
+    """The whole page, not yet served, with the endpoints of `tools`.
+
+    Inspects one image, so that the model is warm and the controls fit it.
+    """
     first, bare = callbacks.warm(samples), callbacks.library.bare
     with gr.Blocks(
         title="DCAL Explorer", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
@@ -69,6 +74,8 @@ def page(callbacks: InspectCallbacks, samples: list[Path]) -> gr.Blocks:
                     others.append(reid_tab.build(each["reidentify"], ReIDCallbacks(callbacks)))
         address.wire(blocks, inspect, tabs, each, others)
         blocks.load(None, None, None, js=AMEND, **PRIVATE)
+        if tools is not None:
+            add_tools(tools)
     for function in blocks.fns.values():
         if function.name in QUEUED:
             function.concurrency_limit = CONCURRENT
@@ -96,12 +103,16 @@ def serve(
     port: int | None = None,
     browser: bool = False,
     hosts: Sequence[str] = (),
+    mcp: bool = False,
 ) -> None:
     """Serve the page until interrupted, to whoever calls this machine by a loopback name or by one of `hosts`.
 
-    Uploads are kept in `folder`. Raises DCALError where nothing can be served: no checkpoint, or a port in use.
+    Uploads are kept in `folder`. `mcp`: with tools for assistants. Raises DCALError where nothing can be served: no
+    checkpoint, a port in use, or no package for what is wanted.
     """
     check_free(port)
+    if mcp:
+        prepare()
     callbacks, samples = InspectCallbacks(library, folder), sample_images()
     fetch_nothing()
     write_whole_images()
@@ -109,7 +120,7 @@ def serve(
     limit_connections()
     limits = UploadLimits(folder)
     limits.tidy_always()
-    blocks = page(callbacks, samples)
+    blocks = page(callbacks, samples, Tools(callbacks, samples, limits) if mcp else None)
     _, url, _ = blocks.launch(
         server_name="127.0.0.1",
         server_port=port,
@@ -121,6 +132,7 @@ def serve(
         ssr_mode=False,
         enable_monitoring=False,
         run_history=False,
+        mcp_server=mcp,
         allowed_paths=[str(SAMPLES)],
         app_kwargs={"middleware": [hosts_alone(hosts), Middleware(LimitedUploads, limits=limits)]},
         max_threads=THREADS,

@@ -16,6 +16,7 @@ from dcal.gallery.table import ranking_csv
 from dcal.retrieval import Reranking
 from dcal_explorer.content import reid_captions
 from dcal_explorer.content.galleries import ALL, FOLDER, OWN, GalleryWithMetadata
+from dcal_explorer.demo.callbacks.inspect import RGB
 from dcal_explorer.demo.callbacks.reid_query import QueryCallbacks
 from dcal_explorer.demo.inputs import checked_flag, checked_text, checked_texts, from_one, shows_errors
 from dcal_explorer.demo.query_session import QuerySession
@@ -135,6 +136,10 @@ class RankingCallbacks(QueryCallbacks):
     @shows_errors
     def download_ranking(self, record: str) -> str:
         """The query and the ranking shown as one image, a PNG file."""
+        return self.written(record, "ranking.png", draw.png(self.ranked_image(record)))
+
+    def ranked_image(self, record: str) -> RGB:
+        """The query and the ranking as one image."""
         session = self.ranked(record)
         assert session.ranking is not None
         gallery = self.opened(session)
@@ -144,7 +149,7 @@ class RankingCallbacks(QueryCallbacks):
         ]
         hits = [self.entry(gallery, session, hit) for hit in session.ranking.hits]
         title = f"{session.checkpoint} · {session.ranking.candidates:,} images ranked"
-        return self.written(record, "ranking.png", draw.png(draw.ranked_list(queries, hits, title)))
+        return draw.ranked_list(queries, hits, title)
 
     def entry(self, gallery: GalleryWithMetadata, session: QuerySession, hit: Hit) -> draw.Entry:
         """A hit in that image; a grey square where its file is lost."""
