@@ -10,6 +10,8 @@ from typing import ClassVar, Generic, TypeVar
 from dcal.data.records import ImageRecord
 from dcal.errors import DCALError, check_choice
 
+SKIP_FILE = "skip.txt"  # in a data set's folder: images that are left out, a path below it a line
+
 RecordT = TypeVar("RecordT", bound=ImageRecord)
 
 
@@ -18,6 +20,7 @@ class DataSet(ABC, Generic[RecordT]):
 
     `official` holds the counts of each whole split, the one that decides first: a split that has all the classes (or
     identities) is taken to be whole and must have the other counts too, one that has fewer is reported as a subset.
+    Images that `SKIP_FILE` names are left out, as a note says.
     Raises DCALError for a wrong root, naming the missing files, for files that contradict each other,
     for a whole split with wrong counts, and for images that are listed but not there. `strict=False` leaves the last
     two to the caller: they are `.problems()`.
@@ -36,7 +39,7 @@ class DataSet(ABC, Generic[RecordT]):
     def __init__(self, root: str | Path, split: str = "train", strict: bool = True) -> None:
         self.root, self.split = Path(root), check_choice("split", split, self.splits)
         self.notes: list[str] = []  # what a reader of the figures should know
-        self.records = self.read()
+        self.records = self.without_skipped(self.read())
         if not self.records:
             raise DCALError(f"{self.title} at {self.root}: no image belongs to the {split} split")
         self.missing = tuple(record.path for record in self.records if not record.path.is_file())
@@ -46,6 +49,15 @@ class DataSet(ABC, Generic[RecordT]):
     @abstractmethod
     def read(self) -> tuple[RecordT, ...]:
         """The records of `self.split`, whether or not their files exist."""
+
+    def without_skipped(self, records: tuple[RecordT, ...]) -> tuple[RecordT, ...]:
+        """The records that `SKIP_FILE` does not name."""
+        path = self.root / SKIP_FILE
+        names = set(read_lines(path)) if path.is_file() else set()
+        kept = tuple(record for record in records if self.shown(record.path) not in names)
+        if count := len(records) - len(kept):
+            self.notes.append(f"{count:,} {'images are' if count > 1 else 'image is'} left out, as {SKIP_FILE} says")
+        return kept
 
     @abstractmethod
     def found(self) -> dict[str, int]:

@@ -12,9 +12,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
-from dcal.data.base import DataSet, first
+from dcal.data.base import SKIP_FILE, DataSet, first, read_lines
 from dcal.data.records import ImageRecord
 from dcal.errors import DCALError, ImageError
+from dcal.files import write_whole
 from dcal.progress import OnProgress, silent
 
 CHUNK = 16  # images that a process decodes per message
@@ -88,6 +89,21 @@ def check(kind: type[DataSet[Any]], root: str | Path, workers: int = 2, on_progr
         if split == "train":
             train = {each.digest: name for name, each in results.items() if each.digest}
     return Report(kind.title, tuple(reports))
+
+
+def skip_unreadable(kind: type[DataSet[Any]], root: str | Path, found: Report) -> Path | None:
+    """Name the images that `found` could not read in the data set's `SKIP_FILE`, which leaves them out everywhere.
+
+    Its path comes back, None if there are none.
+    """
+    names = {name for split in found.splits for name in split.unreadable}
+    if not names:
+        return None
+    folder = next(data.root for data in open_splits(kind, root).values() if isinstance(data, DataSet))
+    path = folder / SKIP_FILE
+    before = read_lines(path) if path.is_file() else []
+    write_whole("".join(f"{name}\n" for name in [*before, *sorted(names - set(before))]).encode(), path)
+    return path
 
 
 def open_splits(kind: type[DataSet[Any]], root: str | Path) -> dict[str, DataSet[Any] | DCALError]:
@@ -184,8 +200,8 @@ def require_readable(records: Sequence[ImageRecord], workers: int, on_progress: 
     (path, problem), others = broken[0], [str(path) for path, _ in broken[1:]]
     more = f" {len(others)} more cannot be read: {first(others)}." if others else ""
     raise ImageError(
-        f"{path}: {problem}{more} Nothing was trained yet. Mend or remove such images (`dcal data check` lists them), "
-        "or begin without this check: --no-check-images"
+        f"{path}: {problem}{more} Nothing was trained yet. Mend or remove such images (`dcal data check` lists them, "
+        "and with --skip-unreadable leaves them out from then on), or begin without this check: --no-check-images"
     )
 
 

@@ -210,12 +210,17 @@ FEW = 5000  # images to train on, below which the paper's rates and epochs learn
 
 
 def preset_for(
-    preset: str | None = None, task: str | None = None, dataset: str | None = None, images: int | None = None
+    preset: str | None = None,
+    task: str | None = None,
+    dataset: str | None = None,
+    images: int | None = None,
+    identities: int | None = None,
 ) -> TrainConfig:
     """The preset by its name, else the data set's; for a data set without one, the paper's recipe of the task.
 
     `images`, how many there are to train on, if known: for few of them, a data set without a preset of its own gets
-    `small` or `small-reid`. Without a task, the preset's own counts, then the one that the data set belongs to (the
+    `small` or `small-reid`, with a smaller batch where they or, in re-identification, their `identities` do not fill
+    one. Without a task, the preset's own counts, then the one that the data set belongs to (the
     yard to both: "reid").
     """
     if preset is not None:
@@ -225,6 +230,11 @@ def preset_for(
         return own()
     reid = task == "reid" if task is not None else dataset in data_sets("reid")
     few = images is not None and images < FEW
-    if reid:
-        return SmallReIDConfig() if few else ReIDConfig()
-    return SmallConfig() if few else FGVCConfig()
+    if not few:
+        return ReIDConfig() if reid else FGVCConfig()
+    if not reid:
+        return SmallConfig(batch_size=min(SmallConfig.batch_size, images or 1))
+    config = SmallReIDConfig()
+    if identities:
+        config.batch_size = min(config.batch_size, identities * config.instances)
+    return config

@@ -12,11 +12,12 @@ from dcal.data.fgvc.base import whole_splits
 from dcal.data.fgvc.cars import Cars
 from dcal.data.fgvc.cub import CUB
 from dcal.data.fgvc.folder import Folder
-from dcal.data.validate import SplitReport, check, describe
-from dcal.errors import DCALError
+from dcal.data.reid.folder import PatternFolder
+from dcal.data.validate import SplitReport, check, describe, require_readable
+from dcal.errors import DCALError, ImageError
 from dcal_explorer.cli.main import main
 from tests.fixtures.tiny_cub import write_cub
-from tests.fixtures.tiny_sets import write_aircraft, write_cars, write_folders
+from tests.fixtures.tiny_sets import write_aircraft, write_cars, write_folders, write_image
 
 
 @pytest.fixture
@@ -51,6 +52,32 @@ def test_missing_and_damaged_images_are_named(root: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert f"missing: {names[0]}\n" in said and f"unreadable: {names[2]}: This is a PDF" in said
     assert "no problems found" not in said
+
+
+def test_images_that_cannot_be_read_are_left_out_by_choice(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Of identities by pattern, in train and test alone: named in a file that every split of the data set heeds."""
+    names = [f"{who}/{image}.jpg" for who in ("train/ann", "train/bob", "test/eve", "test/joe") for image in range(3)]
+    for name in names:
+        write_image(tmp_path / name, 40, 30, 1)
+    (tmp_path / "pattern.txt").write_text(r"(?P<split>train|test)/(?P<identity>\w+)/")
+    for broken in (names[1], names[8]):
+        (tmp_path / broken).write_bytes(b"no image")
+    line = ["data", "check", "reid-folder", str(tmp_path), "--workers", "0", "--json"]
+    assert main(line) == 1
+    with pytest.raises(ImageError, match=r"1\.jpg.*--skip-unreadable leaves them out"):
+        require_readable(PatternFolder(tmp_path, "train").records, workers=0)
+    capsys.readouterr()
+    assert main([*line, "--skip-unreadable"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ok"] and [split["found"]["images"] for split in found["splits"]] == [5, 5, 5]
+    assert (tmp_path / "skip.txt").read_text() == f"{names[8]}\n{names[1]}\n"
+    for split in ("train", "query", "gallery"):
+        data = PatternFolder(tmp_path, split)
+        require_readable(data.records, workers=0)
+        assert "1 image is left out, as skip.txt says" in data.notes
+    (tmp_path / names[0]).write_bytes(b"no image either")
+    assert main([*line, "--skip-unreadable"]) == 0
+    assert (tmp_path / "skip.txt").read_text().splitlines() == [names[8], names[1], names[0]]
 
 
 def test_wrong_counts(root: Path):

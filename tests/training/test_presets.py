@@ -290,11 +290,15 @@ def test_the_data_sets_size_chooses_a_preset(
     write_csv(tmp_path, 3)
     line = ["train", "--dataset", "csv", "--data-root", str(tmp_path)]
     assert main(line) == 0
-    assert told.pop() == SmallConfig(dataset="csv", data_root=tmp_path)
-    assert "preset small: 3 images to train on (--preset fgvc: the paper's recipe)" in capsys.readouterr().err
+    assert told.pop() == SmallConfig(dataset="csv", data_root=tmp_path, batch_size=3)
+    said = "preset small: 3 images to train on, which fill a batch of 3 (--preset fgvc: the paper's recipe)"
+    assert said in capsys.readouterr().err
+    assert main([*line, "--batch-size", "2"]) == 0
+    assert told.pop().batch_size == 2 and "images to train on (--preset" in capsys.readouterr().err
     assert main([*line, "--preset", "fgvc"]) == 0
     assert told.pop() == FGVCConfig(dataset="csv", data_root=tmp_path)
-    assert preset_for(dataset="reid-csv", images=4999) == SmallReIDConfig()
+    assert preset_for(dataset="reid-csv", images=4999, identities=16) == SmallReIDConfig()
+    assert preset_for(dataset="reid-csv", images=90, identities=15) == SmallReIDConfig(batch_size=30)
     assert preset_for(dataset="reid-csv", images=5000) == ReIDConfig()
     assert preset_for(dataset="cub", images=7) == CUBConfig()
 

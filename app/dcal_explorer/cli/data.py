@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ data sets: {", ".join([*DATASETS, *REID_DATASETS])}
 examples:
   dcal data check cub CUB_200_2011
   dcal data check folder my-images --json
+  dcal data check flat-folder my-images --skip-unreadable
 """
 
 
@@ -30,6 +32,7 @@ def data(
     dataset: tyro.conf.Positional[str],
     root: tyro.conf.Positional[Path | None] = None,
     workers: int = 2,
+    skip_unreadable: bool = False,
     json: bool = False,
 ) -> int:
     """Check a data set.
@@ -39,11 +42,12 @@ def data(
         dataset: which data set
         root: the folder that holds it, or its CSV file; the yard needs none
         workers: processes that decode
+        skip_unreadable: name images that cannot be read in skip.txt, beside them: training and evaluation leave them
+            out from then on
         json: print one JSON object instead of lines
     """
-    from dcal.data import place_of
+    from dcal.data import place_of, validate
     from dcal.data.base import DataSet
-    from dcal.data.validate import check
     from dcal.errors import check_choice
     from dcal_explorer.cli.progress import progress_bars
 
@@ -51,7 +55,11 @@ def data(
     kind = kinds[check_choice("dataset", dataset, kinds)]
     place = place_of("reid" if dataset in REID_DATASETS else "fgvc", dataset, root)
     with progress_bars() as on_progress:
-        report = check(kind, place, workers, on_progress)
+        report = validate.check(kind, place, workers, on_progress)
+        skipped = validate.skip_unreadable(kind, place, report) if skip_unreadable else None
+        if skipped:
+            print(f"images that cannot be read are left out from now on: {skipped}", file=sys.stderr)
+            report = validate.check(kind, place, workers, on_progress)
     if json:
         show_json(report.to_dict())
     else:

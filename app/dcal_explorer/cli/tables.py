@@ -78,7 +78,7 @@ def ranking_tables(record: Mapping[str, Any]) -> Iterator[RenderableType]:
 def similarity_lines(similarities: Mapping[str, Any]) -> Iterator[str]:
     """How well similarities separate identities; their calibration; groups of images."""
     for name, among in (("mixed", "all cameras"), ("across", "other cameras alone")):
-        if name in similarities:
+        if name in similarities and (name == "mixed" or similarities[name] != similarities["mixed"]):  # one camera
             own = similarities[name]
             found, chosen = own["open_set"], own["open_set"]["chosen"]
             yield (

@@ -85,9 +85,11 @@ def preset_of(words: Sequence[str]) -> tuple[TrainConfig, str]:
     if dataset not in data_sets(usual.task) or not Path(root).exists():
         return usual, ""  # the run's own error says more
     data = data_sets(usual.task)[dataset](Path(root), "train")
-    images = len(data)
-    chosen = preset_for(task=task, dataset=dataset, images=images)
+    images, identities = len(data), data.found().get("identities")
+    chosen = preset_for(task=task, dataset=dataset, images=images, identities=identities)
     why = f"preset {chosen.preset}: {images:,} images to train on"
+    if chosen.batch_size < type(chosen)().batch_size and not value_of(words, "batch-size"):
+        why += f", which fill a batch of {chosen.batch_size}"
     if type(chosen) is not type(usual):
         why += f" (--preset {usual.preset}: the paper's recipe)"
     return chosen, why + ("" if value_of(words, "img-size") else proposal(data.records, chosen.size))

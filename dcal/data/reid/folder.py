@@ -96,7 +96,8 @@ class PatternFolder(ReID):
         if self.pattern is None and not path.is_file():
             raise DCALError(
                 f"{self.root} lacks {PATTERN_FILE}, whose first line is the regular expression of the images' paths "
-                "with groups (?P<identity>…), (?P<split>…) and, where there are several, (?P<camera>…)"
+                "with groups (?P<identity>…), (?P<split>…) and, where there are several, (?P<camera>…). For folders "
+                r"train/NAME/ and test/NAME/ it is (?P<split>train|test)/(?P<identity>[^/]+)/"
             )
         text = next(iter(read_lines(path)), "").strip() if self.pattern is None else self.pattern
         try:
