@@ -26,6 +26,7 @@ from dcal_explorer.demo.components import PRIVATE
 from dcal_explorer.demo.connections import limit_connections
 from dcal_explorer.demo.inputs import NOT_UPLOADED
 from dcal_explorer.demo.mcp_server import add_tools, prepare
+from dcal_explorer.demo.page_sessions import MOST_PAGES, keep_small_sessions, leave_matplotlib_out
 from dcal_explorer.demo.uploads import LimitedUploads, UploadLimits
 
 HERE = Path(__file__).resolve().parent
@@ -118,6 +119,8 @@ def serve(
     write_whole_images()
     tell_all_errors()
     limit_connections()
+    keep_small_sessions()
+    leave_matplotlib_out()
     limits = UploadLimits(folder)
     limits.tidy_always()
     blocks = page(callbacks, samples, Tools(callbacks, samples, limits) if mcp else None)
@@ -136,6 +139,7 @@ def serve(
         allowed_paths=[str(SAMPLES)],
         app_kwargs={"middleware": [hosts_alone(hosts), Middleware(LimitedUploads, limits=limits)]},
         max_threads=THREADS,
+        state_session_capacity=MOST_PAGES,
         prevent_thread_lock=True,
         _frontend=False,  # no check that the page answers within 3 s: a busy machine fails it
         quiet=True,
