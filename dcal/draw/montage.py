@@ -15,7 +15,7 @@ from PIL import Image
 from dcal.draw.colour import shared_scale
 from dcal.draw.layout import MAX_SIDE, drawn_size
 from dcal.draw.legend import bar, label, under
-from dcal.draw.overlay import mark, overlay
+from dcal.draw.overlay import base_image, mark, overlay
 from dcal.errors import DCALError
 from dcal.explain.inspection import Inspection
 
@@ -36,10 +36,11 @@ def figure(
     smooth: bool = False,
     max_side: int | None = MAX_SIDE,
     marked: tuple[int, int] | None = None,
+    base: AnyRGB | None = None,
 ) -> RGB:
     """One map over the image (see `overlay`) with its colour bar below; the patch `marked` (row, col) is outlined."""
     low, high = shared_scale(map) if low is None or high is None else (low, high)
-    canvas = overlay(seen, map, opacity, colormap, low, high, smooth, max_side)
+    canvas = overlay(seen, map, opacity, colormap, low, high, smooth, max_side, base)
     canvas = canvas if marked is None else mark(seen, canvas, *marked)
     return under(canvas, bar(canvas.shape[1], low, high, colormap))
 
@@ -65,7 +66,8 @@ def grid(
     if len(maps) != len(labels) or columns < 1:
         raise DCALError(f"{len(labels)} labels were given for {len(maps)} maps, in {columns} columns")
     low, high = shared_scale(maps) if low is None or high is None else (low, high)
-    tiles = [overlay(seen, m, opacity, colormap, low, high, smooth, max_side=tile) for m in maps]
+    base = base_image(seen, tile)
+    tiles = [overlay(seen, m, opacity, colormap, low, high, smooth, tile, base) for m in maps]
     tiles = [label(canvas, name, text) for canvas, name in zip(tiles, labels, strict=True)]
     rows = [beside(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
     return _stack(rows)

@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,7 @@ def load_checkpoint(source: str | Path) -> DCAL:
     check_finite(tensors, str(weights))
     model.load_state_dict(tensors)
     model.eval()
-    _fingerprints[model] = (_versions(model.state_dict(keep_vars=True).values()), file_hash(directory / WEIGHTS))
+    _fingerprints[model] = (_versions(_tensors(model)), file_hash(directory / WEIGHTS))
     return model
 
 
@@ -280,7 +280,7 @@ def fingerprint(model: Model) -> str:
     """
     if isinstance(model, ExportedModel):
         return model.fingerprint
-    tensors = model.state_dict(keep_vars=True).values()
+    tensors = list(_tensors(model))
     if any(tensor.is_inference() for tensor in tensors):
         return _hash(model)  # such tensors have no version by which a change could be noticed
     versions = _versions(tensors)
@@ -288,6 +288,13 @@ def fingerprint(model: Model) -> str:
     if known is None or known[0] != versions:
         known = _fingerprints[model] = (versions, _hash(model))
     return known[1]
+
+
+def _tensors(model: DCAL) -> Iterator[torch.Tensor]:
+    """All parameters and buffers, module by module: what `state_dict` walks through, in a third of its time."""
+    for module in model.modules():
+        yield from (tensor for tensor in module._parameters.values() if tensor is not None)
+        yield from (tensor for tensor in module._buffers.values() if tensor is not None)
 
 
 def _hash(model: DCAL) -> str:

@@ -201,7 +201,7 @@ class InspectCallbacks:
         (the same in the GLCA block), or "local" (the selected patches' attention).
         """
         entry, look = self.records.get(record), checked_look(colormap, opacity, smooth)
-        seen, sa_score = entry.seen, entry.scores.sentence("rollout")
+        seen = entry.seen
         glca = {"input": seen.glca_input_map, "block": seen.glca_map, "local": seen.glca_local_map}[
             check_choice("kind", checked_text("kind", kind), captions.GLCA_MAPS)
         ]
@@ -209,16 +209,16 @@ class InspectCallbacks:
         low, high = draw.shared_scale(*maps)
 
         def images(side: int) -> list[RGB]:
-            drawn = [draw.figure(seen, map, low=low, high=high, max_side=side, **look) for map in maps]
+            same = look | {"max_side": side, "base": draw.base_image(seen, side)}
+            drawn = [draw.figure(seen, map, low=low, high=high, **same) for map in maps]
             if glca is None:
                 return drawn
-            delta, most = draw.difference(seen.sa_map, glca)
-            signed = {**look, "colormap": draw.DIVERGING}
-            return [*drawn, draw.figure(seen, delta, low=-most, high=most, max_side=side, **signed)]
+            delta, most = draw.difference(*maps)
+            return [*drawn, draw.figure(seen, delta, low=-most, high=most, **same | {"colormap": draw.DIVERGING})]
 
         entry.shown = Drawing("sa-and-glca", lambda side: draw.beside(images(side // 2)), tuple(maps))
         shown = images(COMPARED_SIDE)
-        sa = f"{captions.read(seen, captions.SA)} {sa_score}"
+        sa = f"{captions.read(seen, captions.SA)} {entry.scores.sentence('rollout')}"
         if glca is None:
             return shown[0], None, None, sa, captions.no_glca(self.library.bare), ""
         score = entry.scores.sentence(GLCA_SCORES[kind])
