@@ -13,13 +13,22 @@ function roundEven(value) {
 }
 
 /** The table as 256 CSS colours. */
-export function cssColours(table) {
-  return Array.from({ length: 256 }, (_, i) => `rgb(${table[3 * i]},${table[3 * i + 1]},${table[3 * i + 2]})`);
-}
+export const cssColours = once((table) =>
+  Array.from({ length: 256 }, (_, i) => `rgb(${table[3 * i]},${table[3 * i + 1]},${table[3 * i + 2]})`),
+);
 
 /** The table as 256 opaque pixels of an ImageData's buffer (little-endian, as every browser's machine is). */
-export function pixelColours(table) {
-  return Uint32Array.from({ length: 256 }, (_, i) => {
+export const pixelColours = once((table) =>
+  Uint32Array.from({ length: 256 }, (_, i) => {
     return ((255 << 24) | (table[3 * i + 2] << 16) | (table[3 * i + 1] << 8) | table[3 * i]) >>> 0;
-  });
+  }),
+);
+
+/** `made(table)`, computed once for each table: every map that is painted asks for it. */
+function once(made) {
+  const known = new WeakMap();
+  return (table) => {
+    if (!known.has(table)) known.set(table, made(table));
+    return known.get(table);
+  };
 }

@@ -69,8 +69,8 @@ export class Choice {
     this.value = value;
     for (const item of this.buttons) {
       const chosen = item.value === value;
-      item.button.setAttribute(this.state, chosen);
-      item.button.tabIndex = chosen ? 0 : -1;
+      attribute(item.button, this.state, chosen);
+      put(item.button, "tabIndex", chosen ? 0 : -1);
     }
     return true;
   }

@@ -39,7 +39,7 @@ export class Strip {
   }
 
   choose(value) {
-    if (this.choice.choose(value)) this.reveal();
+    if (this.choice.choose(value)) requestAnimationFrame(() => this.reveal()); // where the frame lays out in any case
   }
 
   /** Bring the chosen thumbnail into sight within the strip; the page never moves. */

@@ -4,17 +4,18 @@ import { Attention } from "./attention.js";
 import { publish, subscribe } from "./bus.js";
 import { join, linked, subtracted } from "./difference.js";
 import { download } from "./download.js";
-import { attribute, element, put, say } from "./elements.js";
+import { attribute, element, say } from "./elements.js";
 import { layOut } from "./layout.js";
 import { Loader } from "./loader.js";
 import { toggleTables } from "./numbers_table.js";
 import { Ground } from "./paint.js";
 import { record } from "./payload.js";
 import { placeName } from "./placement.js";
-import { attending, attentionScene, attentionWords, comparedPatch, headScene, layerOf, layersScale, mapScene, stackName } from "./scenes.js";
+import { attending, attentionScene, attentionWords, comparedPatch, mapScene, stackName } from "./scenes.js";
 import { fullScreen } from "./screen.js";
 import { SHARED, START, fitted, lost } from "./state.js";
 import { watchTheme } from "./theme.js";
+import { paintHeads, paintLayers } from "./thumbnails.js";
 
 const BEAT = 600; // milliseconds that a layer is shown while the layers play
 const GROUNDS = 6; // sizes of the image kept ready
@@ -239,7 +240,7 @@ export class View {
       : { ...attentionWords(seen, state, token), ...(alone ? { waiting: "…" } : this.loader.rows(state.layer, token)) };
     this.present(this.panes.attention, attention, [token, state.layer, state.head, state.fusion, attention.waiting, ...look]);
     if (!this.faithfulness.element.hidden) this.faithfulness.show(map);
-    if (!alone) this.strips(token, rows);
+    if (!alone) this.strips();
     this.controls(token, map, attention);
     if (this.tables) this.tabulate();
   }
@@ -260,31 +261,16 @@ export class View {
     pane.described = setTimeout(() => attribute(pane.canvas, "aria-label", pane.describe()), 100);
   }
 
-  strips(token, rows) {
-    const { seen, state } = this;
-    const look = [state.opacity, state.colours];
-    const layered = this.mapShown.layered ? this.mapShown : seen.maps.find((map) => map.layered);
-    const name = layered && stackName(layered, layered === this.mapShown ? state : { ...state, start: 0, prefix: 0, discard: 0 });
-    const stack = layered?.stacks[name];
-    put(this.layerStrip.element.parentElement, "hidden", !layered);
-    if (layered) {
-      const every = stack ? layersScale(layered, stack, seen, state) : null;
-      const scaled = (layer) => {
-        const values = layerOf(stack, layer, seen.patches);
-        const [low, high] = every ?? [Math.min(...values), Math.max(...values)];
-        return { values, low, high, table: seen.colours[state.colours] };
-      };
-      const signature = JSON.stringify([Boolean(stack), layered.key, name, state.scale, state.clip, ...look]);
-      if (signature !== this.layerStrip.drawn) {
-        this.layerStrip.show(Array.from({ length: seen.layers }, (_, i) => [i, stack ? scaled(i) : null]), signature);
-      }
-    }
-    this.layerStrip.choose(state.layer);
-    const heads = rows ? headScene(seen, state, rows) : null;
-    const fused = rows ? attentionScene(seen, { ...state, head: -1, clip: false }, rows, token) : null;
-    const thumbs = Array.from({ length: seen.heads }, (_, head) => [head, heads && { ...heads, values: heads.values[head] }]);
-    this.headStrip.show([[-1, fused], ...thumbs], JSON.stringify([token, state.layer, state.fusion, Boolean(rows), ...look]));
-    this.headStrip.choose(state.head);
+  strips() {
+    paintLayers(this);
+    this.layerStrip.choose(this.state.layer);
+    this.headStrip.choose(this.state.head);
+    this.thumbnails ??= requestAnimationFrame(() => {
+      setTimeout(() => { // after the frame of the maps themselves
+        this.thumbnails = null;
+        if (this.seen && this.root.isConnected) paintHeads(this);
+      });
+    });
   }
 
   controls(token, map, attention) {
