@@ -5,6 +5,7 @@ The script of every run; server.py serves it.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Callable
@@ -55,9 +56,19 @@ def page_of(name: str, title: str) -> Callable[[], None]:
         if view not in sys.modules:
             with st.spinner("Loading the page …"):  # with torch, some seconds
                 importlib.import_module(view)
+                leave_out_of_collections()
         sys.modules[view].page()
 
     return page
+
+
+def leave_out_of_collections() -> None:
+    """Have garbage collections pass over what is there now, as torch's modules, which stay for good.
+
+    Streamlit collects all garbage after every run; that was more than half of a run's processor time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 if __name__ == "__main__":
