@@ -25,6 +25,7 @@ from dcal.model.backbone import check_finite, stored_shapes
 from dcal.model.config import ModelConfig
 from dcal.model.dcal import DCAL, create_model
 from dcal.model.exported import ExportedModel, Model, is_exported
+from dcal.model.kinds import Uninitialised
 from dcal.model.model_card import model_card
 from dcal.model.weights import check_safetensors
 from dcal.modes import give_usual_mode
@@ -160,7 +161,7 @@ def load_checkpoint(source: str | Path) -> DCAL:
     config = read_config(directory)
     weights = check_safetensors(directory / WEIGHTS)
     try:
-        with torch.device("meta"):  # shapes are compared before memory is allocated for what the config names
+        with torch.device("meta"), Uninitialised():  # shapes are compared before memory is allocated for what the config names
             plan = create_model_from(config)
     except DCALError as error:
         raise CheckpointError(f"{directory / CONFIG} describes no model of ours: {error}") from error
