@@ -161,7 +161,8 @@ def load_checkpoint(source: str | Path) -> DCAL:
     config = read_config(directory)
     weights = check_safetensors(directory / WEIGHTS)
     try:
-        with torch.device("meta"), Uninitialised():  # shapes are compared before memory is allocated for what the config names
+        # Shapes are compared before memory is allocated for what the config names.
+        with torch.device("meta"), Uninitialised():
             plan = create_model_from(config)
     except DCALError as error:
         raise CheckpointError(f"{directory / CONFIG} describes no model of ours: {error}") from error
