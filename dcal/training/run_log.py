@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from dcal.errors import DCALError
 
 LOG = "log.jsonl"
+AHEAD = 60.0  # seconds that another machine's clock may be ahead
 Line = Mapping[str, Any]
 
 
@@ -80,6 +82,18 @@ def numbers(line: Line, above: str = "") -> dict[str, float]:
 
 
 def run_folders(root: Path) -> list[str]:
-    """The names of the run folders directly below `root`, the one written last first."""
+    """The names of the run folders directly below `root`, the one written last first.
+
+    Logs that are dated in the future, as after a clock was set back, come last: when they were written is not known.
+    """
     found = [path for path in root.glob(f"*/{LOG}") if not path.parent.name.startswith(".")]
-    return [path.parent.name for path in sorted(found, key=lambda path: -path.stat().st_mtime)]
+    return [path.parent.name for path in sorted(found, key=lambda path: (-_written(path), path))]
+
+
+def _written(path: Path) -> float:
+    """When a file was written, in seconds since 1970; 0 if that is not known, or the file is gone."""
+    try:
+        changed = path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+    return changed if changed <= time.time() + AHEAD else 0.0

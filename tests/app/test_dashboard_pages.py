@@ -328,22 +328,23 @@ class TestTwins:
         self, reid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reid = shutil.copytree(reid.parent, tmp_path / "copy") / "checkpoints"
+        (reid / "reid-sa_only").rename(reid / "pair")  # called as a column is
         pairs = [pair for pair in twins.test_pairs() if pair.identities == (25, 26)]
         monkeypatch.setattr(twins, "test_pairs", lambda: pairs)
         app = opened(twins_page, reid, monkeypatch)
         assert not app.exception and not app.error
         (row,) = app.dataframe[0].value.to_dict("records")
         records = Yard(reid.parent / "yard", "gallery").records
-        for name in ("reid-full", "reid-sa_only"):
+        for name, column in (("reid-full", "reid-full"), ("pair", "checkpoint pair")):
             gallery = dcal.open_gallery(reid / name / "gallery")
             told = told_apart_by_pair(records, gallery.rows(np.arange(len(gallery))))
-            assert row[name] == percent(told[25, 26]) and row["pair"] == "25 and 26"
+            assert row[column] == percent(told[25, 26]) and row["pair"] == "25 and 26"
         app.toggle(key="explain_pairs").set_value(True).run()
         assert not app.exception
         (row,) = app.dataframe[1].value.to_dict("records")
         _, on = on_difference(dcal.load(reid / "reid-full"), pairs[0].question)
         assert row["reid-full"] == f"{decimal(on.density)} ({share(on.share)})"
-        shutil.rmtree(reid / "reid-sa_only" / "gallery")
+        shutil.rmtree(reid / "pair" / "gallery")
         st.cache_resource.clear()
         app.run()
-        assert not app.exception and "reid-sa_only has no gallery" in app.warning[0].value
+        assert not app.exception and "pair has no gallery" in app.warning[0].value

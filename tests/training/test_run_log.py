@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,11 @@ def test_the_run_written_last_comes_first(tmp_path: Path) -> None:
         os.utime(path, (1e9 - age, 1e9 - age))
     (tmp_path / "empty").mkdir()
     assert run_folders(tmp_path) == ["new", "old"]
+
+
+def test_a_run_dated_in_the_future_comes_last(tmp_path: Path) -> None:
+    """As after a clock was set back: the run that goes on is the one to be shown first."""
+    for name, ahead in (("before", 86_400), ("now", 0)):
+        path = write(tmp_path / name, "") / "log.jsonl"
+        os.utime(path, (time.time() + ahead, time.time() + ahead))
+    assert run_folders(tmp_path) == ["now", "before"]

@@ -110,11 +110,10 @@ def captioned(gallery: GalleryWithMetadata, items: Iterable[Item]) -> str:
     return row(listed, THUMBNAIL_SIDE, "thumbnails", False)
 
 
-def drawn(images: Iterable[tuple[str, np.ndarray, tuple[str, ...]]], side: int) -> str:
-    """Images that were drawn on, as figures: (text for those who cannot see it, pixels, lines below)."""
+def drawn(images: Iterable[tuple[str, str, tuple[str, ...]]]) -> str:
+    """Images that were drawn on, as figures: (text for those who cannot see it, `address`, lines below)."""
     listed = []
-    for alt_text, pixels, lines in images:
-        uri = f"data:image/webp;base64,{base64.b64encode(draw.webp(draw.tile(pixels, side))).decode()}"
+    for alt_text, uri, lines in images:
         facts = "".join(f"<span>{html.escape(line)}</span>" for line in lines)
         image = f'<img src="{uri}" alt="{html.escape(alt_text)}">'
         listed.append(f'<li><figure>{image}<span class="facts">{facts}</span></figure></li>')
@@ -156,5 +155,9 @@ def _tile(path: Path, side: int, alt_text: str) -> str:
 @lru_cache(KEPT)
 def data_uri(path: Path, version: str, side: int) -> str:
     """An image file, its longer side scaled to `side` pixels, as a data address. `version`: of the file."""
-    tile = draw.tile(np.asarray(read_image(path).image), side)
-    return f"data:image/webp;base64,{base64.b64encode(draw.webp(tile)).decode()}"
+    return address(np.asarray(read_image(path).image), side)
+
+
+def address(pixels: np.ndarray, side: int) -> str:
+    """An image, its longer side scaled to `side` pixels, as a data address."""
+    return f"data:image/webp;base64,{base64.b64encode(draw.webp(draw.tile(pixels, side))).decode()}"

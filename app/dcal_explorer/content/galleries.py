@@ -122,9 +122,9 @@ class GalleryWithMetadata:
 
     def own(self, other: GalleryWithMetadata, path: str) -> Item | None:
         """The image here that is `other`'s at this path: the same path and the same file. None if there is none."""
-        index = self.embedded.index_of(path)
-        same = self.file_path(path).resolve() == other.file_path(path).resolve()
-        return None if index is None or not same else self.embedded.items[index]
+        index, mine, theirs = self.embedded.index_of(path), self.file_path(path), other.file_path(path)
+        same = mine == theirs or mine.resolve() == theirs.resolve()
+        return self.embedded.items[index] if index is not None and same else None
 
 
 class Galleries:

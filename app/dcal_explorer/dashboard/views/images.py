@@ -71,7 +71,7 @@ def yard() -> None:
     number = st.number_input(label, 1, pages, 1, key=f"page_of_{pages}", bind="query-params") if pages > 1 else 1
     shown = found[(number - 1) * PAGE : number * PAGE]
     st.markdown(f"**{len(found):,} images**, {(number - 1) * PAGE + 1} to {(number - 1) * PAGE + len(shown)} shown.")
-    st.html(cards.drawn([(alt_text(r), painted(r, annotation), lines(r)) for r in shown], SIDE))
+    st.html(cards.drawn([(alt_text(r), thumbnail(str(r.path), annotation, r), lines(r)) for r in shown]))
     one_image(split, found, annotation)
 
 
@@ -112,6 +112,12 @@ def lines(record: YardRecord) -> tuple[str, ...]:
 def painted(record: YardRecord, annotation: str) -> np.ndarray:
     """The image with its annotation drawn over it."""
     return cached_painting(str(record.path), annotation, record)
+
+
+@st.cache_data(show_spinner=False, max_entries=512)
+def thumbnail(path: str, annotation: str, _record: YardRecord) -> str:
+    """`painted`, small, as a data address: to encode the images of a page took more than half of a run."""
+    return cards.address(painted(_record, annotation), SIDE)
 
 
 @st.cache_data(show_spinner=False, max_entries=512)

@@ -27,6 +27,7 @@ from dcal_explorer.dashboard.views.reidentify import MOST_MATCHES, Question, eac
 from dcal_explorer.dashboard.work import at_once, worked
 
 SIDE = PAIR_SIDE * 3 // 4
+PAIR, PART = "pair", "differing part"  # columns of the tables of all pairs, beside a column for each checkpoint
 KINDS = {"rather": "its own vehicle rather than the twin", "twin": "the twin", "same": "the same vehicle"}
 ABOUT = (
     "Twins are two vehicles that are equal except for one part. A checkpoint that tells them apart must attend to that "
@@ -171,10 +172,10 @@ def all_pairs(chosen: Sequence[str]) -> None:
     told = each(chosen, lambda name: told_apart(name, galleries().version(name)), failed)
     for name, why in failed.items():
         st.warning(message(f"{name}: {why}"))
+    about = [{PAIR: f"{pair.identities[0]} and {pair.identities[1]}", PART: pair.differs} for pair in pairs]
     rows = [
-        {"pair": f"{pair.identities[0]} and {pair.identities[1]}", "differing part": pair.differs}
-        | {name: shown(told.get(name, {}).get(pair.identities)) for name in chosen}
-        for pair in pairs
+        own | {heading(name): shown(told.get(name, {}).get(pair.identities)) for name in chosen}
+        for own, pair in zip(about, pairs, strict=True)
     ]
     st.dataframe(
         rows, hide_index=True, height="content", on_select=open_row, selection_mode="single-row", key="pairs_told"
@@ -186,15 +187,19 @@ def all_pairs(chosen: Sequence[str]) -> None:
     found = worked("pairs", asked, at_once(evidence_of_pair), "The evidence of all pairs")
     st.dataframe(
         [
-            {"pair": row["pair"], "differing part": row["differing part"]}
-            | {name: on_the_part(found.get((name, library().version(name), place))) for name in chosen}
-            for place, row in enumerate(rows)
+            own | {heading(name): on_the_part(found.get((name, library().version(name), place))) for name in chosen}
+            for place, own in enumerate(about)
         ],
         hide_index=True,
         height="content",
         key="pairs_explained",
     )
     st.caption(ON_PART)
+
+
+def heading(checkpoint: str) -> str:
+    """The title of a checkpoint's column, which is none of the others'."""
+    return f"checkpoint {checkpoint}" if checkpoint in (PAIR, PART) else checkpoint
 
 
 def open_row() -> None:
