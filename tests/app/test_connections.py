@@ -17,6 +17,7 @@ from dcal_explorer.demo.connections import TimedConnection, limit_connections
 HEAD = b"GET / HTTP/1.1\r\nhost: x\r\n"
 UPLOAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 400\r\n\r\n"
 LONG = 1.2  # seconds that an answer takes
+CHUNK, LARGE = 2**16, 2**25  # bytes: more than the system keeps for a client that does not read
 Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
 
 
@@ -27,13 +28,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Reads the request, and answers with how many bytes it has; a GET of /long takes its time."""
+    """Reads the request, and answers with how many bytes it has; a GET of /long takes its time, of /large `LARGE`."""
     size, more = 0, True
     while more:
         message = await receive()
         if message["type"] != "http.request":
             return
         size, more = size + len(message["body"]), message.get("more_body", False)
+    if scope["path"] == "/large":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % LARGE)]})
+        for _ in range(LARGE // CHUNK):
+            await send({"type": "http.response.body", "body": bytes(CHUNK), "more_body": True})
+        return await send({"type": "http.response.body", "body": b""})
     await asyncio.sleep(LONG if scope["path"] == "/long" else 0)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
     await send({"type": "http.response.body", "body": b"%03d" % size})
@@ -126,6 +132,55 @@ def test_who_sends_nothing_or_too_slowly_is_ended() -> None:
 
 def test_long_answers_steady_uploads_and_used_connections_stay() -> None:
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in served(long_answer, steady, again_and_again))
+
+
+def reading(first: float, between: float) -> Client:
+    """A client of a large answer that waits so many seconds before it begins to read, and between two reads."""
+
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(HEAD.replace(b"/", b"/large", 1) + b"\r\n")
+        await asyncio.sleep(first)
+        await reader.readuntil(b"\r\n\r\n")
+        came = 0
+        try:
+            while came < LARGE and (data := await reader.read(CHUNK)):
+                came += len(data)
+                await asyncio.sleep(between)
+        except ConnectionError:
+            pass
+        return b"%d" % came
+
+    return client
+
+
+def test_who_does_not_read_an_answer_is_ended_and_who_reads_it_slowly_is_not() -> None:
+    unread, slow = served(reading(1.0, 0), reading(0, 0.002))
+    assert int(unread) < LARGE and int(slow) == LARGE
+
+
+def test_a_client_that_reads_nothing_is_let_go_of_in_the_end() -> None:
+    """Its connection cannot be closed in the usual way: what is left to be read keeps it open."""
+
+    class Transport:
+        def __init__(self) -> None:
+            self.ended: list[str] = []
+
+        def close(self) -> None:
+            self.ended.append("closed")
+
+        def abort(self) -> None:
+            self.ended.append("aborted")
+
+    async def run() -> list[str]:
+        config = uvicorn.Config(app, http=TimedConnection, log_level="critical")
+        config.load()
+        connection = TimedConnection(config, ServerState(), {})
+        connection.transport = Transport()  # type: ignore[assignment]
+        connection._end()
+        await asyncio.sleep(0.3)
+        return connection.transport.ended  # type: ignore[attr-defined]
+
+    assert asyncio.run(run()) == ["closed", "aborted"]
 
 
 def test_who_waits_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,25 @@ def test_each_address_has_its_limit_and_others_are_not_kept_out(
     later = time.monotonic() + uploads.WINDOW + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert limits.refusal("10.0.0.1", 6_000_000) == ""
+
+
+def test_what_was_stated_and_never_came_is_given_back(tmp_path: Path) -> None:
+    """Whoever states much and sends little keeps out nobody at the same address, as behind a proxy."""
+    limits, sent = UploadLimits(tmp_path, most=1000, each=500), [b"x" * 60, b"x" * 40]
+
+    async def app(scope: object, receive: Any, send: object) -> None:
+        await receive()
+        await receive()
+        raise ConnectionError("the client went")
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": sent.pop(0), "more_body": True}
+
+    scope = {"type": "http", "method": "POST", "path": "/upload", "client": ("10.0.0.1", 5)}
+    with pytest.raises(ConnectionError):
+        asyncio.run(LimitedUploads(app, limits)(scope | {"headers": [(b"content-length", b"500")]}, receive, None))
+    assert limits.size == 100 and limits.refusal("10.0.0.1", 400) == ""
+    assert limits.refusal("10.0.0.1", 1).startswith("You have uploaded")
 
 
 def test_the_folder_has_a_limit_and_its_oldest_files_leave(tmp_path: Path) -> None:
@@ -112,11 +132,12 @@ class Answer:
     def __init__(self, limits: UploadLimits, path: str, headers: list[tuple[bytes, bytes]]) -> None:
         self.reached, self.status, self.text = False, 0, ""
 
-        async def app(scope: object, receive: object, send: object) -> None:
+        async def app(scope: object, receive: Any, send: object) -> None:
             self.reached = True
+            await receive()
 
         async def receive() -> dict[str, object]:
-            return {"type": "http.request"}
+            return {"type": "http.request", "body": bytes(900)}
 
         async def send(message: dict) -> None:
             self.status = message.get("status", self.status)

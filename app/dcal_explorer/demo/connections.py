@@ -1,8 +1,9 @@
 """Connections that send nothing, or hardly anything, are ended; uvicorn alone would keep them for ever.
 
 A request's head has `HEAD` seconds. Its body comes, after `GRACE` seconds, with at least `SLOWEST` bytes a second on
-average. Nothing is limited once a request is whole: an answer may take its time. Where there are `MOST` connections,
-the one that has waited longest without a request makes room for the next.
+average. Once a request is whole, an answer may take its time, but it is read: where more than the system keeps is left
+for its client, `GRACE` seconds are enough for the next 48 kB. Where there are `MOST` connections, the one that has
+waited longest without a request makes room for the next.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class TimedConnection(H11Protocol):
     _request: RequestResponseCycle | None = None  # the one in progress at the last look
     _since = 0.0  # when that began, or the wait for one
     _received = 0  # bytes since then
+    _unread: float | None = None  # since when an answer waits for its client to read
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -51,6 +53,14 @@ class TimedConnection(H11Protocol):
         self._received += len(data)
         super().data_received(data)
 
+    def pause_writing(self) -> None:
+        self._unread = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._unread = None
+        super().resume_writing()
+
     def on_response_complete(self) -> None:
         self._since, self._received = self.loop.time(), 0
         super().on_response_complete()
@@ -66,14 +76,21 @@ class TimedConnection(H11Protocol):
         if request is not self._request:
             self._request, self._since, self._received = request, max(self._since, now - LOOK), 0
         waited = now - self._since
-        if request is None and waited >= HEAD:
-            self.transport.close()
+        if self._unread is not None and now - self._unread >= GRACE:
+            self.transport.abort()
+        elif request is None and waited >= HEAD:
+            self._end()
         elif request is not None and self._slow(request, waited):
             if not request.response_started:
                 self.transport.write(ANSWER)
-            self.transport.close()
+            self._end()
         elif self.transport.get_protocol() is self:  # else a WebSocket has taken over
             self._look_later()
+
+    def _end(self) -> None:
+        """Close the connection, and let go of it also where its client does not read what is left."""
+        self.transport.close()
+        self._look = self.loop.call_later(LOOK, self.transport.abort)
 
     def _slow(self, request: RequestResponseCycle, waited: float) -> bool:
         """Whether a request's body comes too slowly, and not for want of the application's reading it."""

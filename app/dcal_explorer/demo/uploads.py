@@ -67,7 +67,7 @@ class UploadLimits:
         self._guard = threading.Lock()
 
     def refusal(self, address: str, length: int) -> str:
-        """Why an upload of `length` bytes is not taken; "" if it is, and it is then counted."""
+        """Why an upload of `length` bytes is not taken; "" if it is, and it is then counted (see `give_back`)."""
         now = time.monotonic()
         with self._guard:
             recent = self._recent.setdefault(address, deque())
@@ -87,6 +87,15 @@ class UploadLimits:
             for other in [name for name, sizes in self._recent.items() if not sizes]:
                 del self._recent[other]
             return ""
+
+    def give_back(self, address: str, length: int, came: int) -> None:
+        """Count only the bytes that came of an upload that was taken, where it ended before its stated `length`."""
+        with self._guard:
+            recent = self._recent.get(address, deque())
+            place = next((place for place, (_, size) in enumerate(recent) if size == length), None)
+            if place is not None and came < length:
+                recent[place] = recent[place][0], came
+                self.size = max(0, self.size - (length - came))
 
     def tidy(self) -> None:
         """Measure the folder, and remove its oldest files where it is nearly full."""
@@ -142,4 +151,15 @@ class LimitedUploads:
         address = scope["client"][0] if scope.get("client") else ""
         if why := self.limits.refusal(address, int(length)):
             return await PlainTextResponse(why, 429)(scope, receive, send)
-        await self.app(scope, receive, send)
+        came = 0
+
+        async def counted() -> Any:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            return message
+
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            self.limits.give_back(address, int(length), came)
