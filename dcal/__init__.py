@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dcal import retrieval
+    from dcal.analysis.maps import MapKind, register_map
     from dcal.errors import CheckpointError, DCALError, ImageError
     from dcal.explain.inspect import inspect, reselect
     from dcal.explain.inspection import Inspection
@@ -42,6 +43,7 @@ __all__ = [
     "ImageError",
     "Inspection",
     "Item",
+    "MapKind",
     "Match",
     "ModelConfig",
     "Output",
@@ -62,6 +64,7 @@ __all__ = [
     "read_image",
     "read_metrics",
     "register_branch",
+    "register_map",
     "reselect",
     "retrieval",
     "save",
@@ -70,6 +73,7 @@ __all__ = [
 
 # Public name → the module that defines it, and its name there if that is another.
 _PLACES = {
+    "dcal.analysis.maps": ("MapKind", "register_map"),
     "dcal.errors": ("CheckpointError", "DCALError", "ImageError"),
     "dcal.explain.inspect": ("inspect", "reselect"),
     "dcal.explain.inspection": ("Inspection",),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from dcal.analysis.maps import CONTROLS, TITLES
+from dcal.analysis.maps import CONTROLS, titles
 from dcal.analysis.run import Analysis, Values
 from dcal.intervals import mean_interval
 
@@ -32,8 +32,8 @@ def summary(analysis: Analysis) -> dict[str, Any]:
         "images": {measure: int((~np.isnan(own["random"])).sum()) for measure, own in scores.items()},
         "chance": {measure: float(np.nanmean(values)) for measure, values in analysis.chance.items()},
         "maps": {
-            name: {"title": TITLES[name], **{m: against_controls(own, name, seed) for m, own in scores.items()}}
-            for name in TITLES
+            name: {"title": title, **{m: against_controls(own, name, seed) for m, own in scores.items()}}
+            for name, title in titles().items()
             if name in next(iter(scores.values()))
         },
         "curves": {m: {name: v.tolist() for name, v in own.items()} for m, own in analysis.curves.items()},

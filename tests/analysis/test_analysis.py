@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
+from torch import Tensor
 
 import dcal
 from dcal.analysis import (
@@ -23,11 +26,14 @@ from dcal.analysis import (
     summary,
 )
 from dcal.analysis.batches import draw, map_batches
+from dcal.analysis.maps import FURTHER
 from dcal.analysis.sanity import stage_of, stages
 from dcal.analysis.summary import beats
 from dcal.data.fgvc.cub import CUB
 from dcal.draw.layout import patch_at
+from dcal.model.backbone import layer_tokens
 from dcal.model.kinds import TokenLayout
+from tests.fixtures.documents import code_of
 from tests.fixtures.small import CLASSES, DEPTH, VARIANTS, random_images, small_model
 from tests.fixtures.tiny_cub import write_cub
 
@@ -78,6 +84,42 @@ def test_without_glca_there_is_no_glca_map():
         "glca",
         "glca_input",
     }
+
+
+def test_a_map_from_outside_is_measured_as_the_others(model: dcal.DCAL, records):
+    """The one that docs/extending.md shows."""
+    names: dict[str, Any] = {}
+    exec(code_of("extending.md", "A map"), names)
+    try:
+        with pytest.raises(dcal.DCALError, match="'token_length' is taken"):
+            dcal.register_map("token_length", names["TOKEN_LENGTH"])
+        found = summary(analyse(model, records, STUDY, batch_size=2))
+        json.dumps(found)
+        images = torch.stack([model.config.preprocess.tensor(model.config.preprocess.render(records[0].open()))])
+        with torch.inference_mode():
+            *_, last = layer_tokens(model.backbone, model.embed(images))
+        wanted = last[:, model.layout.prefix :].norm(dim=-1)
+        torch.testing.assert_close(model_maps(model, images, torch.tensor([0]))["token_length"], wanted)
+    finally:
+        FURTHER.forget("token_length")
+    own = found["maps"]["token_length"]
+    assert own["title"] == "length of the last tokens" and {"deletion", "insertion"} <= own.keys()
+    assert own["insertion"]["over_random"]["mean"] is not None and "token_length" in found["curves"]["deletion"]
+    assert all("token_length" in stage for stage in found["sanity"]["stages"].values())
+
+
+def made(wrong: Tensor, *given: object) -> Tensor:
+    return wrong
+
+
+def test_what_is_no_map(model: dcal.DCAL):
+    with pytest.raises(dcal.DCALError, match="'rollout' is a map already"):
+        dcal.register_map("rollout", dcal.MapKind(lambda model, images, targets: images, "mine"))
+    patches = model.layout.patches
+    for wrong in (torch.ones(2, patches + 1), torch.full((2, patches), -1.0), torch.full((2, patches), torch.nan)):
+        kind = dcal.MapKind(partial(made, wrong), "mine")
+        with pytest.raises(dcal.DCALError, match=rf"'mine' must be \(2, {patches}\), and never negative"):
+            kind.of(model, random_images(2).float(), torch.tensor([0, 1]))
 
 
 def test_each_image_has_its_own_target(model: dcal.DCAL):

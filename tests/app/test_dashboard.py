@@ -15,8 +15,10 @@ import dcal
 from dcal.analysis.record_agreement import record_agreement
 from dcal.model.model_card import ABOUT
 from dcal_explorer.dashboard import image_bar
+from dcal_explorer.dashboard.pages import FURTHER
 from dcal_explorer.dashboard.sidebar import CHECKPOINTS
 from tests.fixtures.ablations import NAMES, write_ablations
+from tests.fixtures.documents import code_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120  # seconds
@@ -65,6 +67,24 @@ def test_what_the_address_asks_for_and_is_gone_is_reported():
     assert app.selectbox(key="checkpoint").value == "cub50-lost"
     app.selectbox(key="checkpoint").set_value("cub50-full").run()
     assert not app.error and "Relevance for American Goldfinch" in texts(app)
+
+
+def test_a_page_from_outside_is_in_the_navigation() -> None:
+    """The one that docs/extending.md shows."""
+    names: dict[str, Any] = {}
+    exec(code_of("extending.md", "A page of the dashboard"), names)
+    FURTHER.register("notes", names["NOTES"])
+    try:
+        app = AppTest.from_file(str(ROOT / "app" / "dcal_explorer" / "dashboard" / "main.py"), default_timeout=PATIENCE)
+        app.run()
+        page = app.session_state["pages"]["notes"]
+        assert (page.title, page.url_path) == ("Notes", "notes")
+        app._page_hash = page._script_hash  # the harness itself goes only to pages that are files
+        app.run()
+    finally:
+        FURTHER.forget("notes")
+    assert not app.exception and app.title[0].value == "What did we learn?"
+    assert "Whatever Streamlit can show." in [own.value for own in app.markdown]
 
 
 def test_an_image_that_is_gone_is_reported(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -11,30 +11,13 @@ import pytest
 
 from dcal import data
 from dcal.data import DATASETS, REID_DATASETS, register
-from dcal.data.fgvc.base import Labelled
 from dcal.data.reid.csv import ReIDCsv
 from dcal.errors import DCALError
 from dcal_explorer.cli.main import main
+from tests.fixtures.documents import code_of
 from tests.fixtures.tiny_sets import write_image
 
-OWN = '''
-from dcal.data.fgvc.base import Labelled
-from dcal.data.records import Record
-
-
-class Shelves(Labelled):
-    """Products on shelves: root/SHELF_PRODUCT.jpg; the odd shelves are the test split."""
-
-    title = "shelves"
-    terms = "drawn for a test"
-
-    def read(self):
-        images = sorted(self.root.glob("*.jpg"))
-        self.classes = tuple(sorted({path.stem.split("_")[1] for path in images}))
-        parts = [(path, *path.stem.split("_")) for path in images]
-        odd = self.split == "test"
-        return tuple(Record(p, self.classes.index(name)) for p, shelf, name in parts if int(shelf) % 2 == odd)
-'''
+OWN = code_of("extending.md", "A data set of your own")
 
 
 def test_an_unpacked_archive_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -75,9 +58,11 @@ def shelves(tmp_path: Path) -> Path:
 def test_a_registered_data_set_is_checked_and_trained_on(
     tables: None, shelves: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    names: dict[str, type[Labelled]] = {}
+    names: dict[str, Any] = {}
     exec(OWN, names)
     register("shelves", names["Shelves"])
+    exec(code_of("extending.md", "Presets and losses"), names)
+    assert names["ShelvesConfig"](data_root=shelves).size == (224, 448)
     assert main(["data", "check", "shelves", str(shelves), "--json", "--workers", "0"]) == 0
     assert [split["found"]["images"] for split in json.loads(capsys.readouterr().out)["splits"]] == [4, 4]
     tiny = ["--backbone", "test_vit", "--pretrained", "false", "--img-size", "32", "--workers", "0", "--epochs", "1"]

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ import dcal
 from dcal.gallery.reviews import Review, Reviews
 from dcal.model import checkpoint
 from tests.fixtures.oracles import randomise
+from tests.fixtures.tiny_sets import write_image
 
 NAMES = ("Zaunkönig", "鷦鷯", "wren | robin")
 SIZE = (32, 48)
@@ -212,6 +215,17 @@ def test_the_card_is_valid_for_the_hub(model, tmp_path):
     assert r"| data \| split |" in text
     assert 'dcal.load("cub50-full")' in text
     assert "32×48 px, 3 classes, R = 10%" in text
+
+
+@pytest.mark.parametrize("task", ["fgvc", "reid"])
+def test_the_card_s_code_runs_as_it_stands(task, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (dcal.save(a_model(task=task), Path("runs") / "mine") / "README.md").read_text()
+    for number, name in enumerate(("image.jpg", "query.jpg", "other.jpg")):
+        write_image(tmp_path / name, 40 + number, 50, number)
+    names: dict[str, Any] = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], names)
+    assert names["inspection"].probabilities.shape == (3,) if task == "fgvc" else names["match"].similarity <= 1
 
 
 def test_the_card_of_a_model_without_glca_does_not_speak_of_it(tmp_path):

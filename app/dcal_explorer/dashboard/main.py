@@ -13,6 +13,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from dcal_explorer.dashboard.folders import folder_choices
+from dcal_explorer.dashboard.pages import further_pages
 from dcal_explorer.threads import sleep_when_idle
 
 # module in views → (title of the page, in the navigation, icon)
@@ -32,17 +33,17 @@ def main() -> None:
     """All pages. The frame is sent first: a view, and with it torch, is imported when its page is opened."""
     sleep_when_idle()
     st.set_page_config(page_title="DCAL Explorer", page_icon="🔎", layout="wide", initial_sidebar_state="auto")
-    pages = [
-        st.Page(page_of(name, title), title=label, icon=icon, url_path=name)
+    pages = {
+        name: st.Page(page_of(name, title), title=label, icon=icon, url_path=name)
         for name, (title, label, icon) in PAGES.items()
-    ]
+    } | further_pages()
     # The default page has no path of its own: without this one /inspect would be "page not found".
     title, label, icon = PAGES["inspect"]
     start = st.Page(
         page_of("inspect", title), title=label, icon=icon, url_path="start", default=True, visibility="hidden"
     )
-    st.session_state["pages"] = dict(zip(PAGES, pages, strict=True))
-    page = st.navigation([start, *pages])
+    st.session_state["pages"] = pages
+    page = st.navigation([start, *pages.values()])
     page.run()
     folder_choices()
 
