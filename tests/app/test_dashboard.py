@@ -14,9 +14,10 @@ from streamlit.testing.v1 import AppTest
 import dcal
 from dcal.analysis.record_agreement import record_agreement
 from dcal.model.model_card import ABOUT
-from dcal_explorer.dashboard import image_bar
+from dcal_explorer.dashboard import image_bar, sidebar, work
 from dcal_explorer.dashboard.pages import FURTHER
 from dcal_explorer.dashboard.sidebar import CHECKPOINTS
+from dcal_explorer.dashboard.views import compare
 from tests.fixtures.ablations import NAMES, write_ablations
 from tests.fixtures.documents import code_of
 
@@ -150,6 +151,26 @@ class TestCompare:
         monkeypatch.setenv(CHECKPOINTS, str(folder))
         st.cache_resource.clear()
         return AppTest.from_function(compare_page, default_timeout=PATIENCE)
+
+    def test_stopped_it_shows_what_is_done_and_goes_on(self, app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+        inspected, pressed = sidebar.record_of, list[str]()
+
+        def stopping(name: str, data: bytes) -> dcal.Inspection:
+            """`record_of`, but while the third checkpoint's is made, Stop is pressed."""
+            if name == list(NAMES)[2] and not pressed:
+                pressed.append(name)
+                versions = [(own, sidebar.library().version(own), data) for own in NAMES]
+                work.stop("compare", tuple(versions))
+                st.rerun()
+            return inspected(name, data)
+
+        monkeypatch.setattr(compare, "record_of", stopping)
+        app.run()
+        assert not app.exception and pressed == list(NAMES)[2:3]
+        assert [info.value for info in app.info] == ["Stopped: Inspecting the image, 2 of 4 done."]
+        assert [part.count("about") for part in parts(app) if "about" in part] == [1, 1]
+        app.button(key="continue-compare").click().run()
+        assert not app.info and sum("about" in part for part in parts(app)) == 4
 
     def test_every_ablation_has_a_column_that_says_what_it_is(self, app: AppTest) -> None:
         app.run()

@@ -25,6 +25,7 @@ from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.image_bar import image
 from dcal_explorer.dashboard.live import live
 from dcal_explorer.dashboard.sidebar import library, record_of
+from dcal_explorer.dashboard.work import at_once, worked
 
 CSS = [Path(__file__).with_name("compare.css"), STYLES / "bars.css"]
 MOST = 4  # checkpoints
@@ -47,11 +48,13 @@ def page() -> None:
         st.info("Choose at least one checkpoint.")
         return
     before = inspected(compared, data)
+    if not before:
+        return
     for note in dict.fromkeys(note for record in before.values() for note in record.notes):
         st.caption(note)
     with right:
         target = choose_class(before)
-    seen = {name: explained(name, library().version(name), data, target) for name in compared}
+    seen = {name: explained(name, library().version(name), data, target) for name in before}
     if verdict := captions.verdict(list(seen.values())):
         st.markdown(verdict)
     if not all(captions.names_classes(record.config) for record in seen.values()):
@@ -68,19 +71,10 @@ def page() -> None:
 
 
 def inspected(names: list[str], data: bytes) -> dict[str, dcal.Inspection]:
-    """The records, one checkpoint after the other, with progress while any is computed."""
-    computed: set[tuple[str, bytes]] = st.session_state.setdefault("computed", set())
-    if all((name, data) in computed for name in names):
-        return {name: record_of(name, data) for name in names}
-    seen: dict[str, dcal.Inspection] = {}
-    with st.spinner("Computing …"):
-        progress = st.progress(0.0)
-        for number, name in enumerate(names):
-            progress.progress(number / len(names), f"{plain(name)}, {number + 1} of {len(names)}")
-            seen[name] = record_of(name, data)
-        progress.empty()
-    st.session_state["computed"] = {(name, data) for name in names}
-    return seen
+    """The records, one checkpoint after the other; where the visitor stopped it, those that there are."""
+    keys = [(name, library().version(name), data) for name in names]
+    found = worked("compare", keys, at_once(lambda key: record_of(key[0], key[2])), "Inspecting the image", 3 * MOST)
+    return {name: record for (name, _, _), record in found.items()}
 
 
 def choose_class(seen: Seen) -> str | None:
