@@ -22,8 +22,8 @@ class Tracker:
     """A run of Weights & Biases or of trackio, the same one again when this run is resumed.
 
     `name` is the module's, "wandb" or "trackio", whose calls are alike. wandb writes to out/wandb (WANDB_MODE=offline
-    keeps it there), trackio to its own folder on this machine (`trackio show`). Raises DCALError if it is not
-    installed.
+    keeps it there), trackio to its own folder on this machine (`trackio show`); tried with trackio 0.43. What a killed
+    run wrote after its last state is there twice when it was resumed. Raises DCALError if it is not installed.
     """
 
     def __init__(self, name: str, project: str, config: TrainConfig) -> None:
