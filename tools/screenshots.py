@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 PATIENCE = 120  # seconds until a face must serve
 SETTLED = 4_000  # ms after the last request; charts and images are drawn by then
+# What says in a page that something is being computed: streamlit's script and spinner, gradio's progress.
+BUSY = "[data-test-script-state=running], [data-testid=stSpinner], .progress-text, .generating"
 DASHBOARD = str(ROOT / "app" / "dcal_explorer" / "dashboard" / "server.py")
 
 
@@ -119,9 +121,7 @@ def opened(browser: Browser, screen: Screen, url: str) -> Iterator[Page]:
 def save(page: Page, path: Path) -> None:
     """What the page shows once it is quiet."""
     page.wait_for_timeout(SETTLED)
-    page.wait_for_function(
-        "() => !document.querySelector('[data-testid=stStatusWidget], .progress-text, .generating')", timeout=90_000
-    )
+    page.wait_for_function(f"() => !document.querySelector('{BUSY}')", timeout=PATIENCE * 1000)
     page.wait_for_timeout(SETTLED // 4)
     page.screenshot(path=path)
     print(path)

@@ -180,8 +180,9 @@ class TestCompare:
         for i, (name, ablation, title) in enumerate(
             zip(NAMES, NAMES.values(), ("SA", "SA + GLCA", "SA + PWCA", "SA + GLCA + PWCA"), strict=True)
         ):
-            for said in (f"<h3>{title}</h3>", f"<code>{name}</code>", ABOUT[ablation], f"{0.5 + i / 100:.1%} correct"):
+            for said in (f"<h3>{title}</h3>", f"<code>{name}</code>", f"{0.5 + i / 100:.1%} correct"):
                 assert said in heads[i]
+            assert f"Trained with {ABOUT[ablation]}." in [caption.value for caption in app.caption]
         assert (
             sum("All checkpoints predict" in text or "checkpoints disagree" in text for text in texts(app).splitlines())
             == 1

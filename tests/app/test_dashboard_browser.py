@@ -81,11 +81,13 @@ def opened(page: Page, url: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_four_views_stand_in_a_row_or_stack_and_move_together(page: Page, url: str, scheme: Any) -> None:
-    page.set_viewport_size({"width": 1440, "height": 1000})
+    page.set_viewport_size({"width": 1400, "height": 900})
     page.emulate_media(color_scheme=scheme)
     page.add_init_script(SHIFTS)
     opened(page, url)
     assert page.evaluate("shifted") < MOST_SHIFTED
+    stages = boxes(page, f"{COLUMN} .dcal-pane[data-pane=map] .dcal-stage")
+    assert max(stage["bottom"] for stage in stages) <= 900  # all maps and their controls on one screen
 
     columns = boxes(page, COLUMN)
     assert len({c["y"] for c in columns}) == 1 and len({c["width"] for c in columns}) == 1

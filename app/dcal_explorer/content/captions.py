@@ -116,10 +116,10 @@ def attentions(config: ModelConfig) -> str:
 
 
 def about(config: ModelConfig, checkpoint: str, metrics: SideFile) -> str:
-    """The head of a column, as HTML: a checkpoint's ablation by the paper's names and in words."""
+    """The head of a column, as HTML: a checkpoint's ablation by the paper's names, its own name and its accuracy."""
     line = " · ".join([f"<code>{html.escape(checkpoint)}</code>", *accuracy(metrics.values)])
     note = f"<p>{html.escape(metrics.note)}</p>" if metrics.note else ""
-    return f"<h3>{attentions(config)}</h3><p>{line}</p>{note}<p>Trained with {trained_with(config.ablation)}.</p>"
+    return f"<h3>{attentions(config)}</h3><p>{line}</p>{note}"
 
 
 def verdict(seen: Sequence[Inspection]) -> str:

@@ -117,6 +117,7 @@ def views(seen: Seen, of: str) -> None:
             with place:
                 st.html(f'<div class="about">{captions.about(record.config, name, library().metrics(name))}</div>')
                 live(record, packed[name], f"compare-{number}", library().model(name), LINK, "maps")
+                st.caption(f"Trained with {captions.trained_with(record.config.ablation)}.")
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)
