@@ -12,7 +12,6 @@ import numpy as np
 
 from dcal import Inspection, ModelConfig
 from dcal.explain.tokens import Outliers
-from dcal.model.model_card import about as trained_with
 from dcal_explorer.content.checkpoints import SideFile
 from dcal_explorer.content.markdown import plain
 from dcal_explorer.content.numbers import percent, seconds, share, similarity, whole_percent

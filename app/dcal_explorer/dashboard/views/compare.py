@@ -14,6 +14,7 @@ import dcal
 from dcal import draw
 from dcal.analysis.record_agreement import map_of, record_agreement
 from dcal.explain.inspect import explain_class
+from dcal.model.model_card import about as trained_with
 from dcal_explorer.content import captions, compare_captions
 from dcal_explorer.content.compare_captions import MAP_NAMES
 from dcal_explorer.content.live_payload import live_payload
@@ -117,7 +118,7 @@ def views(seen: Seen, of: str) -> None:
             with place:
                 st.html(f'<div class="about">{captions.about(record.config, name, library().metrics(name))}</div>')
                 live(record, packed[name], f"compare-{number}", library().model(name), LINK, "maps")
-                st.caption(f"Trained with {captions.trained_with(record.config.ablation)}.")
+                st.caption(f"Trained with {trained_with(record.config.ablation)}.")
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)
