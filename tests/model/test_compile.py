@@ -31,7 +31,7 @@ sys.exit(status)
 
 def test_a_compiled_run_ends_with_the_same_numbers_to_rounding(tmp_path: Path):
     write_cub(tmp_path, train=6, test=3)
-    plain, compiled = (tiny_run(tmp_path, tmp_path / name, epochs=1, drop_path=0.0) for name in ("plain", "compiled"))
+    plain, compiled = (tiny_run(tmp_path, tmp_path / name, epochs=1, drop_path=0.0, num_sa_layers=2) for name in ("plain", "compiled"))
     threads = str(torch.get_num_threads())
     environment = {
         **os.environ,
@@ -39,7 +39,7 @@ def test_a_compiled_run_ends_with_the_same_numbers_to_rounding(tmp_path: Path):
         "MKL_NUM_THREADS": threads,
         "PYTHONPATH": f"{ROOT}:{ROOT / 'app'}",
     }
-    command = [sys.executable, "-c", GRAPHS, *words(compiled, "drop_path")]
+    command = [sys.executable, "-c", GRAPHS, *words(compiled, "drop_path", "num_sa_layers")]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.splitlines()[-1]) >= 4  # of both functions, while training and in the evaluation
