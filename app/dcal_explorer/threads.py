@@ -6,7 +6,8 @@ import ctypes
 import os
 import sys
 
-M_ARENA_MAX = -8  # malloc.h
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # malloc.h
+LARGE = 2**20  # bytes; a record of an image is a few arrays of more
 
 
 def sleep_when_idle() -> None:
@@ -23,9 +24,15 @@ def sleep_when_idle() -> None:
 def few_arenas() -> None:
     """Threads share two pools of memory, where the C library is GNU's; else each of a server's forty keeps its own.
 
-    Call before threads are started. MALLOC_ARENA_MAX, where it is set, stands.
+    Arrays of `LARGE` and more are in none, so that what is let go of goes back to the system, whatever lies behind it.
+    Call before threads are started. MALLOC_ARENA_MAX and MALLOC_MMAP_THRESHOLD_, where they are set, stand.
     """
-    if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(M_ARENA_MAX, 2)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is None:
+        return
+    for variable, option, value in (
+        ("MALLOC_ARENA_MAX", M_ARENA_MAX, 2),
+        ("MALLOC_MMAP_THRESHOLD_", M_MMAP_THRESHOLD, LARGE),
+    ):
+        if variable not in os.environ:
+            mallopt(option, value)
