@@ -21,6 +21,7 @@ from tests.stress.disk import full_disk
 from tests.stress.figures import Figure
 from tests.stress.fuzz import fuzz
 from tests.stress.kills import kills
+from tests.stress.milvus import real_milvus
 from tests.stress.server import crowd, large_images, sigterm, wrong_types
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "robustness.md"
@@ -29,6 +30,7 @@ PARTS: dict[str, Callable[[bool, Path], list[Figure]]] = {
     "fuzz": fuzz,
     "kills": kills,
     "disk": full_disk,
+    "milvus": real_milvus,
     "types": wrong_types,
     "memory": large_images,
     "sigterm": sigterm,

@@ -120,7 +120,7 @@ def thumbnail(path: str, annotation: str, _record: YardRecord) -> str:
     return cards.address(painted(_record, annotation), SIDE)
 
 
-@st.cache_data(show_spinner=False, max_entries=512)
+@st.cache_data(show_spinner=False, max_entries=16)
 def cached_painting(path: str, annotation: str, _record: YardRecord) -> np.ndarray:
     """`painted`, by the image's path."""
     pixels = np.asarray(dcal.read_image(_record.path).image)
