@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import sys
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -70,7 +71,7 @@ def test_what_a_page_imports_is_left_out_of_the_garbage_collections_after_every_
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(page=lambda: shown.append(gc.get_freeze_count())))
 
     monkeypatch.setattr(main, "st", SimpleNamespace(title=str, spinner=nullcontext))
-    monkeypatch.setattr(main.importlib, "import_module", imported)
+    monkeypatch.setattr(importlib, "import_module", imported)
     gc.unfreeze()
     try:
         main.page_of("nowhere", "No page")()

@@ -35,7 +35,7 @@ def test_pages_keep_their_states_and_nothing_that_they_show(monkeypatch: pytest.
         first, second = holder["first"], holder["second"]
         for _ in range(2):
             sent = (await blocks.process_api(blocks.fns[0], [None], state=first))["data"]
-        return first, second, blocks.fns[0].outputs, sent
+        return first, second, list(blocks.fns[0].outputs), sent
 
     first, second, (count, text, slider), (_, shown, fitted) = asyncio.run(two_calls())
     assert shown.startswith("shown") and fitted["maximum"] == 6

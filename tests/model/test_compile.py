@@ -31,7 +31,9 @@ sys.exit(status)
 
 def test_a_compiled_run_ends_with_the_same_numbers_to_rounding(tmp_path: Path):
     write_cub(tmp_path, train=6, test=3)
-    plain, compiled = (tiny_run(tmp_path, tmp_path / name, epochs=1, drop_path=0.0, num_sa_layers=2) for name in ("plain", "compiled"))
+    plain, compiled = (
+        tiny_run(tmp_path, tmp_path / name, epochs=1, drop_path=0.0, num_sa_layers=2) for name in ("plain", "compiled")
+    )
     threads = str(torch.get_num_threads())
     environment = {
         **os.environ,

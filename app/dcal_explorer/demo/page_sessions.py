@@ -23,9 +23,9 @@ def keep_small_sessions() -> None:
 
     def small(session: SessionState, blocks: Any) -> None:
         original(session, SimpleNamespace(default_config=blocks.default_config, blocks={}))  # type: ignore[arg-type]
-        session.blocks_config.config_for_block = _no_settings  # type: ignore[method-assign]
+        session.blocks_config.config_for_block = _no_settings  # type: ignore[assignment, method-assign]
 
-    SessionState.__init__ = small  # type: ignore[method-assign]
+    SessionState.__init__ = small  # type: ignore[assignment, method-assign]
 
 
 def _no_settings(*_: Any) -> dict[str, Any]:
