@@ -26,6 +26,8 @@ Source = str | Path | bytes | Image.Image | np.ndarray
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")  # pillow's names; JPEG opens MPO too
 ACCEPTED = "Use a JPEG, PNG, WebP, AVIF, TIFF, BMP or GIF image."
+# Of files that are taken for images where folders are listed and uploads are chosen; what is in a file decides later.
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif"})
 HEIF = "HEIF"  # the format of HEIC files, which pillow-heif opens where it is installed (the extra `heic`)
 HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypmif1", b"ftypmsf1")  # how such files begin
 MAX_PIXELS = 80_000_000  # below pillow's own alarm; 240 MB as RGB

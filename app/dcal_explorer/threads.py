@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
+import time
+from collections.abc import Callable
 
-M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # malloc.h
-LARGE = 2**20  # bytes; a record of an image is a few arrays of more
+M_ARENA_MAX = -8  # malloc.h
 
 
 def sleep_when_idle() -> None:
@@ -24,15 +26,37 @@ def sleep_when_idle() -> None:
 def few_arenas() -> None:
     """Threads share two pools of memory, where the C library is GNU's; else each of a server's forty keeps its own.
 
-    Arrays of `LARGE` and more are in none, so that what is let go of goes back to the system, whatever lies behind it.
-    Call before threads are started. MALLOC_ARENA_MAX and MALLOC_MMAP_THRESHOLD_, where they are set, stand.
+    Call before threads are started. MALLOC_ARENA_MAX, where it is set, stands.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is None:
-        return
-    for variable, option, value in (
-        ("MALLOC_ARENA_MAX", M_ARENA_MAX, 2),
-        ("MALLOC_MMAP_THRESHOLD_", M_MMAP_THRESHOLD, LARGE),
-    ):
-        if variable not in os.environ:
-            mallopt(option, value)
+    mallopt = gnu("mallopt")
+    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
+        mallopt(M_ARENA_MAX, 2)
+
+
+def give_back_memory() -> None:
+    """Give what the pools hold and nobody uses back to the system, where the C library is GNU's.
+
+    Without it a record that was let go of stays in them where anything newer lies behind it. To have large arrays in no
+    pool at all would give them back at once, and costs a model a fifth of its time: its own are as large.
+    """
+    trim = gnu("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def give_back_always(seconds: float = 2.0) -> threading.Thread:
+    """Give memory back again and again, in a thread that ends with the program."""
+
+    def work() -> None:
+        while True:
+            time.sleep(seconds)
+            give_back_memory()
+
+    thread = threading.Thread(target=work, name="memory", daemon=True)
+    thread.start()
+    return thread
+
+
+def gnu(name: str) -> Callable[..., int] | None:
+    """A function of the GNU C library; None where it is another."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 import dcal
 from dcal.analysis.record_agreement import record_agreement
+from dcal.image import FORMATS
 from dcal.model.model_card import ABOUT
 from dcal_explorer.dashboard import image_bar, sidebar, work
 from dcal_explorer.dashboard.pages import FURTHER
@@ -142,6 +143,12 @@ def test_a_bad_upload_gets_a_message_and_the_next_one_works(inspect_page):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_ablations(tmp_path_factory.mktemp("four"))
+
+
+def test_every_format_that_is_read_can_be_uploaded() -> None:
+    endings = [ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS]
+    common = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"}
+    assert common <= set(endings) and {ending[1:] for ending in common} | {"heic", "heif"} == set(image_bar.KINDS)
 
 
 class TestCompare:

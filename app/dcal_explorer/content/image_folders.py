@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+from dcal.image import ENDINGS
 
 
 def image_path(name: str, roots: Iterable[Path]) -> Path | None:
@@ -14,7 +14,7 @@ def image_path(name: str, roots: Iterable[Path]) -> Path | None:
     None if there is none, if `name` leads out of the roots, and if it is no image by its ending.
     """
     relative = Path(name)
-    if relative.is_absolute() or relative.suffix.lower() not in SUFFIXES or ".." in relative.parts:
+    if relative.is_absolute() or relative.suffix.lower() not in ENDINGS or ".." in relative.parts:
         return None
     for root in roots:
         for folder in (root, *below(root)):

@@ -7,13 +7,14 @@ from pathlib import Path
 import streamlit as st
 
 from dcal import ImageError
+from dcal.image import ENDINGS
 from dcal_explorer.content import places
 from dcal_explorer.content.image_folders import image_path
 from dcal_explorer.content.markdown import plain
 from dcal_explorer.dashboard.choices import asked_for, keep, remember
 from dcal_explorer.dashboard.folders import image_roots
 
-KINDS = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
+KINDS = sorted(ending[1:] for ending in ENDINGS)
 SAMPLE, UPLOAD = "sample", "upload"  # keys of the controls
 UPLOADED = "kept_upload"  # in the session: (name, bytes)
 GONE = "The image `{}` is not in the samples, nor below the data folders. Choose another, or give --data-root."

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from dcal_explorer.content.places import CHECKPOINTS, GALLERY_VARIABLE
 from dcal_explorer.demo.uploads import upload_folder
-from dcal_explorer.threads import few_arenas, sleep_when_idle
+from dcal_explorer.threads import few_arenas, give_back_always, sleep_when_idle
 
 if TYPE_CHECKING:
     from dcal_explorer.content.checkpoints import CheckpointLibrary
@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ[GALLERY_VARIABLE] = os.pathsep.join(str(place) for place in options.gallery)
     sleep_when_idle()
     few_arenas()
+    give_back_always()
     with ending_at_once(), upload_folder() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)  # before gradio is imported
         from dcal import DCALError

@@ -11,8 +11,8 @@ from dcal.data.base import first
 from dcal.data.fgvc.base import Labelled
 from dcal.data.records import Record
 from dcal.errors import DCALError
+from dcal.image import ENDINGS
 
-ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif"})
 TEST_SHARE = 0.2  # of each class of a folder that has no split
 
 
