@@ -5,12 +5,15 @@ Nothing moves while the page is built, on a desktop and on a phone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
 
 from tests.app.test_demo_browser import SHIFTS
 from tests.fixtures.ablations import LAYERS, NAMES, write_ablations
@@ -33,6 +36,7 @@ SCORE = (
     "Measured on test images: deletion 0.109 (random 0.446; lower is better), insertion 0.645 (random 0.455; higher is "
     "better)."
 )
+DRAWN = re.compile("Strongest: ")  # what a map says of itself once it is painted
 expect.set_options(timeout=PATIENCE)
 
 
@@ -62,6 +66,39 @@ def test_a_map_and_its_controls_are_on_one_screen_and_no_text_is_cut(
     for text in (".dcal-score", ".dcal-about"):
         cut = page.locator(f"{text}:visible").evaluate_all("all => all.map(e => e.scrollHeight - e.clientHeight)")
         assert cut and max(cut) <= 1, text
+
+
+def test_a_person_uploads_an_image_on_a_phone_in_the_dark_and_asks_a_patch(
+    page: Page, url: str, tmp_path: Path
+) -> None:
+    """The image goes along to the next page."""
+    Image.effect_mandelbrot((300, 200), (-2, -1, 1, 1), 60).convert("RGB").save(tmp_path / "a leaf.png")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{url}/inspect")
+    expect(page.locator(".dcal-stage").first).to_be_visible()
+    shown = page.locator("[data-pane=map] .dcal-stage canvas").first
+    expect(shown).to_have_attribute("aria-label", DRAWN)
+    square = shown.get_attribute("height") or ""  # as the samples are
+    page.locator("[data-testid=stExpandSidebarButton]").click()
+    page.locator("[data-testid=stFileUploaderDropzone] input").set_input_files(tmp_path / "a leaf.png")
+    expect(shown).not_to_have_attribute("height", square)
+    assert ratio(shown) == pytest.approx(1.5, abs=0.02)
+    page.locator("[data-testid=stSidebarCollapseButton] button").click(timeout=PATIENCE)
+    page.locator("[data-pane=map] .dcal-stage").first.click(position={"x": 160, "y": 100}, timeout=PATIENCE)
+    expect(page.locator("[data-pane=map] .dcal-readout").first).to_have_text(re.compile("^Row \\d+, column \\d+: "))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("[data-testid=stExpandSidebarButton]").click()
+    page.get_by_role("link", name="Compare").click(timeout=PATIENCE)
+    compared = page.locator(f"{COLUMN} .dcal-stage canvas").first
+    expect(compared).to_have_attribute("aria-label", DRAWN)
+    assert ratio(compared) == pytest.approx(1.5, abs=0.02)
+
+
+def ratio(canvas: Locator) -> float:
+    """A canvas's width over its height."""
+    width, height = (int(canvas.get_attribute(name) or 0) for name in ("width", "height"))
+    return width / height
 
 
 def boxes(page: Page, selector: str) -> list[dict[str, Any]]:
