@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dcal.analysis.maps import centre_map, model_maps, random_map
 from dcal.data.records import Record
+from dcal.data.workers import loaded
 from dcal.model.dcal import DCAL
 from dcal.preprocess import Preprocess
 
@@ -50,7 +51,8 @@ def map_batches(
     """The images of `indices` in their order. Maps with gradients speak for the class that the model answers."""
     device, layout = next(model.parameters()).device, model.layout
     samples = SizedImages(records, indices, model.config.preprocess)
-    for numbers, pixels, (heights, widths) in DataLoader(samples, batch_size=batch_size, num_workers=workers):
+    loader = DataLoader(samples, batch_size=batch_size, num_workers=workers)
+    for numbers, pixels, (heights, widths) in loaded(loader):
         images, chosen = pixels.to(device), numbers.tolist()
         with torch.inference_mode():
             certainty, targets = model(images).probabilities.max(dim=1)

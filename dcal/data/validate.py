@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dcal.data.base import SKIP_FILE, DataSet, first, read_lines
 from dcal.data.records import ImageRecord
+from dcal.data.workers import loaded
 from dcal.errors import DCALError, ImageError
 from dcal.files import write_whole
 from dcal.progress import OnProgress, silent
@@ -185,7 +186,7 @@ def decode_all(records: Sequence[ImageRecord], workers: int, on_progress: OnProg
     """The result of decoding each image, in order; `workers` processes (0: this one alone)."""
     loader = DataLoader(Decoding(records), batch_size=CHUNK, num_workers=workers, collate_fn=list)
     decoded: list[Decoded] = []
-    for chunk in loader:
+    for chunk in loaded(loader):
         decoded += chunk
         on_progress("decoding", len(decoded), len(records))
     return decoded

@@ -25,7 +25,7 @@ from dcal.analysis import (
 from dcal.data import DATASETS, REID_DATASETS
 from dcal.data.reid.yard import YardRecord
 from dcal.data.samples import ImageSamples, ReIDSamples, Samples
-from dcal.data.workers import worker_errors
+from dcal.data.workers import loaded, worker_errors
 from dcal.device import find_device
 from dcal.errors import DCALError
 from dcal.evaluation.classification import evaluate
@@ -75,7 +75,8 @@ def measure(
     notes = [keep(record, folder, FIGURES), keep_bytes(packed(job.image_results()), folder, PREDICTIONS)]
     if config.analysis:
         began = time.perf_counter()
-        analysis = job.analysis(on_progress)
+        with worker_errors("The figures are written, the analysis is not"):
+            analysis = job.analysis(on_progress)
         record["analysis"] = {**analysis, "seconds": round(time.perf_counter() - began, 1)}
         notes.append(keep({**about, **how, **record["analysis"]}, folder, ANALYSIS))
     return record, notes
@@ -191,7 +192,7 @@ def identify(model: DCAL, dataset: str) -> tuple[str, str, str]:
 
 def batches(config: EvalConfig, samples: Samples, on_progress: OnProgress) -> Iterator[tuple[Tensor, Tensor]]:
     loader = DataLoader(samples, batch_size=config.batch_size, num_workers=config.workers)
-    return reported(loader, len(loader), "batches of images", on_progress)
+    return reported(loaded(loader), len(loader), "batches of images", on_progress)
 
 
 def results_folder(config: EvalConfig) -> Path | None:

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from dcal.data import REID_DATASETS, place_of
 from dcal.data.samples import ReIDSamples
+from dcal.data.workers import loaded
 from dcal.device import find_device
 from dcal.errors import CheckpointError
 from dcal.evaluation.reid import QueryGallery
@@ -45,7 +46,9 @@ def calibrate(
     data = REID_DATASETS[dataset](place_of("reid", dataset, root), "train")
     samples = ReIDSamples(data.records, model.config.preprocess)
     loader = DataLoader(samples, batch_size=batch_size, num_workers=workers)
-    found = embed(model, (images for images, _ in reported(loader, len(loader), "batches of images", on_progress)))
+    found = embed(
+        model, (images for images, _ in reported(loaded(loader), len(loader), "batches of images", on_progress))
+    )
     identities, cameras = (np.array([getattr(r, name) for r in data.records]) for name in ("identity", "camera"))
     calibration = fit_calibration(found.joined, identities, cameras, fingerprint(model), str(data))
     write_calibration(checkpoint, calibration)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from dcal.data.workers import loaded
 from dcal.errors import DCALError, ImageError
 from dcal.gallery.item import Origin
 from dcal.gallery.shards import Part, Parts, Plan
@@ -136,4 +137,5 @@ def reader(
     paths: Sequence[Path], preprocess: Preprocess, batches: Sequence[list[int]], workers: int
 ) -> Iterable[Batch]:
     """The batches, each a list of numbers of `paths`, in that order."""
-    return DataLoader(Reader(paths, preprocess), batch_sampler=batches, num_workers=workers, collate_fn=gathered)
+    loader = DataLoader(Reader(paths, preprocess), batch_sampler=batches, num_workers=workers, collate_fn=gathered)
+    return loaded(loader)

@@ -19,6 +19,7 @@ from dcal.data.records import ImageRecord
 from dcal.data.reid.base import ReIDRecord, training_labels
 from dcal.data.samples import ImageSamples, ReIDSamples, Samples
 from dcal.data.splits import hold_out, hold_out_identities, hold_out_later
+from dcal.data.workers import loaded
 from dcal.errors import DCALError
 from dcal.evaluation.classification import Evaluation, evaluate
 from dcal.evaluation.reid import QueryGallery, joined_embeddings
@@ -71,7 +72,7 @@ class Task(ABC):
         """Batches of (images, labels) for an evaluation; `on_progress` counts them."""
         workers = self.config.workers
         batches = DataLoader(samples, batch_size=BATCH, num_workers=workers, worker_init_fn=ignore_signals)
-        return reported(batches, len(batches), f"evaluation ({split}), batches", on_progress)
+        return reported(loaded(batches), len(batches), f"evaluation ({split}), batches", on_progress)
 
 
 def open_task(config: TrainConfig) -> Task:

@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader
 
 from dcal.data.samples import Samples
 from dcal.data.validate import require_readable
+from dcal.data.workers import loaded
 from dcal.device import precision
 from dcal.errors import DCALError, Interrupted, LossError
 from dcal.model.ablation import branches
@@ -183,14 +184,14 @@ def train_as(
         model.train()
         began, logged, line = time.perf_counter(), done, {}
         on_progress(f"epoch {epoch + 1}/{config.epochs}", todo.start, steps)
-        loaded = iter(loader)
+        batches_read = loaded(loader)
         for step in todo:
             lr = learning_rate(config, done, steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["rate"]
             optimizer.zero_grad(set_to_none=True)
             for shard in mine:
-                images, labels = next(loaded)
+                images, labels = next(batches_read)
                 images = images.to(device, non_blocking=True, memory_format=layout)
                 few = images[:8] if shard == mine.start else few
                 labels = labels.to(device, non_blocking=True)

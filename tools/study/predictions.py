@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 import dcal
 from dcal.data import DATASETS
 from dcal.data.samples import ImageSamples
+from dcal.data.workers import loaded
 from dcal.evaluation.classification import evaluate
 from dcal.evaluation.predictions import Predictions, as_predictions, digest
 
@@ -20,5 +21,5 @@ def predict(checkpoint: Path, root: Path, workers: int = 0) -> Predictions:
     model = dcal.load(checkpoint)
     data = DATASETS["cub"](root, "test")
     images = ImageSamples(data.records, model.config.preprocess)
-    found = evaluate(model, DataLoader(images, batch_size=BATCH, num_workers=workers))
+    found = evaluate(model, loaded(DataLoader(images, batch_size=BATCH, num_workers=workers)))
     return as_predictions(found, digest(data.records))
