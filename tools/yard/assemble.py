@@ -17,7 +17,7 @@ from tools.yard.panels import label
 from tools.yard.primitive import blob, join, tube
 from tools.yard.surface import Array, Surface, from_solid
 from tools.yard.trim import dress
-from tools.yard.twins import SEED, Vehicle
+from tools.yard.twins import Vehicle
 from tools.yard.wheel import wheel
 
 
@@ -38,10 +38,12 @@ def build(vehicle: Vehicle) -> Build:
     """All pieces of a vehicle. Twins get the same draws: they differ in `vehicle.differs` alone."""
     body, surface = shell(vehicle.model)
     shape = fitting.Shape(surface)
-    made = Build(vehicle.kind, body, surface, shape, vehicle.colour, np.random.default_rng((SEED, vehicle.pair)))
+    made = Build(
+        vehicle.kind, body, surface, shape, vehicle.colour, np.random.default_rng((vehicle.seed, vehicle.pair))
+    )
     _mount(made, vehicle)
     for name in (*vehicle.accessories, vehicle.differs):
-        made.random = np.random.default_rng((SEED, vehicle.pair, list(DETAILS).index(name)))
+        made.random = np.random.default_rng((vehicle.seed, vehicle.pair, list(DETAILS).index(name)))
         if name == vehicle.differs:
             DETAILS[name][0](made, vehicle.present, True)
         else:

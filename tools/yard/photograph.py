@@ -80,7 +80,7 @@ class Studio:
 
     def _colours(self, vehicle: Vehicle) -> None:
         self.vehicle = vehicle
-        random = np.random.default_rng((SEED, vehicle.pair, 77))
+        random = np.random.default_rng((vehicle.seed, vehicle.pair, 77))
         names = [name for name in COLOURS if name != vehicle.colour]
         self.spare = COLOURS[names[int(random.integers(len(names)))]]
         self.cover = COLOURS[str(random.choice(["white", "white", "silver", "blue", "green", "red", "sand"]))]
@@ -109,7 +109,7 @@ class Studio:
     def shoot(self, camera: int) -> tuple[Image.Image, Array]:
         """(picture, mask) of the placed vehicle: mask values as parts.py has them."""
         scene, station = self.scenes[camera], STATIONS[camera]
-        random = np.random.default_rng((SEED, self.vehicle.identity, camera))
+        random = np.random.default_rng((self.vehicle.seed, self.vehicle.identity, camera))
         self._pose(scene, station, random)
         for label, made in self.stock.items():
             stuff = label.removesuffix("*").split("/")[1]

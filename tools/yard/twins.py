@@ -35,6 +35,7 @@ class Vehicle:
     accessories: tuple[str, ...]
     differs: str
     present: bool
+    seed: int = SEED
 
     @property
     def kind(self) -> Model:
@@ -42,7 +43,10 @@ class Vehicle:
 
 
 def fleet(seed: int = SEED) -> tuple[Vehicle, ...]:
-    """All vehicles by identity. Every model has three pairs, in three colours, differing in three parts."""
+    """All vehicles by identity. Every model has three pairs, in three colours, differing in three parts.
+
+    The bundled yard is SEED's; other seeds' vehicles are all to train with.
+    """
     random = np.random.default_rng(seed)
     used = dict.fromkeys(DETAILS, 0)
     vehicles: list[Vehicle] = []
@@ -61,10 +65,12 @@ def fleet(seed: int = SEED) -> tuple[Vehicle, ...]:
             first = bool(random.integers(2))
             pair = len(vehicles) // 2 + 1
             for present in (first, not first):
-                split = "test" if turn == test else "train"
+                split = "test" if turn == test and seed == SEED else "train"
                 number = len(vehicles) + 1
                 vehicles.append(
-                    Vehicle(number, pair, model, split, str(colour), dirt, seat, tint, accessories, differs, present)
+                    Vehicle(
+                        number, pair, model, split, str(colour), dirt, seat, tint, accessories, differs, present, seed
+                    )
                 )
     return tuple(vehicles)
 
