@@ -34,22 +34,51 @@ def distance_blocks(
     queries: Float[np.ndarray, "q d"], gallery: Float[np.ndarray, "g d"], distance: str
 ) -> Iterator[Float[np.ndarray, "rows g"]]:
     """Squared Euclidean or cosine distances of a block of queries, none below 0; the block is reused."""
-    own, others = squares(queries), squares(gallery)
-    if distance == "cosine":
-        own, others = 1 / np.sqrt(own), 1 / np.sqrt(others)
+    own, others = scales(queries, distance), scales(gallery, distance)
     step = block_rows(len(gallery), gallery.itemsize)
     room = np.empty((min(step, len(queries)), len(gallery)), dtype=gallery.dtype)
     for start in range(0, len(queries), step):
         rows = slice(start, start + step)
-        part = queries[rows] * (-2 if distance == "euclidean" else -own[rows, None])
-        block = np.matmul(part, gallery.T, out=room[: len(part)])
-        if distance == "euclidean":
-            block += others
-            block += own[rows, None]
-        else:
-            block *= others
-            block += 1
-        yield np.maximum(block, 0, out=block)
+        part = queries[rows]
+        yield distances_into(room[: len(part)], part, gallery, own[rows], others, distance)
+
+
+def triangle_blocks(
+    images: Float[np.ndarray, "n d"], distance: str
+) -> Iterator[tuple[int, Float[np.ndarray, "rows rest"]]]:
+    """(first, distances of images `first`, `first` + 1, … to images `first` to the last); the block is reused."""
+    own, start = scales(images, distance), 0
+    room = np.empty(max(BLOCK_BYTES // images.itemsize, len(images)), dtype=images.dtype)
+    while start < len(images):
+        others = images[start:]
+        part = others[: block_rows(len(others), images.itemsize)]
+        block = room[: len(part) * len(others)].reshape(len(part), len(others))
+        yield start, distances_into(block, part, others, own[start : start + len(part)], own[start:], distance)
+        start += len(part)
+
+
+def scales(images: Float[np.ndarray, "n d"], distance: str) -> Float[np.ndarray, " n"]:
+    """What a product with another image needs of each to become a distance: its squared length, or 1 / its length."""
+    return squares(images) if distance == "euclidean" else 1 / np.sqrt(squares(images))
+
+
+def distances_into(
+    block: Float[np.ndarray, "rows g"],
+    part: Float[np.ndarray, "rows d"],
+    gallery: Float[np.ndarray, "g d"],
+    own: Float[np.ndarray, " rows"],
+    others: Float[np.ndarray, " g"],
+    distance: str,
+) -> Float[np.ndarray, "rows g"]:
+    """`block`, filled with the distances of `part` to `gallery`; `own` and `others` are their `scales`."""
+    np.matmul(part * (-2 if distance == "euclidean" else -own[:, None]), gallery.T, out=block)
+    if distance == "euclidean":
+        block += others
+        block += own[:, None]
+    else:
+        block *= others
+        block += 1
+    return np.maximum(block, 0, out=block)
 
 
 def exact_distances(
@@ -88,9 +117,24 @@ def nearest(distances: Float[np.ndarray, "rows g"], k: int) -> Int64[np.ndarray,
     group = GROUP if columns >= GROUP * k else 1
     minima = distances[:, : columns // group * group].reshape(rows, -1, group).min(axis=2)
     bounds = np.partition(minima, k - 1, axis=1)[:, k - 1, None]
-    own, found = np.nonzero(distances <= bounds)
-    order = np.lexsort((distances[own, found], own))  # stable, and columns ascend
-    return found[order[np.searchsorted(own, np.arange(rows))[:, None] + np.arange(k)]]
+    own, found = at_most(distances, minima, bounds, group)
+    order = np.lexsort((found, distances[own, found], own))
+    return found[order[np.searchsorted(own[order], np.arange(rows))[:, None] + np.arange(k)]]
+
+
+def at_most(
+    distances: Float[np.ndarray, "rows g"],
+    minima: Float[np.ndarray, "rows groups"],
+    bounds: Float[np.ndarray, "rows 1"],
+    group: int,
+) -> tuple[Int64[np.ndarray, " found"], Int64[np.ndarray, " found"]]:
+    """(rows, columns) of all values up to their row's bound; only groups with a minimum up to it are looked through."""
+    grouped = minima.shape[1] * group
+    own, place = np.nonzero(minima <= bounds)
+    inside, offset = np.nonzero(distances[:, :grouped].reshape(len(distances), -1, group)[own, place] <= bounds[own])
+    rest, column = np.nonzero(distances[:, grouped:] <= bounds)
+    columns = np.concatenate([place[inside] * group + offset, column + grouped])
+    return np.concatenate([own[inside], rest]), columns
 
 
 def features(what: str, values: Matrix) -> Float[np.ndarray, "n d"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,25 @@ from jaxtyping import Float, Int32, Int64
 from scipy import sparse
 
 from dcal.errors import DCALError, check_choice
-from dcal.retrieval.distances import Matrix, check_pair, distance_blocks, exact_distances, features, nearest, squares
+from dcal.retrieval.distances import (
+    Matrix,
+    check_pair,
+    distance_blocks,
+    exact_distances,
+    features,
+    squares,
+    triangle_blocks,
+)
+from dcal.retrieval.neighbours import Neighbours
 
 INPUTS = ("euclidean", "squared", "cosine")
 SPARE = 8  # neighbours beyond those that count, among which rounding may have mixed up the last
 ROUNDING = 64  # units in the last place that a distance may be off by, of the longest image's squared length
+Keep = Callable[[int, np.ndarray], object]
+
+
+def forget(first: int, block: np.ndarray) -> None:
+    """Keeps nothing of the distances."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +65,9 @@ class Reranking:
         """What the blocks of distances hold: the cosine, or the squared Euclidean distance."""
         return "cosine" if self.distance == "cosine" else "euclidean"
 
-    def squared(self, distances: np.ndarray) -> np.ndarray:
-        """The square of what the known code would be given, from a block of distances."""
-        return distances if self.distance == "euclidean" else np.square(distances)
+    def square(self, distances: np.ndarray) -> np.ndarray:
+        """Distances, in place, as the square of what the known code would be given."""
+        return distances if self.distance == "euclidean" else np.square(distances, out=distances)
 
 
 def rerank(query_features: Matrix, gallery_features: Matrix, settings: Reranking | None = None) -> np.ndarray:
@@ -66,10 +80,14 @@ def rerank(query_features: Matrix, gallery_features: Matrix, settings: Reranking
     settings = settings or Reranking()
     queries, gallery = check_pair(queries, gallery, settings.kind)
     result = np.empty((len(queries), len(gallery)), dtype=np.float32)
-    first = 0
-    for block in reranked_blocks(*side_by_side(queries, gallery), settings):
-        result[first : first + len(block)] = block
-        first += len(block)
+
+    def keep(first: int, block: Float[np.ndarray, "rows rest"]) -> None:
+        if first < len(queries):
+            own = result[first : first + len(block)]
+            own[:] = block[: len(own), len(queries) - first :]
+
+    every, queries_at, gallery_at = side_by_side(queries, gallery)
+    Mixing(every, queries_at, gallery_at, settings, keep).mix(0, result)
     return result
 
 
@@ -90,33 +108,55 @@ def reranked_blocks(
 
     An image that is query and gallery is one image: counted twice, its nearest neighbour would be its copy.
     """
-    neighbours, greatest = neighbourhood(every, settings)
-    encoding = encode(every, neighbours, greatest, settings)
-    by_neighbour = encoding[gallery].tocsc()
-    place, greatest, first = np.arange(len(every))[queries].tolist(), greatest[queries], 0
+    mixing, first = Mixing(every, queries, gallery, settings), 0
     for block in distance_blocks(every[queries], every[gallery], settings.kind):
-        block = settings.squared(block)
-        block *= settings.weight / greatest[first : first + len(block), None]
-        for row in block:
-            row += (1 - settings.weight) * jaccard_distances(encoding, by_neighbour, place[first])
-            first += 1
-        yield block
+        yield mixing.mix(first, block)
+        first += len(block)
+
+
+class Mixing:
+    """What makes distances of some of the images to others re-ranked ones; `keep` is given the distances of all."""
+
+    def __init__(
+        self,
+        every: Float[np.ndarray, "n d"],
+        queries: Int64[np.ndarray, " q"] | slice,
+        gallery: Int64[np.ndarray, " g"] | slice,
+        settings: Reranking,
+        keep: Keep = forget,
+    ) -> None:
+        self.settings = settings
+        neighbours, greatest = neighbourhood(every, settings, keep)
+        self.encoding = encode(every, neighbours, greatest, settings)
+        self.by_neighbour = self.encoding[gallery].tocsc()
+        self.places, self.greatest = np.arange(len(every))[queries].tolist(), greatest[queries]
+
+    def mix(self, first: int, block: Float[np.ndarray, "rows g"]) -> Float[np.ndarray, "rows g"]:
+        """The distances of queries `first`, `first` + 1, …, re-ranked in place."""
+        weight = self.settings.weight
+        self.settings.square(block)
+        block *= weight / self.greatest[first : first + len(block), None]
+        for place, row in zip(self.places[first:], block, strict=False):
+            row += (1 - weight) * jaccard_distances(self.encoding, self.by_neighbour, place)
+        return block
 
 
 def neighbourhood(
-    every: Float[np.ndarray, "n d"], settings: Reranking
+    every: Float[np.ndarray, "n d"], settings: Reranking, keep: Keep = forget
 ) -> tuple[Int32[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
-    """(each image's max(k1 + 1, k2) nearest, itself included and nearest first; its greatest distance, squared)."""
-    most, found, greatest, first = max(settings.counts), [], [], 0
+    """(each image's max(k1 + 1, k2) nearest, itself included and nearest first; its greatest distance, squared).
+
+    `keep` is given every block of `triangle_blocks`.
+    """
+    most = max(settings.counts)
     longest = 1.0 if settings.kind == "cosine" else float(squares(every).max())
     slack = ROUNDING * float(np.finfo(every.dtype).eps) * longest
-    for block in distance_blocks(every, every, settings.kind):
-        near = nearest(block, most + SPARE)
-        settle(every, first, near, np.take_along_axis(block, near, axis=1), slack, settings)
-        found.append(near[:, :most].astype(np.int32))
-        greatest.append(settings.squared(block.max(axis=1)))
-        first += len(block)
-    return np.concatenate(found), np.concatenate(greatest)
+    found = Neighbours(len(every), most + SPARE, every.dtype)
+    for first, block in triangle_blocks(every, settings.kind):
+        keep(first, block)
+        rows = found.add(first, block)
+        settle(every, first, found.images[rows], found.distances[rows], slack, settings)
+    return found.images[:, :most].astype(np.int32), settings.square(found.greatest)
 
 
 def settle(
@@ -199,7 +239,7 @@ def pair_distances(
             found[entries] = 1 - dots / np.sqrt(lengths[others] * lengths[i])
         else:
             found[entries] = lengths[others] + lengths[i] - 2 * dots
-    return settings.squared(np.maximum(found, 0))
+    return settings.square(np.maximum(found, 0, out=found))
 
 
 def jaccard_distances(
@@ -211,9 +251,10 @@ def jaccard_distances(
     """
     entries = slice(encoding.indptr[query], encoding.indptr[query + 1])
     columns, weights = encoding.indices[entries], encoding.data[entries]
-    starts = by_neighbour.indptr[columns]
-    counts = by_neighbour.indptr[columns + 1] - starts
-    places = np.repeat(starts - (counts.cumsum() - counts), counts) + np.arange(counts.sum())
-    common = np.minimum(by_neighbour.data[places], np.repeat(weights, counts))
-    least = np.bincount(by_neighbour.indices[places], common, minlength=by_neighbour.shape[0])
+    starts, ends = by_neighbour.indptr[columns], by_neighbour.indptr[columns + 1]
+    runs = [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    common = np.concatenate([by_neighbour.data[run] for run in runs])
+    np.minimum(common, np.repeat(weights, ends - starts), out=common)
+    images = np.concatenate([by_neighbour.indices[run] for run in runs])
+    least = np.bincount(images, common, minlength=by_neighbour.shape[0])
     return 1 - least / (2 - least)
