@@ -17,6 +17,7 @@ from dcal import draw
 from dcal.analysis.record_agreement import map_of
 from dcal_explorer.content import captions
 from dcal_explorer.content.checkpoints import CheckpointLibrary
+from dcal_explorer.content.map_scores import NOT_MEASURED
 from dcal_explorer.demo.callbacks.inspect import COMPARED_SIDE, InspectCallbacks
 from dcal_explorer.demo.callbacks.tools import MAPS, ToolError, Tools
 from dcal_explorer.demo.uploads import UploadLimits
@@ -106,6 +107,8 @@ def test_checkpoints_side_by_side(tools: Tools, owl: Path) -> None:
     found = json.loads(text)
     assert [row["checkpoint"] for row in found["predictions"]] == ["oak", "ash"]
     assert found["agreement"][0]["Rollout after the last layer"] == "1.000"
+    said = NOT_MEASURED.replace("*", "").replace("`", "")
+    assert found["map_worth"] == {"oak": said, "ash": said}
     maps = [map_of(dcal.inspect(tools.inspect.library.model(name), owl), "rollout") for name in ("oak", "ash")]
     low, high = draw.shared_scale(*maps)
     assert (
@@ -117,6 +120,16 @@ def test_checkpoints_side_by_side(tools: Tools, owl: Path) -> None:
     )
     with pytest.raises(ToolError, match="None of these checkpoints has the map 'glca'"):
         tools.compare_image("owl", "oak, yew", "glca")
+
+
+def test_a_comparison_says_what_its_maps_are_worth(tools: Tools) -> None:
+    figures = {"rollout": {"deletion": {"mean": 0.125}}, "random": {"deletion": {"mean": 0.5}}}
+    weights = dcal.fingerprint(tools.inspect.library.model("oak"))
+    place = tools.inspect.library.folder / "oak" / "analysis.json"
+    place.write_text(json.dumps({"fingerprint": weights, "maps": figures}))
+    found = json.loads(tools.compare_image("owl", "oak, ash")[1])["map_worth"]
+    place.unlink()
+    assert "deletion 0.125 (random 0.500; lower is better)" in found["oak"] and "Not measured" in found["ash"]
 
 
 def test_a_search_and_why_it_matched(retrieval: Tools) -> None:

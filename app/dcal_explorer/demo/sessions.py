@@ -6,7 +6,8 @@ import dataclasses
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -123,6 +124,14 @@ class SessionStore(Generic[T]):
         """Drop the entry under `key`, if it is still kept."""
         with self._lock:
             self._drop(key)
+
+    @contextmanager
+    def lent(self, key: str) -> Iterator[T]:
+        """The entry under `key`, which leaves at the end."""
+        try:
+            yield self.get(key)
+        finally:
+            self.let_go(key)
 
     def get(self, key: str | None) -> T:
         """The entry kept under `key`, made again if it left for want of room.

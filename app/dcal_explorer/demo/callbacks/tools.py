@@ -26,6 +26,7 @@ from dcal.analysis.record_agreement import map_of
 from dcal.errors import check_choice
 from dcal.files import write_whole
 from dcal_explorer.content import captions, compare_captions
+from dcal_explorer.content.map_scores import MapScores
 from dcal_explorer.demo.callbacks.compare import CompareCallbacks
 from dcal_explorer.demo.callbacks.inspect import COMPARED_SIDE, RGB, InspectCallbacks
 from dcal_explorer.demo.callbacks.model_maps import ModelMapCallbacks
@@ -195,7 +196,8 @@ class Tools:
 
     @tool
     def compare_image(self, image: str, checkpoints: str, map: str = "rollout", target: str = "") -> tuple[RGB, str]:
-        """One image through two to four checkpoints: a map of each on one scale, predictions, agreement with the first.
+        """One image through two to four checkpoints: a map of each on one scale and its measured worth, predictions,
+        agreement with the first.
 
         Args:
             image: a sample's name, what an upload answered, or a data: address
@@ -207,8 +209,8 @@ class Tools:
         names = [name.strip() for name in checked_text("checkpoints", checkpoints).split(",")]
         upload = {"path": str(self.path_of(image))}
         key, rows, verdict = self.compare.compare_checkpoints(upload, names, target or None)
-        try:
-            seen, agreed = self.compare.records.get(key).seen, self.compare.agreements(key, rows[0]["checkpoint"])
+        with self.compare.records.lent(key) as entry:
+            seen, agreed = entry.seen, self.compare.agreements(key, rows[0]["checkpoint"])
             maps = {name: found for name, own in seen.items() if (found := map_of(own, map)) is not None}
             if not maps:
                 raise DCALError(f"None of these checkpoints has the map {map!r}.")
@@ -217,9 +219,10 @@ class Tools:
                 draw.label(draw.figure(seen[name], own, low=low, high=high, max_side=COMPARED_SIDE), name)
                 for name, own in maps.items()
             ]
-            return draw.beside(drawn), as_json({"verdict": verdict, "predictions": rows, "agreement": agreed})
-        finally:
-            self.compare.records.let_go(key)
+            library = self.inspect.library
+            worth = {name: MapScores.of(library.analysis(name)).plain(map) for name in maps}
+            about = {"verdict": verdict, "predictions": rows, "agreement": agreed, "map_worth": worth}
+            return draw.beside(drawn), as_json(about)
 
     @tool
     def list_gallery(self, checkpoint: str, gallery: str = "", camera: str = "", page: int = 1) -> str:
@@ -282,10 +285,8 @@ class Tools:
     def record_of(self, image: str, checkpoint: str) -> Iterator[str]:
         """The key of an inspected image, for as long as it is needed."""
         key, _, _ = self.inspect.inspect({"path": str(self.path_of(image))}, checkpoint)
-        try:
+        with self.inspect.records.lent(key):
             yield key
-        finally:
-            self.inspect.records.let_go(key)
 
     @contextmanager
     def query_of(self, image: str, checkpoint: str, gallery: str) -> Iterator[str]:
@@ -295,10 +296,8 @@ class Tools:
             key, _ = self.reid.choose(image, checkpoint, gallery=gallery)
         else:
             key, _ = self.reid.search({"path": str(self.path_of(image))}, checkpoint, gallery=gallery)
-        try:
+        with self.reid.records.lent(key):
             yield key
-        finally:
-            self.reid.records.let_go(key)
 
     def path_of(self, image: str) -> Path:
         """The file of an image that a caller names. Raises DCALError for any that is none of `WHICH`."""
