@@ -1,12 +1,15 @@
-"""That several processes do what one does: two that talk over gloo, started by torchrun."""
+"""That several processes do what one does: two that talk over gloo, once started by torchrun."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from dcal.training.config import TrainConfig
 from dcal.training.distributed import Processes, device_of, process_group
 from dcal.training.logger import flat
 from dcal.training.train import train
+from tests.fixtures.forked import ended, started
 from tests.fixtures.tiny_cub import write_cub
 from tests.fixtures.tiny_run import log_of, state_in, tiny_run, words
 
@@ -80,6 +84,18 @@ def test_two_processes_do_what_one_does_that_accumulates(config: Callable[..., T
     assert len(maps) == 2 * 4 and not (one.out / "wandb").exists()  # of four images, after both epochs
 
 
+def two_forked(code: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], ...]:
+    """Two processes that run `code`, as torchrun would start them; both have ended."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+    with contextlib.ExitStack() as stack:
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
+        places = [{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", **address} for rank in range(2)]
+        begun = [started(code, arguments, *own) for own in zip(folders, places, strict=True)]
+        return tuple(ended(process, folder) for process, folder in zip(begun, folders, strict=True))
+
+
 FAILING = """
 import os, sys
 import dcal_explorer.cli.main, dcal.training.train
@@ -94,15 +110,14 @@ sys.exit(dcal_explorer.cli.main.main(["train", *sys.argv[1:]]))
 """
 
 
-def test_a_process_that_fails_ends_all_and_names_its_images(config: Callable[..., TrainConfig], tmp_path: Path):
+def test_a_process_that_fails_ends_all_and_names_its_images(config: Callable[..., TrainConfig]):
     run = config(save_every=1)
-    (tmp_path / "failing.py").write_text(FAILING)
-    done = torchrun(str(tmp_path / "failing.py"), *words(run, "drop_path", "save_every"))
-    assert done.returncode != 0
-    told = [line for line in done.stderr.splitlines() if "dcal: the loss is not finite" in line]
-    assert len(told) == 1 and "epoch 0, step 1" in told[0], done.stderr
+    first, second = two_forked(FAILING, *words(run, "drop_path", "save_every"))
+    assert first.returncode != 0 and second.returncode != 0
+    told = [line for line in second.stderr.splitlines() if "dcal: the loss is not finite" in line]
+    assert len(told) == 1 and "epoch 0, step 1" in told[0], second.stderr
     assert told[0].split("images: ")[1].count(".jpg") == 3  # its shard's, not the whole batch's
-    assert "dcal: this process ends, because another one did" in done.stderr and "rank0]" not in done.stderr
+    assert "dcal: this process ends, because another one did" in first.stderr and "rank0]" not in first.stderr
     assert state_in(run.out)["step"] == 1 and not (run.out / "checkpoint").exists()
 
 

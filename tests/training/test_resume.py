@@ -6,8 +6,6 @@ import dataclasses
 import os
 import re
 import signal
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,10 +24,9 @@ from dcal.training.logger import kept_lines
 from dcal.training.snapshots import DamagedState, comparable, load_newest, load_state, save_state
 from dcal.training.train import train
 from tests.fixtures.damage import DAMAGES, damage
+from tests.fixtures.forked import forked
 from tests.fixtures.tiny_cub import write_cub
 from tests.fixtures.tiny_run import assert_same, log_of, state_in, tiny_run, words
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -75,20 +72,8 @@ def kill(run: TrainConfig, moment: str, changed: Sequence[str] = CHANGED) -> Non
     """Run in a process of its own (with a worker) that dies at that moment."""
     preset = ["--preset", "reid"] if run.task == "reid" else []  # by itself, the number of images would choose
     arguments = [*preset, *words(dataclasses.replace(run, workers=1), *changed)]
-    process = in_a_process(DYING, moment, *arguments, *(["--resume"] if run.resume else []))
+    process = forked(DYING, moment, *arguments, *(["--resume"] if run.resume else []))
     assert process.returncode == -signal.SIGKILL, process.stdout + process.stderr
-
-
-def in_a_process(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", "-c", code, *arguments]
-    threads = str(torch.get_num_threads())  # another number sums in another order
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'app'}",
-    }
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_resuming_after_two_kills_in_the_middle_of_epochs_is_bit_identical(config: Callable[..., TrainConfig]):
@@ -192,7 +177,7 @@ sys.exit(dcal_explorer.cli.main.main(["train", *words]))
 def test_a_signal_ends_a_run_after_its_step_with_its_state_saved(config: Callable[..., TrainConfig], number: int):
     whole, ended = (config(name, epochs=1, drop_path=0.2) for name in ("whole", "ended"))
     arguments = words(dataclasses.replace(ended, workers=1), "drop_path")
-    process = in_a_process(SIGNALLED, str(int(number)), *arguments)
+    process = forked(SIGNALLED, str(int(number)), *arguments)
     assert process.returncode == 128 + number, process.stderr
     told = f"dcal: interrupted at step 6 of 7; the state is saved in {ended.out}: continue with the same command"
     assert told in process.stderr and "Traceback" not in process.stderr
@@ -263,7 +248,7 @@ sys.exit(dcal_explorer.cli.main.main(["train", *sys.argv[1:]]))
 
 def test_a_full_disk_is_one_sentence_and_leaves_the_last_state(config: Callable[..., TrainConfig]):
     run = config(epochs=1, save_every=3)
-    process = in_a_process(FULL, *words(run, "batch_size", "save_every"))
+    process = forked(FULL, *words(run, "batch_size", "save_every"))
     assert process.returncode == 2, process.stderr
     needed = r"It takes \d\.\d MB, and [\d,.]+ MB are free\. What was saved before is whole: make room"
     told = rf"dcal: {run.out} cannot be written to: File too large\. {needed}"

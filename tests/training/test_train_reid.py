@@ -33,7 +33,7 @@ from dcal.training.task import ReIdentification
 from dcal.training.train import train
 from tests.fixtures.tiny_reid import write_coloured, write_vehicles
 from tests.fixtures.tiny_run import TINY, assert_same, log_of, state_in, words
-from tests.training.test_distributed import torchrun
+from tests.training.test_distributed import two_forked
 from tests.training.test_resume import kill
 
 CHANGED = (
@@ -220,8 +220,9 @@ def test_two_processes_do_what_one_does_that_accumulates(config: Callable[..., R
     # SGD: the losses do not see the final norm's bias, and AdamW would make steps of its gradient's rounding errors
     own = {"drop_path": 0.2, "epochs": 2, "optimizer": "sgd", "learning_rate": 0.01}
     two, one = (config(name, accumulate=parts, **own) for name, parts in (("two", 1), ("one", 2)))
-    done = torchrun("-m", "dcal.train", "--preset", "reid", *words(two, *CHANGED))
-    assert done.returncode == 0, done.stdout + done.stderr
+    code = "import sys, dcal_explorer.cli.main as cli; sys.exit(cli.main(['train', *sys.argv[1:]]))"
+    for done in two_forked(code, "--preset", "reid", *words(two, *CHANGED)):
+        assert done.returncode == 0, done.stdout + done.stderr
     metrics = train(one)
     ours, theirs = (state_in(run.out)["model"] for run in (one, two))
     for name, tensor in ours.items():
