@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 from dcal.data import DATASETS
 from dcal.errors import DCALError
 from dcal.evaluation.predictions import Predictions
+from tests.fixtures.forked import forked
 from tests.fixtures.tiny_cub import write_cub
 from tools.study import report as reporting
 from tools.study.compare import pairs_of, pooled_of
@@ -181,7 +183,21 @@ def places(tmp_path: Path) -> Places:
     )
 
 
-def test_the_queue_trains_judges_reports_and_does_nothing_twice(places):
+TRAIN = "import sys, dcal_explorer.cli.main as cli; sys.exit(cli.main(['train', *sys.argv[1:]]))"
+
+
+def test_the_queue_trains_judges_reports_and_does_nothing_twice(places, monkeypatch):
+    run_process = subprocess.run
+
+    def run(command, **options):
+        """Training without importing PyTorch anew; that its process is started is the next test's."""
+        if command[:3] != [sys.executable, "-m", "dcal.train"]:
+            return run_process(command, **options)
+        done = forked(TRAIN, *command[3:])
+        assert done.returncode == 0, done.stderr
+        return done
+
+    monkeypatch.setattr("tools.study.queue.subprocess.run", run)
     runs = [Run("few", ablation, 0, options=TINY, per_class=4) for ablation in ("full", "sa_only")]
     assert state(runs[0], places) == "not begun"
     work(runs, places, ("--workers", "0"))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float
-from scipy.stats import binomtest, bootstrap
+from jaxtyping import Bool, Float, Int
+from scipy.stats import binomtest
 
 from dcal.errors import DCALError
 
@@ -55,10 +56,17 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 def image_difference(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"], seed: int = 0) -> Difference:
     """The mean of first - second over the same n images, with the percentile bootstrap over images."""
     same_images(first, second)
-    values = first - second
-    options = {"method": "percentile", "n_resamples": RESAMPLES, "confidence_level": LEVEL, "vectorized": True}
-    found = bootstrap((values,), np.mean, batch=500, rng=np.random.default_rng(seed), **options).confidence_interval
-    return Difference(float(values.mean()), float(found.low), float(found.high))
+    values, drawn = first - second, drawn_images(len(first), seed)
+    means = np.concatenate([values[some].mean(axis=1) for some in np.split(drawn, range(500, RESAMPLES, 500))])
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Difference(float(values.mean()), float(low), float(high))
+
+
+@lru_cache(maxsize=1)  # many comparisons are of the same images, and drawing takes most of the time
+def drawn_images(images: int, seed: int) -> Int[np.ndarray, "resamples n"]:
+    """The images that each resample takes."""
+    random, small = np.random.default_rng(seed), np.min_scalar_type(images)
+    return np.concatenate([random.integers(images, size=(500, images)).astype(small) for _ in range(0, RESAMPLES, 500)])
 
 
 def crossed_difference(first: Float[np.ndarray, "s n"], second: Float[np.ndarray, "s n"], seed: int = 0) -> Difference:
@@ -71,14 +79,19 @@ def crossed_difference(first: Float[np.ndarray, "s n"], second: Float[np.ndarray
     runs, images = first.shape
     if runs < 2:
         raise DCALError(f"a bootstrap over seeds needs two or more, got {runs}: use image_difference")
-    values, random = first - second, np.random.default_rng(seed)
-    by_run = random.multinomial(runs, [1 / runs] * runs, size=RESAMPLES) / runs
-    by_image = np.empty((RESAMPLES, runs))
-    for start in range(0, RESAMPLES, 500):  # not all at once: 500 × n counts
-        counts = random.multinomial(images, [1 / images] * images, size=min(500, RESAMPLES - start))
-        by_image[start : start + len(counts)] = counts @ values.T / images
+    values, (by_run, counts) = first - second, drawn_crossed(runs, images, seed)
+    by_image = np.concatenate([own @ values.T / images for own in np.split(counts, range(500, RESAMPLES, 500))])
     low, high = np.quantile((by_run * by_image).sum(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Difference(float(values.mean()), float(low), float(high))
+
+
+@lru_cache(maxsize=1)
+def drawn_crossed(runs: int, images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """How much of each resample is each run (a fraction), and how often it takes each image."""
+    random, small = np.random.default_rng(seed), np.min_scalar_type(images)
+    by_run = random.multinomial(runs, [1 / runs] * runs, size=RESAMPLES) / runs
+    counts = [random.multinomial(images, [1 / images] * images, size=500) for _ in range(0, RESAMPLES, 500)]
+    return by_run, np.concatenate([some.astype(small) for some in counts])
 
 
 def same_images(first: np.ndarray, second: np.ndarray) -> None:
