@@ -19,7 +19,9 @@ from dcal.model.embeddings import Embeddings, embed
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKPOINTS = {f"reid-{ablation}": ablation for ablation in dcal.ABLATIONS}
-MEASURED = CHECKPOINTS if os.environ.get("DCAL_STRESS") else ("reid-full",)  # again: all by `make stress`
+STRESS = bool(os.environ.get("DCAL_STRESS"))
+MEASURED = CHECKPOINTS if STRESS else ("reid-full",)  # again: all by `make stress`
+EMBEDDED = slice(None) if STRESS else slice(0, None, 8)  # images embedded anew
 RANKS = ("mAP", "mINP", "rank1", "rank5", "rank10")
 YARD = Yard(split="query")
 SIDES = QueryGallery(YARD.records, Yard(split="gallery").records)
@@ -37,10 +39,11 @@ def measured(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def found(measured: Path) -> Embeddings:
-    """All 320 test images of the yard, embedded anew."""
-    model = dcal.load(measured)
-    items = ReIDSamples(SIDES.images, model.config.preprocess)
-    return embed(model, (images for images, _ in DataLoader(items, batch_size=32)))
+    """All 320 test images of the yard, as the bundled gallery holds them: the branches side by side, scaled to 1."""
+    kept = dcal.open_gallery(measured / "gallery").rows(np.arange(len(SIDES.images)))
+    split = len([branch for branch in dcal.ABLATIONS[CHECKPOINTS[measured.name]] if branch != "pwca"])
+    sa, *glca = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in np.split(kept, split, axis=1))
+    return Embeddings(sa, *(glca or [None]))
 
 
 def test_measured_again_it_gives_its_card_s_figures(measured: Path, found: Embeddings):
@@ -50,16 +53,21 @@ def test_measured_again_it_gives_its_card_s_figures(measured: Path, found: Embed
             assert value == pytest.approx(said, abs=1.5 / 320), figure
 
 
-def test_its_gallery_holds_these_embeddings(measured: Path, found: Embeddings):
+def test_its_gallery_holds_what_the_checkpoint_answers(measured: Path, found: Embeddings):
+    """Images embedded anew, every eighth one; all of them by `make stress`."""
     gallery = dcal.open_gallery(measured / "gallery")
     gallery.check_model(dcal.model.checkpoint.file_hash(measured / "model.safetensors"))
     assert [(item.identity, item.camera) for item in gallery.items] == [
         (str(record.identity), str(record.camera)) for record in SIDES.gallery
     ]
     assert [Path(item.path).name for item in gallery.items] == [record.path.name for record in SIDES.gallery]
-    kept = gallery.rows(np.arange(len(gallery)))
-    expected = found.joined / np.linalg.norm(found.joined, axis=1, keepdims=True)
-    assert (kept * expected).sum(axis=1).min() > 1 - 1e-4  # stored in half precision
+    model = dcal.load(measured)
+    items = ReIDSamples(SIDES.gallery[EMBEDDED], model.config.preprocess)
+    anew = embed(model, (images for images, _ in DataLoader(items, batch_size=32)))
+    for branch, values in anew.branches().items():
+        kept = found.branches()[branch][EMBEDDED]
+        cosines = (kept * values).sum(axis=1) / np.linalg.norm(kept, axis=1) / np.linalg.norm(values, axis=1)
+        assert len(cosines) >= 40 and cosines.min() > 1 - 1e-4, branch  # stored in half precision
 
 
 def test_it_is_what_its_name_says(folder: Path):
