@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 from dcal.data.fgvc.cub import CUB
 from dcal.data.reid.yard import Yard
 from dcal.data.yard_table import TABLE
-from dcal.evaluation.config import EvalConfig
+from dcal.evaluation.config import ANALYSED, EvalConfig
 from dcal.evaluation.run import measure
 from dcal.gallery.build import build_folder
 from dcal.gallery.sources import folder_images
@@ -121,11 +121,21 @@ def write_whole_yard(root: Path) -> Path:
 
 
 def small_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training takes a tiny backbone for an epoch; the pages note that they were opened."""
+    """Training takes a tiny backbone for an epoch, an analysis two images; the pages note that they were opened."""
+    import dcal.evaluation.run as evaluation
     import dcal.training.train as training
     from dcal_explorer.cli import faces
 
-    original = training.train
+    original, open_evaluation = training.train, evaluation.open_evaluation
+
+    def few(config: EvalConfig) -> evaluation.Evaluation:
+        """What an analysis measures, on two images or pairs: that its numbers are right is shown in tests/analysis."""
+        found = open_evaluation(config)
+        sizes = {"images": 2, "images_erased": 2, "images_randomised": 2, "pairs": 2, "pairs_occluded": 1, "steps": 2}
+        own = {name: size for name, size in sizes.items() if ANALYSED.get(name, found.config.task) == found.config.task}
+        if config.analysis:
+            found.config = dataclasses.replace(found.config, study=dataclasses.replace(found.config.study, **own))
+        return found
 
     def train(config: Any, on_progress: Any) -> Any:
         shutil.rmtree(config.folder, ignore_errors=True)  # a document gives alternatives that would share a folder
@@ -142,6 +152,7 @@ def small_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("dcal.data.validate", "dcal.evaluation.run", "dcal.gallery.embed", "dcal.training.task"):
         monkeypatch.setattr(f"{module}.DataLoader", Loader)
     monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(evaluation, "open_evaluation", few)
     monkeypatch.setattr(faces, "demo", lambda words: 0 if Path(words[-1]).exists() or not words else 2)
 
 
