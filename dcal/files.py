@@ -72,10 +72,21 @@ def not_written(error: BaseException, place: Path) -> str | None:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__
-    if cause is None:
+    if cause is None or not about_writing(cause, place):
         return None
-    below = cause.filename is not None and Path(os.fsdecode(cause.filename)).is_relative_to(place)
-    return cause.strerror if below or cause.errno in NOT_WRITABLE else None
+    return cause.strerror
+
+
+def about_writing(error: OSError, place: Path) -> bool:
+    """Whether the system's error is of writing to `place`, and not of another place, of reading or of a connection."""
+    if error.filename is None:
+        return error.errno in NOT_WRITABLE
+    path = Path(os.fsdecode(error.filename)).resolve()
+    if not path.is_relative_to(place.resolve()):
+        return False
+    if error.errno == errno.ENOENT:  # writing makes the file, but not its folder
+        return not path.parent.exists()
+    return error.errno != errno.EACCES or not path.is_file() or os.access(path, os.R_OK)
 
 
 def room(place: Path, needed: int) -> str:

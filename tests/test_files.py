@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -131,10 +132,40 @@ def test_a_read_only_place_is_one_sentence(tmp_path: Path) -> None:
         raise OSError(30, "Read-only file system")
 
 
-def test_errors_of_reading_are_not_taken_for_errors_of_writing(tmp_path: Path) -> None:
-    assert not_written(PermissionError(13, "Permission denied", "/elsewhere/image.png"), tmp_path) is None
-    assert not_written(PermissionError(13, "Permission denied", str(tmp_path / "x")), tmp_path) == "Permission denied"
-    assert not_written(RuntimeError("shapes differ"), tmp_path) is None
+def test_errors_of_something_else_keep_their_own_words(tmp_path: Path) -> None:
+    """Of a place elsewhere, though it is full; of an image that vanished beside a gallery; of a lost connection."""
+    (tmp_path / "here").symlink_to(tmp_path)
+    others = [
+        PermissionError(errno.EACCES, "Permission denied", "/elsewhere/image.png"),
+        OSError(errno.ENOSPC, "No space left on device", "/elsewhere/image.png"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", str(tmp_path / "image.png")),
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        RuntimeError("shapes differ"),
+    ]
+    for error in others:
+        with pytest.raises(type(error)) as raised, writing(tmp_path):
+            raise error
+        assert raised.value is error
+    ours = [
+        PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "x")),
+        PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "here" / "x")),
+        OSError(errno.ENOSPC, "No space left on device"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", str(tmp_path / "removed" / "last.tmp")),
+    ]
+    for error in ours:
+        assert not_written(error, tmp_path) == error.strerror
+
+
+def test_a_file_that_may_not_be_read_is_no_place_that_cannot_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = tmp_path / "image.png"
+    image.touch()
+    error = PermissionError(errno.EACCES, "Permission denied", str(image))
+    assert not_written(error, tmp_path) == "Permission denied"  # it may be read, so it was to be written
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # who runs the tests may be allowed everything
+    assert not_written(error, tmp_path) is None
 
 
 def test_where_there_is_no_room_for_three_states_two_are_enough(
