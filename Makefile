@@ -38,7 +38,7 @@ audit: $(VENV)/.development ## known vulnerabilities of what is installed; skipp
 test: $(VENV)/.development ## the tests; gets a Chromium for those in the browser if there is none, and axe-core where npm can
 	@[ -f tests/node_modules/axe-core/axe.min.js ] || npm install --prefix tests --no-package-lock --no-audit --no-fund --silent \
 		|| echo "npm cannot get axe-core: the accessibility tests are skipped, and say so." >&2
-	CHROME="$$($(BIN)/python tests/fixtures/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	CHROME="$$($(BIN)/python tests/fixtures/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 stress: $(VENV)/.development ## kills, full disks, hostile files and a crowd, for half an hour: the table of docs/robustness.md
 	DCAL_STRESS=1 $(BIN)/python -m pytest tests/test_bundled_reid.py

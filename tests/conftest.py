@@ -35,6 +35,12 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 PATIENCE = 120  # seconds until an app must serve; machines that run tests are slow and shared
+LONGEST = (  # files of 40 seconds and more, a minute's browser tests among them: no process gets one of them last
+    *("app/test_demo_browser.py", "app/test_accessibility.py", "test_documents.py", "app/test_commands.py"),
+    *("app/test_demo_reid_browser.py", "app/test_commands_results.py", "training/test_resume.py"),
+    *("app/test_dashboard_browser.py", "training/test_train_reid.py", "model/test_compile.py"),
+    *("training/test_distributed.py", "app/test_dashboard.py", "app/view/test_view_faces.py"),
+)
 
 # Where processes share cores, threads that wait for each other wait 15 ms for each product of small matrices.
 os.environ.update({**OFFLINE, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})  # of the processes that tests start
@@ -56,10 +62,12 @@ settings.load_profile("dcal")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as `browser` whatever takes one, so that `-m "not browser"` leaves them all out."""
+    """Marks as `browser` whatever takes one, so that `-m "not browser"` leaves them all out; puts long files first."""
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+    longest = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: longest.get(item.path, len(longest)))
 
 
 @pytest.fixture(autouse=True)

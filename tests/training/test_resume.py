@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch.utils.data import get_worker_info
 
 from dcal.data.samples import ImageSamples
