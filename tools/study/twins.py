@@ -1,0 +1,214 @@
+"""A model that is asked to tell twins apart: batches of whole pairs of twins, and a loss that compares them alone.
+
+    python -m tools.study.twins --yards YARD [YARD …] --pretrained deit_tiny_patch16_224.safetensors --out runs/twins
+
+A batch holds, of some pairs, both vehicles by the same two cameras, where the part in which they differ shows (the
+masks say so). Every image is to be nearer to its vehicle by the other camera than to the twin by that camera; the
+usual losses of identities come beside it. `--yards` are what `python -m tools.yard OUT --seed N` renders, the training
+half of the bundled yard is always there, but for the pairs that are held out to judge by. Called again it continues.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from dcal.analysis.twins import pairs_of, told_apart
+from dcal.data.reid.yard import Yard, YardRecord
+from dcal.data.samples import Augmentation, ReIDSamples
+from dcal.files import write_whole
+from dcal.model.ablation import branches
+from dcal.model.checkpoint import save_checkpoint
+from dcal.model.dcal import DCAL, create_model
+from dcal.model.embeddings import embed
+from dcal.model.loss import DCALLoss
+from dcal.preprocess import Preprocess
+from dcal.training.optimizer import learning_rate, make_optimizer, parameter_groups
+from dcal.training.presets import YardConfig
+
+STATE, LOG, CHECKPOINT = "last.pt", "log.jsonl", "checkpoint"
+EPOCHS = 20  # parts of the run: after each one a state, and the held-out pairs are asked
+SHARPNESS = 20.0  # of the comparison of two cosines
+PLAIN = Augmentation(flip=0.5, pad=8, erase=0.0)  # erasing could take the part away
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both vehicles of a pair: {camera: (image of the one, image of the other)}, where both show the part."""
+
+    images: dict[int, tuple[int, int]]
+
+
+def seen_pairs(records: Sequence[YardRecord]) -> list[Pair]:
+    """Every pair that at least two cameras see the part of, with indices of `records`."""
+    found = []
+    for own in pairs_of(records):
+        place = {(records[i].identity, records[i].camera): i for i in own if records[i].visible}
+        first, second = sorted({records[i].identity for i in own})
+        cameras = sorted({camera for _, camera in place})
+        both = {c: (place[first, c], place[second, c]) for c in cameras if {(first, c), (second, c)} <= place.keys()}
+        if len(both) > 1:
+            found.append(Pair(both))
+    return found
+
+
+def batch_of(pairs: Sequence[Pair], count: int, random: np.random.Generator) -> list[int]:
+    """Indices of `count` pairs' images: one by camera a, the other by a, one by b, the other by b."""
+    chosen = []
+    for number in random.permutation(len(pairs))[:count]:
+        a, b = random.permutation(list(pairs[number].images))[:2].tolist()
+        chosen += [*pairs[number].images[a], *pairs[number].images[b]]
+    return chosen
+
+
+def twin_loss(embeddings: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
+    """The mean of log(1 + exp(s (cos(image, twin) − cos(image, itself)))), both by the other camera.
+
+    The images come as `batch_of` has them.
+    """
+    unit = F.normalize(embeddings, dim=1).unflatten(0, (-1, 2, 2))  # pairs, cameras, vehicles
+    across = torch.einsum("pvd,pwd->pvw", unit[:, 0], unit[:, 1])  # cosine of vehicle v by a and w by b
+    same = across.diagonal(dim1=1, dim2=2)
+    other = across.flip(2).diagonal(dim1=1, dim2=2)  # v by a, the twin by b
+    backwards = across.flip(1).diagonal(dim1=1, dim2=2)  # the twin by a, v by b
+    return F.softplus(SHARPNESS * torch.stack([other - same, backwards - same])).mean()
+
+
+class Study:
+    """The data, the model and how far it is."""
+
+    def __init__(self, chosen: argparse.Namespace) -> None:
+        self.chosen, self.out = chosen, chosen.out
+        self.config = YardConfig(epochs=EPOCHS, learning_rate=chosen.rate, seed=chosen.seed, ablation=chosen.ablation)
+        bundled = [list(own) for own in self.pairs(Yard(split="train").records)]
+        order = np.random.default_rng(0).permutation(len(bundled))
+        self.held = [record for number in order[: chosen.held_out] for record in bundled[number]]
+        kept = [record for number in order[chosen.held_out :] for record in bundled[number]]
+        yards = [kept, *(list(Yard(root, "train", strict=False).records) for root in chosen.yards)]
+        self.records = [record for own in yards for record in own]
+        identities = [(yard, record.identity) for yard, own in enumerate(yards) for record in own]
+        labels = {identity: number for number, identity in enumerate(dict.fromkeys(identities))}
+        offsets = np.cumsum([0, *map(len, yards)])
+        self.seen = [
+            Pair({c: (a + start, b + start) for c, (a, b) in pair.images.items()})
+            for start, own in zip(offsets.tolist(), yards, strict=False)
+            for pair in seen_pairs(own)
+        ]
+        preprocess = Preprocess(size=(chosen.size, chosen.size), crop_fraction=1.0, fit="squash")
+        self.samples = ReIDSamples(
+            self.records, preprocess, [labels[i] for i in identities], True, chosen.seed, augmentation=PLAIN
+        )
+        self.judged = ReIDSamples(self.held, preprocess)
+        torch.manual_seed(chosen.seed)
+        self.model: DCAL = create_model(
+            chosen.backbone,
+            num_classes=len(labels),
+            ablation=chosen.ablation,
+            img_size=(chosen.size, chosen.size),
+            pretrained=str(chosen.pretrained),
+            task="reid",
+            preprocess=preprocess,
+        )
+        self.loss = DCALLoss([b for b in branches(chosen.ablation) if b != "pwca"], triplet=1.0)
+        self.optimizer = make_optimizer(parameter_groups(self.model, self.loss, self.config), self.config)
+        self.done = 0
+        if (self.out / STATE).is_file():
+            self.restore(torch.load(self.out / STATE, weights_only=True))
+
+    @staticmethod
+    def pairs(records: Sequence[YardRecord]) -> list[list[YardRecord]]:
+        return [[records[index] for index in own] for own in pairs_of(records)]
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.loss.load_state_dict(state["loss"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.done = state["step"]
+
+    def step(self) -> dict[str, float]:
+        """One step of the optimizer: its losses."""
+        chosen = self.chosen
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["rate"] * learning_rate(self.config, self.done, chosen.steps // EPOCHS)
+        random = np.random.default_rng((chosen.seed, self.done))
+        self.samples.set_epoch(self.done)
+        read = [self.samples[index] for index in batch_of(self.seen, chosen.pairs, random)]
+        images, targets = torch.stack([image for image, _ in read]), torch.tensor([label for _, label in read])
+        torch.manual_seed(self.done)
+        output = self.model(images)
+        identities, _ = self.loss(output, targets)
+        twins = twin_loss(output.embedding)
+        self.optimizer.zero_grad(set_to_none=True)
+        (identities * chosen.identities + twins).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0, error_if_nonfinite=True)
+        self.optimizer.step()
+        self.done += 1
+        return {"identities": identities.item(), "twins": twins.item()}
+
+    def held_out(self) -> float:
+        """How often the held-out twins are told apart; guessing gives 0.5."""
+        self.model.eval()
+        with torch.inference_mode():
+            found = embed(self.model, (self.judged[i][0][None] for i in range(len(self.judged)))).joined
+        self.model.train()
+        visible = [{i: self.held[i] for i in own if self.held[i].visible} for own in pairs_of(self.held)]
+        return float(np.nanmean([told_apart(seen, found) for seen in visible]))
+
+    def keep(self) -> None:
+        parts: dict[str, Any] = {"model": self.model, "loss": self.loss, "optimizer": self.optimizer}
+        place = self.out / f"{STATE}.tmp"
+        torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": self.done}, place)
+        place.replace(self.out / STATE)
+
+    def run(self) -> None:
+        self.out.mkdir(parents=True, exist_ok=True)
+        about = {name: str(value) for name, value in vars(self.chosen).items()}
+        about |= {"images": str(len(self.records)), "pairs_seen": str(len(self.seen))}
+        write_whole(json.dumps(about, indent=1).encode(), self.out / "run.json")
+        self.model.train()
+        window: list[dict[str, float]] = []
+        began, part = time.perf_counter(), self.chosen.steps // EPOCHS
+        while self.done < part * EPOCHS:
+            window.append(self.step())
+            if self.done % part == 0:
+                line = {name: float(np.mean([each[name] for each in window])) for name in window[0]}
+                seconds = round(time.perf_counter() - began, 1)
+                line |= {"step": self.done, "told_apart_held_out": self.held_out(), "seconds": seconds}
+                self.keep()
+                with (self.out / LOG).open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(line) + "\n")
+                print(line, flush=True)
+                window = []
+        save_checkpoint(self.model.eval(), self.out / CHECKPOINT)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.study.twins", description=__doc__)
+    parser.add_argument("--yards", type=Path, nargs="*", default=[])
+    parser.add_argument("--pretrained", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--backbone", default="deit_tiny_patch16_224")
+    parser.add_argument("--ablation", default="sa_only", choices=("sa_only", "sa_glca"))
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--pairs", type=int, default=8, help="of twins in a batch, four images each")
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--identities", type=float, default=0.3, help="weight of the losses of identities")
+    parser.add_argument("--held-out", type=int, default=10, help="bundled training pairs to judge by")
+    parser.add_argument("--seed", type=int, default=0)
+    Study(parser.parse_args()).run()
+
+
+if __name__ == "__main__":
+    main()
