@@ -41,42 +41,21 @@ def ranks_of_matches(
     rows, columns = rows[matches], columns[matches]
     distances[out_rows, out_columns] = np.inf
     check_finite(distances, out_rows)
-    own = distances[rows, columns]
+    own, slack = distances[rows, columns], 0.0
     if exact is not None:
-        return settled_ranks(distances, rows, columns, own, exact)
-    nearer, twins = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=bool)
-    bounds = np.searchsorted(rows, np.arange(len(distances) + 1)).tolist()
-    for row, (first, last) in zip(distances, pairwise(bounds), strict=True):
-        if first < last:
-            values = own[first:last]
-            ordered = front(row, values.max())
-            nearer[first:last] = places = ordered.searchsorted(values)
-            twins[first:last] = (places + 1 < len(ordered)) & (ordered.take(places + 1, mode="clip") == values)
-    for tie in np.flatnonzero(twins):  # seldom, but for integer distances
-        nearer[tie] += np.count_nonzero(distances[rows[tie], : columns[tie]] == own[tie])
-    return nearer + 1
-
-
-def settled_ranks(
-    distances: Float[np.ndarray, "rows columns"],
-    rows: Int64[np.ndarray, " matches"],
-    columns: Int64[np.ndarray, " matches"],
-    own: Float[np.ndarray, " matches"],
-    exact: Exact,
-) -> Int64[np.ndarray, " matches"]:
-    """`ranks_of_matches` by exact distances: those clearly nearer are counted, those within `slack` are settled."""
+        own, slack = own.astype(np.float64), exact.slack
+    nearest, farthest = own - slack, own + slack
     nearer, close = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.int64)
     bounds = np.searchsorted(rows, np.arange(len(distances) + 1)).tolist()
     for row, (first, last) in zip(distances, pairwise(bounds), strict=True):
         if first < last:
-            values = own[first:last].astype(np.float64)
-            ordered = front(row, values.max() + exact.slack)
-            nearer[first:last] = ordered.searchsorted(values - exact.slack)
-            close[first:last] = ordered.searchsorted(values + exact.slack, side="right")
+            ordered = front(row, farthest[first:last].max())
+            nearer[first:last] = ordered.searchsorted(nearest[first:last])
+            close[first:last] = ordered.searchsorted(farthest[first:last], side="right")
     for index in np.flatnonzero(close - nearer > 1):  # the match is always close to itself
         row, column = int(rows[index]), columns[index]
-        rivals = np.flatnonzero(np.abs(distances[row] - own[index].astype(np.float64)) <= exact.slack)
-        found = exact.distances(row, rivals)
+        rivals = np.flatnonzero(np.abs(distances[row] - own[index]) <= slack)
+        found = distances[row, rivals] if exact is None else exact.distances(row, rivals)
         match = found[np.searchsorted(rivals, column)]
         nearer[index] += np.count_nonzero((found < match) | ((found == match) & (rivals < column)))
     return nearer + 1
