@@ -101,6 +101,8 @@ def attend(
     """softmax(Q Kᵀ / √d + bias) V, fused: no attention map is ever in memory."""
     if bias is None:
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+    if torch.compiler.is_exporting():  # ONNX's exporter cannot take the fused one with a bias apart
+        return next(attention_rows(q, k, bias))[1] @ v.to(q.dtype)
     mask = bias.rows().to(q.dtype)
     return F.scaled_dot_product_attention(q, k, v, mask if mask.ndim == 4 else mask[None], dropout)
 

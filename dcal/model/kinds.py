@@ -146,7 +146,7 @@ def embed(model: Backbone, images: Float[Tensor, "b 3 img_h img_w"]) -> Float[Te
     if isinstance(model, Eva):
         return model.norm_pre(model._pos_embed(patches)[0])
     tokens = (
-        patches if model.cls_token is None else torch.cat([model.cls_token.expand(len(patches), -1, -1), patches], 1)
+        patches if model.cls_token is None else torch.cat([model.cls_token.expand(patches.shape[0], -1, -1), patches], 1)
     )
     if not isinstance(model, Beit):
         return tokens

@@ -79,7 +79,7 @@ def pool_heads(pool: Attention, tokens: Float[Tensor, "b n width"]) -> PoolHeads
     """Q of the pooling's learned query, K and V of the normed tokens."""
     q = rearrange(pool.q(pool.latent), "one m (h d) -> one h m d", h=pool.num_heads)
     k, v = rearrange(pool.kv(tokens), "b n (two h d) -> two b h n d", two=2, h=pool.num_heads)
-    return pool.q_norm(q.expand(len(tokens), -1, -1, -1)), pool.k_norm(k), v
+    return pool.q_norm(q.expand(tokens.shape[0], -1, -1, -1)), pool.k_norm(k), v
 
 
 def finish_pool(pool: Attention, attended: Float[Tensor, "b h 1 d"]) -> Float[Tensor, "b width"]:
