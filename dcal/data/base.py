@@ -52,11 +52,10 @@ class DataSet(ABC, Generic[RecordT]):
 
     def without_skipped(self, records: tuple[RecordT, ...]) -> tuple[RecordT, ...]:
         """The records that `SKIP_FILE` does not name."""
-        path = self.root / SKIP_FILE
-        names = set(read_lines(path)) if path.is_file() else set()
+        names = skipped_names(self.root)
         kept = tuple(record for record in records if self.shown(record.path) not in names)
         if count := len(records) - len(kept):
-            self.notes.append(f"{count:,} {'images are' if count > 1 else 'image is'} left out, as {SKIP_FILE} says")
+            self.notes.append(left_out(count))
         return kept
 
     @abstractmethod
@@ -108,6 +107,17 @@ class DataSet(ABC, Generic[RecordT]):
                 f"(a subset; the whole split has {expected['images']:,})"
             )
         return "; ".join((f"{self.title}, {self.split} split: {text}", *self.notes))
+
+
+def skipped_names(folder: Path) -> frozenset[str]:
+    """The images that the folder's `SKIP_FILE` names, if there is one."""
+    path = folder / SKIP_FILE
+    return frozenset(read_lines(path) if path.is_file() else ())
+
+
+def left_out(count: int) -> str:
+    """That so many images are left out."""
+    return f"{count:,} {'images are' if count > 1 else 'image is'} left out, as {SKIP_FILE} says"
 
 
 def counts(table: Mapping[str, int]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcal.data import REID_DATASETS
+from dcal.data.base import SKIP_FILE, left_out, skipped_names
 from dcal.data.fgvc.folder import files
 from dcal.data.reid.base import ReID
 from dcal.data.reid.folder import matched
@@ -19,10 +20,11 @@ LABELS = ("identity", "camera", "date", "viewpoint")
 
 @dataclass(frozen=True)
 class Images:
-    """The images to be embedded, in order, and the folder that their paths start from."""
+    """The images to be embedded, in order, and the folder that their paths start from; notes on what was left out."""
 
     root: Path
     items: tuple[Item, ...]
+    notes: tuple[str, ...] = ()
 
 
 def folder_images(root: str | Path, pattern: str | None = None) -> Images:
@@ -30,7 +32,8 @@ def folder_images(root: str | Path, pattern: str | None = None) -> Images:
 
     `pattern` is a regular expression that is matched from the start of each path below `root`, with groups `identity`
     and `camera`, or one of them, and maybe `date` and `viewpoint`; then only files that end like an image are taken
-    (.jpg, .png, .webp, …), and all of them must match.
+    (.jpg, .png, .webp, …), and all of them must match. What the folder's `skip.txt` names, and that file itself, is left
+    out, as a note says.
     """
     folder = Path(root)
     if not folder.is_dir():
@@ -42,9 +45,12 @@ def folder_images(root: str | Path, pattern: str | None = None) -> Images:
             Item(path.relative_to(folder).as_posix(), *(group(match, name) for name in LABELS))
             for path, match in matched(folder, compiled(pattern))
         ]
-    if not items:
+    names = skipped_names(folder)
+    kept = [item for item in items if item.path not in names and item.path != SKIP_FILE]
+    if not kept:
         raise DCALError(f"{folder} holds no {'file' if pattern is None else 'image'}: there is nothing to embed")
-    return Images(folder, tuple(sorted(items, key=lambda item: item.path)))
+    count = sum(item.path in names for item in items)
+    return Images(folder, tuple(sorted(kept, key=lambda item: item.path)), (left_out(count),) if count else ())
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
@@ -82,4 +88,4 @@ def images_of(data: ReID) -> Images:
         date = None if record.date is None else record.date.isoformat()
         names = data.names[record.identity], data.camera_names[record.camera]
         items.append(Item(path.as_posix(), *names, date, record.viewpoint or None))
-    return Images(Path(data.root), tuple(items))
+    return Images(Path(data.root), tuple(items), tuple(data.notes))

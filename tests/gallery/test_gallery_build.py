@@ -23,6 +23,7 @@ from dcal_explorer.cli.main import main
 from tests.fixtures.hostile_images import animated, many_scans
 from tests.fixtures.tiny_gallery import PATTERN, tiny_model, write_sightings
 from tests.fixtures.tiny_reid import write_market, write_vehicles
+from tests.fixtures.tiny_sets import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = {"empty.png": b"", "half0/0009_c9.png": b"\x89PNG\r\n\x1a\nnothing", "notes.txt": b"no image"}
@@ -249,6 +250,21 @@ def test_who_is_on_an_image(images: Path, tmp_path: Path):
     assert len(yard.items) == 320 and yard.items[0] == Item("images/0005_c1.webp", "5", "1")
     with pytest.raises(DCALError, match="unknown dataset 'cub'"):
         dataset_images("cub", tmp_path)
+
+
+@pytest.mark.parametrize("pattern", [None, r"(?P<identity>\w+)/"])
+def test_what_skip_txt_names_is_left_out(tmp_path: Path, pattern: str | None):
+    for name in ("ann/1.jpg", "ann/2.jpg", "bob/1.jpg"):
+        write_image(tmp_path / name, 20, 20, 0)
+    (tmp_path / "skip.txt").write_text("ann/2.jpg\nbob/gone.jpg\n")
+    found = folder_images(tmp_path, pattern)
+    assert [item.path for item in found.items] == ["ann/1.jpg", "bob/1.jpg"]
+    assert found.notes == ("1 image is left out, as skip.txt says",)
+    (tmp_path / "skip.txt").write_text("ann/1.jpg\nann/2.jpg\nbob/1.jpg\n")
+    with pytest.raises(DCALError, match="there is nothing to embed"):
+        folder_images(tmp_path, pattern)
+    (tmp_path / "skip.txt").unlink()
+    assert len(folder_images(tmp_path, pattern).items) == 3 and folder_images(tmp_path, pattern).notes == ()
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.txt"])

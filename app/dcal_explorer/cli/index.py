@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,8 @@ class Build:
         else:
             without_effect({"dtype": self.dtype}, "it is of embeddings on disk, and --url puts them into a database")
         images = self.found()
+        for note in images.notes:
+            print(f"note: {note}", file=sys.stderr)
         model, name = load_model(self.checkpoint, self.device), Path(self.checkpoint).name.removesuffix(".onnx")
         target = None if self.url is None else Collection(self.url, self.collection or DCAL)
         options = {"batch_size": self.batch_size, "workers": self.workers}

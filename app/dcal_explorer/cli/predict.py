@@ -96,7 +96,9 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     listed: list[Path] = []
     for path in paths:
         if path.is_dir():
-            listed += [path / item.path for item in folder_images(path).items]
+            found = folder_images(path)
+            listed += [path / item.path for item in found.items]
+            print(*(f"note: {note}\n" for note in found.notes), sep="", end="", file=sys.stderr)
         elif path.is_file():
             listed.append(path)
         else:
