@@ -2,9 +2,11 @@
 
     python -m benchmarks.exported --checkpoint checkpoints/cub50-full --threads 2
 
-All ways take turns, so that whatever else the machine does meets all alike; the least of all rounds counts, which is
-what the machine can do when it is left alone, and the median is beside it. The ratio is of the two ways in the same
-round. The rate of a large matrix product says what a float32 engine could reach on this machine, as busy as it is.
+"Inspection" is all that the demo computes of an image that is read: the backbone by either engine, then the rollout,
+GLCA and the record by PyTorch. All ways take turns, so that whatever else the machine does meets all alike; the least
+of all rounds counts, which is what the machine can do when it is left alone, and the median is beside it. The ratio is
+of the two ways in the same round. The rate of a large matrix product says what a float32 engine could reach on this
+machine, as busy as it is.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import dcal
+from dcal.explain.inspect import inspect_prepared, prepare
 from dcal.model.export import Answering, export, sample
 from dcal.model.exported import ExportedModel
+from dcal.model.exported_backbone import ExportedBackbone
 
 
 def main() -> None:
@@ -35,18 +40,22 @@ def main() -> None:
     image = sample(model, 1)
     with tempfile.TemporaryDirectory() as folder:
         files = {maps: export(model, Path(folder) / f"maps-{maps}.onnx", maps) for maps in (False, True)}
+        backbone = ExportedBackbone(export(model, Path(folder) / "inspection.onnx", inspection=True), options.threads)
+        prepared = [prepare(model.config, noise())]
         exported = {maps: ExportedModel(path, options.threads) for maps, path in files.items()}
         ways: dict[str, Callable[[], object]] = {
             "PyTorch, answers": lambda: Answering(model, False)(image),
             "PyTorch, answers and rollout": lambda: Answering(model, True)(image),
             "ONNX Runtime, answers": lambda: exported[False](image),
             "ONNX Runtime, answers and rollout": lambda: exported[True](image),
+            "PyTorch, inspection": lambda: inspect_prepared(model, prepared),
+            "ONNX Runtime, inspection": lambda: inspect_prepared(model, prepared, encoder=backbone),
         }
         print(f"{options.checkpoint}, {options.threads} threads, {options.rounds} rounds: ms an image, least (median)")
         found = timed(ways, options.rounds)
         for name, seconds in found.items():
             print(f"{name:<34} {1000 * min(seconds):6.1f} ({1000 * statistics.median(seconds):.1f})")
-        for what in ("answers", "answers and rollout"):
+        for what in ("answers", "answers and rollout", "inspection"):
             pairs = zip(found[f"PyTorch, {what}"], found[f"ONNX Runtime, {what}"], strict=True)
             least, middle, most = quartiles([eager / exported for eager, exported in pairs])
             print(f"PyTorch / ONNX Runtime, {what}: {middle:.2f} (half of the rounds {least:.2f}–{most:.2f})")
@@ -55,6 +64,11 @@ def main() -> None:
             f"a product of 1024 × 1024 matrices runs at {rate / 1e9:.0f} GFLOP/s; the pass is {work / 1e9:.2f} GFLOP,"
         )
         print(f"which takes {1000 * work / rate:.1f} ms at that rate")
+
+
+def noise() -> np.ndarray:
+    """An image of 480 × 640 pixels."""
+    return np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
 
 
 def quartiles(values: list[float]) -> list[float]:

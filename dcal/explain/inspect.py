@@ -17,10 +17,10 @@ from dcal.errors import DCALError
 from dcal.explain.inspection import Inspection, patch_part, within
 from dcal.explain.relevance import class_relevance
 from dcal.image import DecodedImage, Source, read_image
-from dcal.model.backbone import encode
 from dcal.model.checkpoint import fingerprint
 from dcal.model.config import ModelConfig
 from dcal.model.dcal import DCAL
+from dcal.model.exported_backbone import Encoder, encoded
 from dcal.model.rollout import Layer, QueriesKeys, layer_rollouts
 from dcal.preprocess import Box
 
@@ -64,19 +64,22 @@ def inspect(model: DCAL, image: Source, target: int | str | None = None, top_rat
     return inspection if index is None else explain_class(model, inspection, index)
 
 
-def inspect_prepared(model: DCAL, images: Sequence[Prepared], top_ratio: float | None = None) -> list[Inspection]:
+def inspect_prepared(
+    model: DCAL, images: Sequence[Prepared], top_ratio: float | None = None, encoder: Encoder = encoded
+) -> list[Inspection]:
     """Every map of several images, which pass through the model as one batch. Each record holds its own memory.
 
-    A batch rounds otherwise than single images: float32's usual 1e-6. `timings` are the batch's. Raises DCALError for
-    a model in training mode, and for an R outside (0, 1].
+    A batch rounds otherwise than single images: float32's usual 1e-6. `encoder`: another engine for the backbone's pass
+    (`dcal.model.exported_backbone`). `timings` are the batch's. Raises DCALError for a model in training mode, for an R
+    outside (0, 1], and what `encoder` does.
     """
     check_evaluating(model)
     timings: dict[str, float] = {"read": max(image.seconds for image in images)}
     device, render = next(model.parameters()).device, model.config.preprocess.tensor
     batch = torch.stack([render(Image.fromarray(image.view)) for image in images]).to(device)
-    record: list[QueriesKeys] = []
     with torch.inference_mode(), timed(timings, "model"):
-        tokens, layers = encode(model.backbone, model.embed(batch), keep_rollout=True, record=record)
+        found = encoder(model, batch)
+        tokens, record, layers = found.tokens, found.record, found.layers
     with torch.inference_mode(), timed(timings, "rollout"):
         pooled = model.pooled(tokens)
         rollout = layer_rollouts(layers, pooled=pooled)

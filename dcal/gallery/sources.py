@@ -32,8 +32,8 @@ def folder_images(root: str | Path, pattern: str | None = None) -> Images:
 
     `pattern` is a regular expression that is matched from the start of each path below `root`, with groups `identity`
     and `camera`, or one of them, and maybe `date` and `viewpoint`; then only files that end like an image are taken
-    (.jpg, .png, .webp, …), and all of them must match. What the folder's `skip.txt` names, and that file itself, is left
-    out, as a note says.
+    (.jpg, .png, .webp, …), and all of them must match. What the folder's `skip.txt` names, and that file itself, is
+    left out, as a note says.
     """
     folder = Path(root)
     if not folder.is_dir():

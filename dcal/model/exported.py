@@ -44,29 +44,15 @@ class ExportedModel:
     device = torch.device("cpu")
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
-        runtime = onnx_module("onnxruntime")
-        options = runtime.SessionOptions()
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        path = Path(path)
-        if not path.is_file():
-            raise CheckpointError(f"there is no file {path}: `dcal export` writes one")
-        try:
-            self.session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the library's errors have no common class
-            raise CheckpointError(f"{path} cannot be run by ONNX Runtime ({error}): export it again") from error
-        about = self.session.get_modelmeta().custom_metadata_map
-        try:
-            self.config = ModelConfig.from_dict(json.loads(about[CONFIG_KEY]))
-            self.fingerprint = about[FINGERPRINT_KEY]
-        except (KeyError, ValueError) as error:  # DCALError is a ValueError
-            raise CheckpointError(f"{path} was not written by `dcal export` of this release: {error!r}") from error
+        self.session, self.config, self.fingerprint = opened(Path(path), threads)
+        if self.session.get_outputs()[0].name != "probabilities":
+            raise CheckpointError(
+                f"{path} gives what an inspection needs (--inspection), no answers: export the checkpoint without it"
+            )
 
     def __call__(self, images: Float[Tensor, "b 3 img_h img_w"]) -> Answers:
         """The answers to a batch of images, as `Preprocess` makes them. Raises DCALError for another size."""
-        expected = (3, *self.config.img_size)
-        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
-            raise DCALError(f"the model takes a batch of images (b, {expected}), got {tuple(images.shape)}")
+        check_images(images, self.config)
         return Answers(*(torch.from_numpy(own) for own in self.session.run(None, {INPUT: images.numpy()})))
 
     @property
@@ -76,6 +62,35 @@ class ExportedModel:
 
     def __repr__(self) -> str:
         return f"ExportedModel({self.config.backbone}, {self.config.task}, weights {self.fingerprint[:12]})"
+
+
+def opened(path: Path, threads: int | None) -> tuple[Any, ModelConfig, str]:
+    """ONNX Runtime's session of a file that `dcal export` wrote, and its checkpoint's configuration and fingerprint.
+
+    Raises CheckpointError for another file, DCALError where ONNX Runtime is not installed.
+    """
+    runtime = onnx_module("onnxruntime")
+    options = runtime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if not path.is_file():
+        raise CheckpointError(f"there is no file {path}: `dcal export` writes one")
+    try:
+        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library's errors have no common class
+        raise CheckpointError(f"{path} cannot be run by ONNX Runtime ({error}): export it again") from error
+    about = session.get_modelmeta().custom_metadata_map
+    try:
+        return session, ModelConfig.from_dict(json.loads(about[CONFIG_KEY])), about[FINGERPRINT_KEY]
+    except (KeyError, ValueError) as error:  # DCALError is a ValueError
+        raise CheckpointError(f"{path} was not written by `dcal export` of this release: {error!r}") from error
+
+
+def check_images(images: Float[Tensor, "b 3 img_h img_w"], config: ModelConfig) -> None:
+    """Raises DCALError for images of another size than the exported model's."""
+    expected = (3, *config.img_size)
+    if images.ndim != 4 or tuple(images.shape[1:]) != expected:
+        raise DCALError(f"the model takes a batch of images (b, {expected}), got {tuple(images.shape)}")
 
 
 Model = DCAL | ExportedModel  # what answers images: a checkpoint's model, or an exported one

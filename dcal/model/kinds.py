@@ -145,9 +145,9 @@ def embed(model: Backbone, images: Float[Tensor, "b 3 img_h img_w"]) -> Float[Te
         return model.norm_pre(model.patch_drop(model._pos_embed(patches)))
     if isinstance(model, Eva):
         return model.norm_pre(model._pos_embed(patches)[0])
-    tokens = (
-        patches if model.cls_token is None else torch.cat([model.cls_token.expand(patches.shape[0], -1, -1), patches], 1)
-    )
+    tokens = patches
+    if model.cls_token is not None:
+        tokens = torch.cat([model.cls_token.expand(patches.shape[0], -1, -1), patches], 1)
     if not isinstance(model, Beit):
         return tokens
     return model.pos_drop(tokens if model.pos_embed is None else tokens + model.pos_embed)

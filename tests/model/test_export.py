@@ -16,7 +16,10 @@ from dcal.model.checkpoint import fingerprint, load_model, save_checkpoint
 from dcal.model.embeddings import embed
 from dcal.model.export import export
 from dcal.model.exported import ExportedModel
+from dcal.model.exported_backbone import ExportedBackbone
 from dcal_explorer.cli.main import main
+from tests.fixtures.kinds import kind_model
+from tests.fixtures.small import SIZE
 from tests.fixtures.tiny_sets import write_image
 
 
@@ -89,6 +92,18 @@ def test_a_graph_of_torch_export(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert extra["dcal.fingerprint"] == fingerprint(model) and json.loads(extra["dcal.config"])["num_classes"] == 3
 
 
+def test_a_bias_in_the_attention_is_part_of_the_graph(tmp_path: Path):
+    """What is written has answered one image and three as the model does."""
+    path = export(kind_model("beit, both biases").float(), tmp_path / "kind.onnx")
+    assert ExportedModel(path)(torch.randn(2, 3, *SIZE)).probabilities.shape[0] == 2
+
+
+def test_a_pooling_leaves_the_number_of_images_free():
+    model = kind_model("attention pooling").float()
+    graph = module.traced(module.answering(model, maps=True), module.sample(model, 2)).module()
+    assert graph(torch.randn(3, 3, *SIZE))[0].shape[0] == 3
+
+
 def test_what_answers_otherwise_is_not_written(model: dcal.DCAL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def wrong(*values: object) -> object:
         return lambda images: tuple(own + 0.01 for own in module.Answering(model, False)(images))
@@ -99,7 +114,9 @@ def test_what_answers_otherwise_is_not_written(model: dcal.DCAL, tmp_path: Path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_mistakes(model: dcal.DCAL, tmp_path: Path):
+def test_mistakes(model: dcal.DCAL, file: Path, tmp_path: Path):
+    with pytest.raises(CheckpointError, match="export the checkpoint with --inspection"):
+        ExportedBackbone(file)
     with pytest.raises(DCALError, match=r"must end in \.onnx"):
         export(model, tmp_path / "model.bin")
     with pytest.raises(DCALError, match="training mode"):

@@ -19,7 +19,7 @@ class BackboneLibrary(CheckpointLibrary):
     bare = True
 
     def __init__(self, backbone: str, weights: Path | None = None) -> None:
-        self.name, self.folder = backbone, Path(backbone)
+        self.name, self.folder, self.exported = backbone, Path(backbone), {}
         self._model = bare_model(backbone, weights)
 
     def names(self, task: str | None = None) -> list[str]:

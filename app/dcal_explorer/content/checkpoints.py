@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,6 +14,7 @@ from typing import Any
 
 import dcal
 from dcal.model.checkpoint import CONFIG, METRICS, WEIGHTS, file_hash, file_version, files_version
+from dcal.model.exported_backbone import Encoder, ExportedBackbone, encoded
 from dcal.retrieval.calibration import CALIBRATION
 
 EVALUATION, ANALYSIS = "evaluation.json", "analysis.json"  # what `dcal eval` writes beside a checkpoint
@@ -31,20 +32,43 @@ class SideFile:
 class CheckpointLibrary:
     """The checkpoints below `folder`, loaded when they are first needed; the `LOADED` last used stay in memory.
 
-    Its errors name files from `folder` on: no visitor learns where the server keeps them. Raises CheckpointError if
-    there is no checkpoint.
+    Its errors name files from `folder` on: no visitor learns where the server keeps them. `exported`: files of `dcal
+    export --inspection` whose checkpoints' inspections ONNX Runtime runs. Raises CheckpointError if there is no
+    checkpoint, or none that such a file was exported from.
     """
 
     bare = False  # whether it offers a backbone without DCAL's branches
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, exported: Sequence[Path] = ()) -> None:
         self.folder = Path(folder)
+        self.exported: dict[str, ExportedBackbone] = {}
         self._models: OrderedDict[str, dcal.DCAL] = OrderedDict()
         self._lock = threading.Lock()
         if not self.names():
             raise dcal.CheckpointError(
                 f"no checkpoint lies below {self.folder}: train one (dcal train) or name another folder (--checkpoints)"
             )
+        for path in exported:
+            backbone = ExportedBackbone(path)
+            self.exported |= dict.fromkeys(self._exported_as(backbone), backbone)
+
+    def _exported_as(self, backbone: ExportedBackbone) -> list[str]:
+        """The checkpoints that a file was exported from: those of its weights, copies of one another."""
+        weights = {name: self.fingerprint(name) for name in self.names() if (self.folder / name / WEIGHTS).is_file()}
+        found = [name for name, fingerprint in weights.items() if fingerprint == backbone.fingerprint]
+        if not found:
+            known = ", ".join(f"{name} {fingerprint[:12]}" for name, fingerprint in weights.items())
+            raise dcal.CheckpointError(
+                f"{backbone.path} was exported from a checkpoint that is not offered here: its weights are "
+                f"{backbone.fingerprint[:12]}, those below {self.folder} {known}. Export one of them (dcal export "
+                "--inspection), or name another folder (--checkpoints)"
+            )
+        return found
+
+    def encoder(self, name: str) -> Encoder:
+        """What runs the backbone in an inspection by the checkpoint `name`: its exported file if one was given, else
+        PyTorch."""
+        return self.exported.get(name, encoded)
 
     def names(self, task: str | None = None) -> list[str]:
         """Their names in alphabetical order, except that the one with most to show, a classifier with all branches if

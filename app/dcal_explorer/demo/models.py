@@ -32,7 +32,8 @@ class Models:
         model = self.library.model(checkpoint)
         prepared = rendered(model.config, shared_decoder().read, image)
         kind = "inspect", fingerprint(model)
-        return self.queue.run(kind, prepared, partial(inspect_prepared, model), on_wait)
+        together = partial(inspect_prepared, model, encoder=self.library.encoder(checkpoint))
+        return self.queue.run(kind, prepared, together, on_wait)
 
     def explain(self, checkpoint: str, seen: Inspection, target: int | str, on_wait: OnWait = quietly) -> Inspection:
         """`explain_class`: the record with the evidence for a class."""

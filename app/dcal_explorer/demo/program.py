@@ -54,10 +54,15 @@ def library(options: argparse.Namespace) -> CheckpointLibrary:
     from dcal_explorer.content.checkpoints import CheckpointLibrary
 
     if options.backbone is not None:
+        if options.onnx:
+            raise DCALError("--onnx takes files that were exported from checkpoints: a --backbone is none")
         return BackboneLibrary(options.backbone, options.weights)
     if options.weights is not None:
         raise DCALError("--weights are a --backbone's (`dcal models` lists them); a checkpoint has its own")
-    return CheckpointLibrary(options.checkpoints)
+    found = CheckpointLibrary(options.checkpoints, options.onnx)
+    for name, backbone in found.exported.items():
+        print(f"{name} is inspected by ONNX Runtime with {backbone.path}", flush=True)
+    return found
 
 
 @contextmanager
@@ -98,6 +103,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         nargs="+",
         default=[],
         help="galleries that dcal index built, or folders of them, beside the checkpoints' own",
+    )
+    parser.add_argument(
+        "--onnx",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="files of `dcal export --inspection`: their checkpoints' images pass through ONNX Runtime (needs the "
+        "extra onnx); what needs gradients stays with PyTorch",
     )
     parser.add_argument("--backbone", help="instead of checkpoints, a model of timm by its name (`dcal models`)")
     parser.add_argument("--weights", type=Path, help="the backbone's, a local file; by itself, timm's from the hub")
