@@ -51,5 +51,6 @@ def export(checkpoint: str, out: Path, maps: bool = False, inspection: bool = Fa
     else:
         batches = " and ".join(map(str, CHECKED))
         print(f"written: {path}, {size / 1e6:.1f} MB, gives {', '.join(outputs)}")
-        print(f"checked: batches of {batches} images are answered as by the checkpoint, within {TOLERANCE:g}")
+        within = f"{TOLERANCE:g}" + (" of each output's largest value" if inspection else "")
+        print(f"checked: batches of {batches} images are answered as by the checkpoint, within {within}")
     return 0
