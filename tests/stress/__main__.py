@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from dcal.provenance import hardware
+from tests.stress.accounting import accounting
 from tests.stress.disk import full_disk
 from tests.stress.figures import Figure
 from tests.stress.fuzz import fuzz
@@ -32,6 +33,7 @@ PARTS: dict[str, Callable[[bool, Path], list[Figure]]] = {
     "disk": full_disk,
     "milvus": real_milvus,
     "types": wrong_types,
+    "accounting": accounting,
     "memory": large_images,
     "sigterm": sigterm,
     "load": crowd,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dcal import Inspection
 from dcal.gallery import QueryInfo, Ranking
@@ -56,11 +57,11 @@ class QuerySession:
 
     @property
     def nbytes(self) -> int:
-        records = [image.seen for image in self.images]
+        held: list[Any] = [image.seen for image in self.images]
         if self.explained is not None:
             match = self.explained.match
-            records += [match.query, match.match, match.other]
-        return total_bytes([array for record in records if record is not None for array in arrays(record)])
+            held += [match.query, match.match, match.other, *match.all_evidence.values()]
+        return total_bytes([array for record in held if record is not None for array in arrays(record)])
 
     @property
     def source(self) -> tuple[str, str, tuple[tuple[QueryInfo, Path | None], ...]]:

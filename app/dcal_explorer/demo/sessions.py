@@ -198,9 +198,9 @@ class SessionStore(Generic[T]):
             self._sources.popitem(last=False)
 
 
-def arrays(seen: Inspection) -> list[np.ndarray]:
-    """The arrays of a record."""
-    values = (getattr(seen, item.name) for item in dataclasses.fields(seen))
+def arrays(record: Any) -> list[np.ndarray]:
+    """The arrays among the fields of a record, or of the evidence of a match."""
+    values = (getattr(record, item.name) for item in dataclasses.fields(record))
     return [value for value in values if isinstance(value, np.ndarray)]
 
 
