@@ -132,9 +132,12 @@ def small_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         """What an analysis measures, on two images or pairs: that its numbers are right is shown in tests/analysis."""
         found = open_evaluation(config)
         sizes = {"images": 2, "images_erased": 2, "images_randomised": 2, "pairs": 2, "pairs_occluded": 1, "steps": 2}
-        own = {name: size for name, size in sizes.items() if ANALYSED.get(name, found.config.task) == found.config.task}
+        own: dict[str, Any] = {
+            name: size for name, size in sizes.items() if ANALYSED.get(name, found.config.task) == found.config.task
+        }
         if config.analysis:
-            found.config = dataclasses.replace(found.config, study=dataclasses.replace(found.config.study, **own))
+            study = dataclasses.replace(found.config.study, **own)
+            found.config = dataclasses.replace(found.config, study=study)
         return found
 
     def train(config: Any, on_progress: Any) -> Any:

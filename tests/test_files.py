@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import shutil
 import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +21,8 @@ from dcal.files import STALE, not_written, writing
 from dcal.gallery.build import build_folder
 from dcal.gallery.sources import folder_images
 from dcal.training.snapshots import LAST, PREVIOUS, load_state, save_state
+from tests.fixtures.full_disk import full_disk
 from tests.fixtures.hostile_images import encoded, frame
-
-LIMIT = 4_000  # bytes of any file
-
-
-@contextmanager
-def full_disk(limit: int = LIMIT) -> Iterator[None]:
-    """No file may grow beyond `limit`: writing fails in the middle, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture(scope="module")

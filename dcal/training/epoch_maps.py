@@ -22,6 +22,7 @@ from dcal.analysis.maps import attention_maps
 from dcal.data.samples import Samples
 from dcal.errors import DCALError
 from dcal.evaluation.image_results import zipped
+from dcal.files import write_whole
 from dcal.model.backbone import encode
 from dcal.model.dcal import DCAL
 
@@ -66,19 +67,13 @@ def maps_of(model: DCAL, images: Images) -> Maps:
 
 def write_images(images: Images, out: Path) -> None:
     (out / FOLDER).mkdir(exist_ok=True)
-    write(out / FOLDER / IMAGES, zipped({"images": images}))
+    write_whole(zipped({"images": images}), out / FOLDER / IMAGES)
 
 
 def write_maps(maps: Maps, epoch: int, out: Path) -> None:
     """Keep the maps after `epoch` epochs (from 1). A run that does an epoch again writes the same bytes again."""
     kept = {name: values.astype(np.float16) for name, values in maps.items()}
-    write(out / FOLDER / EPOCH.format(epoch), zipped(kept))
-
-
-def write(path: Path, content: bytes) -> None:
-    beside = path.with_suffix(".tmp")
-    beside.write_bytes(content)
-    beside.replace(path)
+    write_whole(zipped(kept), out / FOLDER / EPOCH.format(epoch))
 
 
 def read_images(out: Path) -> Images | None:
@@ -116,7 +111,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except DAMAGE as error:
-        raise DCALError(f"{path.parent.name}/{path.name} cannot be read ({error})") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error  # without the server's path
+        raise DCALError(f"{path.parent.name}/{path.name} cannot be read ({why})") from error
 
 
 def drawings(

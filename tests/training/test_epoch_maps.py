@@ -15,6 +15,7 @@ from dcal.errors import DCALError
 from dcal.evaluation.image_results import zipped
 from dcal.training import epoch_maps
 from tests.fixtures.damage import DAMAGES, damage
+from tests.fixtures.full_disk import full_disk
 from tests.fixtures.tiny_cub import write_cub
 
 SIZE = (48, 80)
@@ -88,3 +89,17 @@ def test_files_of_something_else_are_named(tmp_path: Path) -> None:
     assert len(epoch_maps.read_maps(tmp_path, 1, 2).maps["rollout"]) == 2
     with pytest.raises(DCALError, match=r"maps/epoch-0001\.npz cannot be read .* other than the run's 3 images"):
         epoch_maps.read_maps(tmp_path, 1, 3)
+
+
+def test_a_full_disk_leaves_no_half_file_and_the_earlier_maps(tmp_path: Path) -> None:
+    epoch_maps.write_images(np.zeros((1, 8, 8, 3), dtype=np.uint8), tmp_path)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "maps").iterdir()}
+    noise = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
+    with full_disk(1000), pytest.raises(OSError, match="File too large"):
+        epoch_maps.write_images(noise, tmp_path)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "maps").iterdir()} == before
+
+
+def test_a_page_learns_no_path_of_the_server(tmp_path: Path) -> None:
+    with pytest.raises(DCALError, match=r"^maps/epoch-0007\.npz cannot be read \(No such file or directory\)$"):
+        epoch_maps.read_maps(tmp_path, 7)
