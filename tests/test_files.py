@@ -129,9 +129,14 @@ def test_errors_of_something_else_keep_their_own_words(tmp_path: Path) -> None:
         BrokenPipeError(errno.EPIPE, "Broken pipe"),
         RuntimeError("shapes differ"),
     ]
-    for error in others:
-        with pytest.raises(type(error)) as raised, writing(tmp_path):
+
+    def fail(error: Exception) -> None:
+        with writing(tmp_path):
             raise error
+
+    for error in others:
+        with pytest.raises(type(error)) as raised:
+            fail(error)
         assert raised.value is error
     ours = [
         PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "x")),
