@@ -24,6 +24,7 @@ from dcal.model.attention import (
     project,
     run_blocks,
 )
+from dcal.model.catalogue import transformers
 from dcal.model.kinds import SUPPORTED, check_backbone, fix_image_size, planned
 from dcal.model.positions import Backbone, PlacedBlock, placed_blocks
 from dcal.model.rollout import HeadMean, Layer, QueriesKeys
@@ -52,7 +53,7 @@ def create_backbone(
     an architecture or a size that does not fit, CheckpointError for weights that cannot be had or do not fit.
     """
     if not timm.is_model(name):
-        close = ", ".join(similar_names(name, timm.list_models())) or "none"
+        close = ", ".join(similar_names(name, transformers())) or "none"
         raise DCALError(f"timm has no model {name!r}; similar names: {close}. We need {SUPPORTED}")
     options = {"num_classes": num_classes, "img_size": img_size}
     try:
@@ -81,11 +82,18 @@ def create_backbone(
 
 
 def similar_names(name: str, known: Sequence[str], count: int = 5) -> list[str]:
-    """The names that begin like `name`, shortest first, then those that are spelled nearly like it."""
-    longer = sorted(
-        (other for other in known if name and other.startswith(name)), key=lambda other: (len(other), other)
-    )
-    return list(dict.fromkeys([*longer, *difflib.get_close_matches(name, known, n=count)]))[:count]
+    """The names that begin like `name`, shortest first, then those that are spelled nearly like it.
+
+    Where there is none, the names of which a beginning or a part between underscores is spelled nearly like it.
+    """
+    by_length = sorted(known, key=lambda other: (len(other), other))
+    longer = [other for other in by_length if name and other.startswith(name)]
+    found = [*longer, *difflib.get_close_matches(name, known, n=count)]
+    if name and not found:
+        parts = {part for other in known for part in (other[: len(name)], *other.split("_"))}
+        alike = difflib.get_close_matches(name, parts, n=1)
+        found = [other for other in by_length if alike and alike[0] in other]
+    return list(dict.fromkeys(found))[:count]
 
 
 def local_weights(path: Path, model: Backbone) -> dict[str, Any]:

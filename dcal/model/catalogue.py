@@ -19,11 +19,15 @@ def fitting_models(word: str = "") -> Iterator[tuple[str, tuple[int, int]]]:
 
     The size, (height, width) in pixels, is timm's, to the nearest that the model's patches divide.
     """
-    names = {name for module in MODULES for name in timm.list_models(module=module)}
-    for name in sorted(name for name in names if word in name):
+    for name in (name for name in transformers() if word in name):
         plan = planned(name)
         if misfit(plan) is None:
             yield name, fitting_size(plan, timm.get_pretrained_cfg(name).input_size[-2:])
+
+
+def transformers() -> list[str]:
+    """The names of timm's vision transformers, those among them that do not fit included."""
+    return sorted({name for module in MODULES for name in timm.list_models(module=module)})
 
 
 def natural_size(name: str) -> tuple[int, int]:

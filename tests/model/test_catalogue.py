@@ -7,8 +7,9 @@ import timm
 
 from dcal.errors import DCALError
 from dcal.model.backbone import similar_names
-from dcal.model.catalogue import MODULES, fitting_models, natural_size
+from dcal.model.catalogue import MODULES, fitting_models, natural_size, transformers
 from dcal.model.dcal import create_model
+from dcal_explorer.cli.models import models
 
 
 def test_most_of_timm_s_vision_transformers_fit():
@@ -42,3 +43,10 @@ def test_the_shortest_name_that_begins_like_it_is_proposed_first():
     assert similar_names("deit_tiny", timm.list_models())[0] == "deit_tiny_patch16_224"
     assert similar_names("deit_tiny_patch16_244", timm.list_models())[0] == "deit_tiny_patch16_224"
     assert similar_names("", timm.list_models()) == []
+    assert similar_names("zzzzqq", timm.list_models()) == []
+
+
+def test_a_misspelled_word_is_answered_with_names_that_fit():
+    assert similar_names("deit_tny", transformers())[0] == "deit_tiny_patch16_224"
+    with pytest.raises(DCALError, match="similar names: vit_7b_patch16_dinov3, "):
+        models("dinvo3")

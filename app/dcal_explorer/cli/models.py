@@ -31,13 +31,16 @@ def models(word: tyro.conf.Positional[str] = "", pretrained: bool = False, json:
     """
     import timm
 
-    from dcal.model.catalogue import fitting_models
+    from dcal.model.backbone import similar_names
+    from dcal.model.catalogue import fitting_models, transformers
 
     available = {name.partition(".")[0] for name in timm.list_models(pretrained=True)}
     found = {name: size for name, size in fitting_models(word) if not pretrained or name in available}
     if not found:
+        close = [name for name in similar_names(word, transformers()) if name in dict(fitting_models(name))]
         raise DCALError(
-            f"no model of timm that can serve as backbone has {word!r} in its name: `dcal models` lists all"
+            f"no model of timm that can serve as backbone has {word!r} in its name"
+            + (f"; similar names: {', '.join(close)}" if close else ": `dcal models` lists all")
         )
     if json:
         show_json(
