@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import signal
+import subprocess
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from dcal.training.logger import kept_lines
 from dcal.training.snapshots import DamagedState, comparable, load_newest, load_state, save_state
 from dcal.training.train import train
 from tests.fixtures.damage import DAMAGES, damage
-from tests.fixtures.forked import forked
+from tests.fixtures.forked import forked, fresh
 from tests.fixtures.tiny_cub import write_cub
 from tests.fixtures.tiny_run import assert_same, log_of, state_in, tiny_run, words
 
@@ -67,18 +68,21 @@ sys.exit(dcal_explorer.cli.main.main(["train", *words]))
 CHANGED = ("drop_path", "batch_size", "save_every", "ema", "accumulate")
 
 
-def kill(run: TrainConfig, moment: str, changed: Sequence[str] = CHANGED) -> None:
+Start = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def kill(run: TrainConfig, moment: str, changed: Sequence[str] = CHANGED, start: Start = forked) -> None:
     """Run in a process of its own (with a worker) that dies at that moment."""
     preset = ["--preset", "reid"] if run.task == "reid" else []  # by itself, the number of images would choose
     arguments = [*preset, *words(dataclasses.replace(run, workers=1), *changed)]
-    process = forked(DYING, moment, *arguments, *(["--resume"] if run.resume else []))
+    process = start(DYING, moment, *arguments, *(["--resume"] if run.resume else []))
     assert process.returncode == -signal.SIGKILL, process.stdout + process.stderr
 
 
 def test_resuming_after_two_kills_in_the_middle_of_epochs_is_bit_identical(config: Callable[..., TrainConfig]):
     whole, killed = (config(name, drop_path=0.2, save_every=3, ema=0.9, accumulate=2) for name in ("whole", "killed"))
     again = dataclasses.replace(killed, resume=True)
-    kill(killed, "logging")
+    kill(killed, "logging", start=fresh)
     assert state_in(killed.out)["step"] == 3 and log_of(killed.out)[-1]["step"] == 5
     kill(again, "saving")
     assert not (killed.out / "last.pt").exists() and state_in(killed.out, "previous.pt")["step"] == 15
