@@ -105,6 +105,17 @@ def test_a_damaged_image_is_one_line_whoever_reads_it(
         assert told.startswith(f"dcal: {path}: ") and "damaged or cut off" in told
 
 
+def test_a_file_that_vanishes_is_one_line_whoever_reads_it(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def vanished(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "images.txt")
+
+    monkeypatch.setattr("dcal.training.train.train_as", vanished)
+    told = mistake(capsys, "train", "--data-root", root, "--out", tmp_path / "run", "--batch-size", 4, *TINY)
+    assert told == "dcal: images.txt: No such file or directory\n"
+
+
 def test_mistakes_about_the_checkpoint(
     root: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

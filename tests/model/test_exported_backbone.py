@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from tests.fixtures.tiny_sets import write_image
 SIZE = (48, 32)
 
 
-def tiny(seed: int = 4, **options: object) -> dcal.DCAL:
+def tiny(seed: int = 4, **options: Any) -> dcal.DCAL:
     torch.manual_seed(seed)
     return dcal.create_model("test_vit", 5, img_size=SIZE, top_ratio=0.5, **options).eval()
 

@@ -31,7 +31,7 @@ from tests.stress.figures import Figure, at_most, none_of
 
 KINDS = (Entry, Comparison, QuerySession, Inspection, Match)
 SMALL = 2048  # bytes of an entry that no store counts: scores and short lists
-GROWTH = 48  # MiB that the process may grow by after its first round; the allocator's, measured 0 to 20
+GROWTH = 48  # MiB that the process may grow by after its first round: the allocator's own
 SHARED = (torch.nn.Module, CheckpointLibrary, SessionStore, MapScores, type, type(gc))  # not an entry's own
 
 

@@ -39,8 +39,9 @@ def export(checkpoint: str, out: Path, maps: bool = False, inspection: bool = Fa
         json: print one JSON object instead of a line
     """
     from dcal.model.checkpoint import fingerprint, load_checkpoint
-    from dcal.model.export import CHECKED, ENCODED, OUTPUTS, TOLERANCE
+    from dcal.model.export import CHECKED, OUTPUTS, TOLERANCE
     from dcal.model.export import export as write
+    from dcal.model.exported_backbone import OUTPUTS as ENCODED
 
     model = load_checkpoint(checkpoint)
     path = write(model, out, maps, inspection)

@@ -58,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `dcal … | head`: the reader has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # a file that vanished meanwhile, a connection that broke: no fault of the code
+        print(f"dcal: {f'{error.filename}: {error.strerror}' if error.filename else error}", file=sys.stderr)
+        return 2
     except SystemExit as stop:  # the parsers' way to end
         return stop.code if isinstance(stop.code, int) else 2
 
