@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from dcal_explorer import threads
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {  # what starts each of them, given its arguments
@@ -88,3 +91,32 @@ def test_memory_goes_back_to_the_system_whatever_stays_behind_it() -> None:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'app'}"}
     kept, left = map(int, subprocess.check_output([sys.executable, "-c", KEPT], env=environment).split())
     assert left < 30 < 100 < kept  # MiB that a process has more after 180 MiB were taken and let go of
+
+
+def test_an_idle_program_does_not_go_through_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+    now = [1.0]
+    monkeypatch.setattr(threads, "give_back_memory", lambda: given.append(now[0]))
+    monkeypatch.setattr("dcal_explorer.threads.time.process_time", lambda: now[0])
+
+    class Ended(Exception):
+        """Ends the thread's work."""
+
+    def sleep(seconds: float) -> None:
+        if not waits:
+            raise Ended
+        now[0] += waits.pop(0)
+
+    waits = [0.0, 0.0, 0.1, 0.1, 0.1, 0.0, 3.0]  # processor time used while it slept
+    monkeypatch.setattr("dcal_explorer.threads.time.sleep", sleep)
+    monkeypatch.setattr("dcal_explorer.threads.threading.Thread", lambda target, **_: Direct(target))
+    with pytest.raises(Ended):
+        threads.give_back_always()
+    assert given == pytest.approx([1.0, 1.3, 4.3])
+
+
+class Direct:
+    """A thread that does its work where it is started."""
+
+    def __init__(self, target: Callable[[], None]) -> None:
+        self.start = target
