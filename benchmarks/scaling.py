@@ -1,6 +1,6 @@
 """How time grows with tokens, with the batch and with a gallery: three curves, as figures and as a picture of them.
 
-    python -m benchmarks.scaling [--quick] [--rounds 7] [--json PATH] [--figure PATH]
+    python -m benchmarks.scaling [--quick] [--rounds 15] [--json PATH] [--figure PATH]
 
 DeiT-Tiny, one thread, float32, random weights; embeddings of width 384, one query. The least processor time of the
 rounds, which are interleaved; every way in a process of its own. Not a test.
@@ -96,9 +96,15 @@ def draw(results: Mapping[str, Any], place: Path) -> None:
 
 
 def lines(axes: Axes, curve: Curve, names: Mapping[str, str], x: str, y: str) -> None:
-    for way, points in curve.items():
-        axes.plot([int(at) for at in points], [1000 * s for s in points.values()], marker="o", ms=4, label=names[way])
+    for way, found in curve.items():
+        axes.plot([int(at) for at in found], [1000 * s for s in found.values()], marker="o", ms=4, label=names[way])
+    points = [seconds for found in curve.values() for seconds in found.values()]
     axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+    if max(points) < 3 * min(points):
+        axes.set(yscale="linear", ylim=(0, None))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    if axes.get_yscale() == "log":
+        axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(which="major", color="#ddd")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
@@ -106,7 +112,7 @@ def lines(axes: Axes, curve: Curve, names: Mapping[str, str], x: str, y: str) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--quick", action="store_true", help="the smallest two of each")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path, help="a PNG or SVG")
