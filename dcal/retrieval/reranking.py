@@ -79,7 +79,7 @@ def rerank(query_features: Matrix, gallery_features: Matrix, settings: Reranking
     queries, gallery = features("query_features", query_features), features("gallery_features", gallery_features)
     settings = settings or Reranking()
     queries, gallery = check_pair(queries, gallery, settings.kind)
-    result = np.empty((len(queries), len(gallery)), dtype=np.float32)
+    result = np.empty((len(queries), len(gallery)), dtype=queries.dtype)
 
     def keep(first: int, block: Float[np.ndarray, "rows rest"]) -> None:
         if first < len(queries):
@@ -87,8 +87,8 @@ def rerank(query_features: Matrix, gallery_features: Matrix, settings: Reranking
             own[:] = block[: len(own), len(queries) - first :]
 
     every, queries_at, gallery_at = side_by_side(queries, gallery)
-    Mixing(every, queries_at, gallery_at, settings, keep).mix(0, result)
-    return result
+    mixed = Mixing(every, queries_at, gallery_at, settings, keep).mix(0, result)
+    return mixed.astype(np.float32, copy=False)
 
 
 def side_by_side(

@@ -14,7 +14,6 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +39,8 @@ from dcal.training.presets import YardConfig
 STATE, LOG, CHECKPOINT = "last.pt", "log.jsonl", "checkpoint"
 EPOCHS = 20  # parts of the run: after each one a state, and the held-out pairs are asked
 SHARPNESS = 20.0  # of the comparison of two cosines
+Pair = dict[int, tuple[int, int]]  # {camera: (image of the one, image of the other)}, where both show the part
 PLAIN = Augmentation(flip=0.5, pad=8, erase=0.0)  # erasing could take the part away
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Both vehicles of a pair: {camera: (image of the one, image of the other)}, where both show the part."""
-
-    images: dict[int, tuple[int, int]]
 
 
 def seen_pairs(records: Sequence[YardRecord]) -> list[Pair]:
@@ -59,7 +52,7 @@ def seen_pairs(records: Sequence[YardRecord]) -> list[Pair]:
         cameras = sorted({camera for _, camera in place})
         both = {c: (place[first, c], place[second, c]) for c in cameras if {(first, c), (second, c)} <= place.keys()}
         if len(both) > 1:
-            found.append(Pair(both))
+            found.append(both)
     return found
 
 
@@ -67,8 +60,8 @@ def batch_of(pairs: Sequence[Pair], count: int, random: np.random.Generator) -> 
     """Indices of `count` pairs' images: one by camera a, the other by a, one by b, the other by b."""
     chosen = []
     for number in random.permutation(len(pairs))[:count]:
-        a, b = random.permutation(list(pairs[number].images))[:2].tolist()
-        chosen += [*pairs[number].images[a], *pairs[number].images[b]]
+        a, b = random.permutation(list(pairs[number]))[:2].tolist()
+        chosen += [*pairs[number][a], *pairs[number][b]]
     return chosen
 
 
@@ -91,7 +84,8 @@ class Study:
     def __init__(self, chosen: argparse.Namespace) -> None:
         self.chosen, self.out = chosen, chosen.out
         self.config = YardConfig(epochs=EPOCHS, learning_rate=chosen.rate, seed=chosen.seed, ablation=chosen.ablation)
-        bundled = [list(own) for own in self.pairs(Yard(split="train").records)]
+        records = Yard(split="train").records
+        bundled = [[records[index] for index in own] for own in pairs_of(records)]
         order = np.random.default_rng(0).permutation(len(bundled))
         self.held = [record for number in order[: chosen.held_out] for record in bundled[number]]
         kept = [record for number in order[chosen.held_out :] for record in bundled[number]]
@@ -101,7 +95,7 @@ class Study:
         labels = {identity: number for number, identity in enumerate(dict.fromkeys(identities))}
         offsets = np.cumsum([0, *map(len, yards)])
         self.seen = [
-            Pair({c: (a + start, b + start) for c, (a, b) in pair.images.items()})
+            {camera: (a + start, b + start) for camera, (a, b) in pair.items()}
             for start, own in zip(offsets.tolist(), yards, strict=False)
             for pair in seen_pairs(own)
         ]
@@ -120,15 +114,11 @@ class Study:
             task="reid",
             preprocess=preprocess,
         )
-        self.loss = DCALLoss([b for b in branches(chosen.ablation) if b != "pwca"], triplet=1.0)
+        self.loss = DCALLoss(branches(chosen.ablation), triplet=1.0)
         self.optimizer = make_optimizer(parameter_groups(self.model, self.loss, self.config), self.config)
         self.done = 0
         if (self.out / STATE).is_file():
             self.restore(torch.load(self.out / STATE, weights_only=True))
-
-    @staticmethod
-    def pairs(records: Sequence[YardRecord]) -> list[list[YardRecord]]:
-        return [[records[index] for index in own] for own in pairs_of(records)]
 
     def restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

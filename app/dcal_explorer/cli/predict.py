@@ -98,7 +98,8 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir():
             found = folder_images(path)
             listed += [path / item.path for item in found.items]
-            print(*(f"note: {note}\n" for note in found.notes), sep="", end="", file=sys.stderr)
+            for note in found.notes:
+                print(f"note: {note}", file=sys.stderr)
         elif path.is_file():
             listed.append(path)
         else:
