@@ -5,7 +5,9 @@
 A batch holds, of some pairs, both vehicles by the same two cameras, where the part in which they differ shows (the
 masks say so). Every image is to be nearer to its vehicle by the other camera than to the twin by that camera; the
 usual losses of identities come beside it. `--yards` are what `python -m tools.yard OUT --seed N` renders, the training
-half of the bundled yard is always there, but for the pairs that are held out to judge by. Called again it continues.
+half of the bundled yard is always there, but for the pairs that are held out to judge by. With `--altered` every other
+step, and with `--altered 3` three of four, compares vehicles with twins that are made of their own images
+(alteration.py), by the loss of twins alone. Called again it continues; `--start` begins with another run's weights.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from dcal.analysis.twins import pairs_of, told_apart
@@ -35,8 +38,10 @@ from dcal.model.loss import DCALLoss
 from dcal.preprocess import Preprocess
 from dcal.training.optimizer import learning_rate, make_optimizer, parameter_groups
 from dcal.training.presets import YardConfig
+from dcal.training.snapshots import load_newest, save_state
+from tools.study.alteration import by_vehicle, common_parts, drawn_alteration
 
-STATE, LOG, CHECKPOINT = "last.pt", "log.jsonl", "checkpoint"
+LOG, CHECKPOINT = "log.jsonl", "checkpoint"
 EPOCHS = 20  # parts of the run: after each one a state, and the held-out pairs are asked
 SHARPNESS = 20.0  # of the comparison of two cosines
 Pair = dict[int, tuple[int, int]]  # {camera: (image of the one, image of the other)}, where both show the part
@@ -116,15 +121,20 @@ class Study:
         )
         self.loss = DCALLoss(branches(chosen.ablation), triplet=1.0)
         self.optimizer = make_optimizer(parameter_groups(self.model, self.loss, self.config), self.config)
-        self.done = 0
-        if (self.out / STATE).is_file():
-            self.restore(torch.load(self.out / STATE, weights_only=True))
+        self.vehicles = by_vehicle(self.records, self.samples.labels)
+        self.settings = {name: str(value) for name, value in vars(chosen).items() if name not in ("out", "pretrained")}
+        self.settings |= {"images": str(len(self.records)), "pairs_seen": str(len(self.seen))}
+        self.done, self.best = 0, 0.0
+        if state := load_newest(self.out, self.settings):
+            self.restore(state)
+        elif chosen.start:
+            self.model.load_state_dict(torch.load(chosen.start, weights_only=True)["model"])
 
     def restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.loss.load_state_dict(state["loss"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.done = state["step"]
+        self.done, self.best = state["step"], state["best"]
 
     def step(self) -> dict[str, float]:
         """One step of the optimizer: its losses."""
@@ -133,18 +143,39 @@ class Study:
             group["lr"] = group["rate"] * learning_rate(self.config, self.done, chosen.steps // EPOCHS)
         random = np.random.default_rng((chosen.seed, self.done))
         self.samples.set_epoch(self.done)
-        read = [self.samples[index] for index in batch_of(self.seen, chosen.pairs, random)]
-        images, targets = torch.stack([image for image, _ in read]), torch.tensor([label for _, label in read])
+        altered = self.done % (chosen.altered + 1) > 0
         torch.manual_seed(self.done)
-        output = self.model(images)
-        identities, _ = self.loss(output, targets)
-        twins = twin_loss(output.embedding)
+        if altered:
+            losses = {"altered": twin_loss(self.model(self.altered_batch(random)).embedding)}
+        else:
+            read = [self.samples[index] for index in batch_of(self.seen, chosen.pairs, random)]
+            images, targets = torch.stack([image for image, _ in read]), torch.tensor([label for _, label in read])
+            output = self.model(images)
+            losses = {"identities": self.loss(output, targets)[0] * chosen.identities}
+            losses["twins"] = twin_loss(output.embedding)
         self.optimizer.zero_grad(set_to_none=True)
-        (identities * chosen.identities + twins).backward()
+        torch.stack(list(losses.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0, error_if_nonfinite=True)
         self.optimizer.step()
         self.done += 1
-        return {"identities": identities.item(), "twins": twins.item()}
+        return {name: value.item() for name, value in losses.items()}
+
+    def altered_batch(self, random: np.random.Generator) -> Float[Tensor, "b 3 height width"]:
+        """As many images as a batch of twins has, in its order; the twin of each vehicle is made of its own images."""
+        images: list[Tensor] = []
+        while len(images) < 4 * self.chosen.pairs:
+            own = self.vehicles[random.integers(len(self.vehicles))]
+            records = [self.records[own[place]] for place in random.permutation(len(own))[:2]]
+            masks = [record.parts() for record in records]
+            if not (common := common_parts(*masks)):
+                continue
+            part = list(common)[random.integers(len(common))]
+            alteration = drawn_alteration(part, common[part], random)
+            for record, parts in zip(records, masks, strict=True):
+                image = record.open()
+                changed = Image.fromarray(alteration(np.asarray(image), parts))
+                images += [self.samples.augmented(each, random) for each in (image, changed)]
+        return torch.stack(images)
 
     def held_out(self) -> float:
         """How often the held-out twins are told apart; guessing gives 0.5."""
@@ -157,30 +188,31 @@ class Study:
 
     def keep(self) -> None:
         parts: dict[str, Any] = {"model": self.model, "loss": self.loss, "optimizer": self.optimizer}
-        place = self.out / f"{STATE}.tmp"
-        torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": self.done}, place)
-        place.replace(self.out / STATE)
+        progress = {"step": self.done, "seconds": 0, "best": self.best, "config": self.settings}
+        save_state({name: part.state_dict() for name, part in parts.items()} | progress, self.out)
 
     def run(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
-        about = {name: str(value) for name, value in vars(self.chosen).items()}
-        about |= {"images": str(len(self.records)), "pairs_seen": str(len(self.seen))}
-        write_whole(json.dumps(about, indent=1).encode(), self.out / "run.json")
+        write_whole(json.dumps(self.settings, indent=1).encode(), self.out / "run.json")
         self.model.train()
         window: list[dict[str, float]] = []
         began, part = time.perf_counter(), self.chosen.steps // EPOCHS
         while self.done < part * EPOCHS:
             window.append(self.step())
             if self.done % part == 0:
-                line = {name: float(np.mean([each[name] for each in window])) for name in window[0]}
+                names = sorted({name for each in window for name in each})
+                line = {name: float(np.mean([each[name] for each in window if name in each])) for name in names}
                 seconds = round(time.perf_counter() - began, 1)
                 line |= {"step": self.done, "told_apart_held_out": self.held_out(), "seconds": seconds}
+                if line["told_apart_held_out"] > self.best:
+                    self.best = line["told_apart_held_out"]
+                    save_checkpoint(self.model.eval(), self.out / CHECKPOINT)
+                    self.model.train()
                 self.keep()
                 with (self.out / LOG).open("a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
                 print(line, flush=True)
                 window = []
-        save_checkpoint(self.model.eval(), self.out / CHECKPOINT)
 
 
 def main() -> None:
@@ -195,9 +227,14 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=8, help="of twins in a batch, four images each")
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--identities", type=float, default=0.3, help="weight of the losses of identities")
+    parser.add_argument("--altered", type=int, default=0, help="steps on made twins after each step on real ones")
+    parser.add_argument("--start", type=Path, help="last.pt of another run on the same images: its weights to begin with")
     parser.add_argument("--held-out", type=int, default=10, help="bundled training pairs to judge by")
     parser.add_argument("--seed", type=int, default=0)
-    Study(parser.parse_args()).run()
+    chosen = parser.parse_args()
+    if chosen.steps < EPOCHS:
+        parser.error(f"--steps must be at least {EPOCHS}, the parts that a run is judged after, got {chosen.steps}")
+    Study(chosen).run()
 
 
 if __name__ == "__main__":
