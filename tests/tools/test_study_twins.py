@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from dcal.data.reid.yard import Yard
-from tools.study.twins import SHARPNESS, batch_of, seen_pairs, twin_loss
+from dcal.errors import DCALError
+from tools.study.twins import SHARPNESS, Study, arguments, batch_of, seen_pairs, twin_loss
 
 
 def test_a_batch_holds_both_twins_by_the_same_two_cameras_where_the_part_shows():
@@ -29,3 +32,29 @@ def test_the_loss_is_of_each_image_against_its_own_and_its_twins_by_the_other_ca
             gap = unit[start + own] @ unit[start + other] - unit[start + own] @ unit[start + same]
             terms.append(torch.log1p(torch.exp(SHARPNESS * gap)))
     assert twin_loss(embeddings).item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-8)
+
+
+def test_a_run_steps_on_real_and_made_twins_goes_on_and_refuses_other_options(tmp_path):
+    save_file(timm.create_model("test_vit").state_dict(), tmp_path / "weights.safetensors")
+    given = ["--pretrained", str(tmp_path / "weights.safetensors"), "--backbone", "test_vit", "--size", "32"]
+    run = [*given, "--pairs", "2", "--steps", "20", "--out", str(tmp_path / "run")]
+    (tmp_path / "run").mkdir()
+    study = Study(arguments([*run, "--altered", "1"]))
+    first, second = study.step(), study.step()
+    assert set(first) == {"identities", "twins"} and set(second) == {"altered"}
+    assert study.altered_batch(np.random.default_rng(0)).shape == (8, 3, 32, 32)
+    study.keep()
+    again = Study(arguments([*run, "--altered", "1"]))
+    assert again.done == 2 and again.step() == study.step()
+    with pytest.raises(DCALError, match="altered was '1', now '2'"):
+        Study(arguments([*run, "--altered", "2"]))
+    begun = Study(arguments([*given, "--out", str(tmp_path / "other"), "--start", str(tmp_path / "run/last.pt")]))
+    assert begun.done == 0
+    stored = torch.load(tmp_path / "run/last.pt", weights_only=True)["model"]
+    assert all(torch.equal(value, stored[name]) for name, value in begun.model.state_dict().items())
+
+
+def test_too_few_steps_are_refused(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        arguments(["--pretrained", "weights", "--out", str(tmp_path), "--steps", "19"])
+    assert "--steps must be at least 20" in capsys.readouterr().err

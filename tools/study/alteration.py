@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 
-from dcal.data.reid.yard import YardRecord
 from dcal.data.yard_table import PARTS
 
 Pixels = UInt8[np.ndarray, "height width 3"]
@@ -33,10 +32,10 @@ class Alteration:
 
     part: int
     kind: str
-    gain: tuple[float, float, float]
-    colour: tuple[float, float, float]
-    centre: tuple[float, float]
-    radius: tuple[float, float]
+    gain: Float[np.ndarray, "3"]
+    colour: Float[np.ndarray, "3"]
+    centre: Float[np.ndarray, "2"]  # right, down
+    radius: Float[np.ndarray, "2"]
 
     def __call__(self, image: Pixels, parts: UInt8[np.ndarray, "height width"]) -> Pixels:
         """A changed copy."""
@@ -46,11 +45,11 @@ class Alteration:
             return cv2.inpaint(image, wider, 3, cv2.INPAINT_TELEA)
         changed = image.astype(np.float32)
         if self.kind == "coloured":
-            changed[own] *= np.float32(self.gain)
+            changed[own] *= self.gain.astype(np.float32)
         else:
             own = own & self.ellipse(own)
             light = changed[own].mean(axis=1, keepdims=True) / 128 if own.any() else 1.0
-            changed[own] = 0.2 * changed[own] + 0.8 * np.float32(self.colour) * np.clip(light, 0.4, 1.4)
+            changed[own] = 0.2 * changed[own] + 0.8 * self.colour.astype(np.float32) * np.clip(light, 0.4, 1.4)
         return np.clip(changed, 0, 255).round().astype(np.uint8)
 
     def ellipse(self, own: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
@@ -68,10 +67,8 @@ def drawn_alteration(part: int, pixels: int, random: np.random.Generator) -> Alt
     kind = "spot" if pixels > WIDEST else KINDS[random.integers(len(KINDS))]
     darker = random.random() < 0.5
     gain = random.uniform(0.25, 0.75, 3) if darker else random.uniform(1.3, 2.2, 3)
-    radius, centre = random.uniform(0.12, 0.35, 2), random.uniform(0.25, 0.75, 2)
-    colour = random.uniform(10, 245, 3)
-    triples = [(float(a), float(b), float(c)) for a, b, c in (gain, colour)]
-    return Alteration(part, kind, *triples, (float(centre[0]), float(centre[1])), (float(radius[0]), float(radius[1])))
+    colour, radius, centre = random.uniform(10, 245, 3), random.uniform(0.12, 0.35, 2), random.uniform(0.25, 0.75, 2)
+    return Alteration(part, kind, gain, colour, centre, radius)
 
 
 def common_parts(first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h2 w2"]) -> dict[int, int]:
@@ -81,7 +78,7 @@ def common_parts(first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h2 
     return {part: int(least[part]) for part in np.flatnonzero(least >= LEAST).tolist() if part not in NEVER}
 
 
-def by_vehicle(records: Sequence[YardRecord], identities: Sequence[int]) -> list[list[int]]:
+def by_vehicle(identities: Sequence[int]) -> list[list[int]]:
     """The indices of each vehicle's images, of vehicles with two and more."""
     found: dict[int, list[int]] = {}
     for index, identity in enumerate(identities):

@@ -121,7 +121,7 @@ class Study:
         )
         self.loss = DCALLoss(branches(chosen.ablation), triplet=1.0)
         self.optimizer = make_optimizer(parameter_groups(self.model, self.loss, self.config), self.config)
-        self.vehicles = by_vehicle(self.records, self.samples.labels)
+        self.vehicles = by_vehicle(self.samples.labels)
         self.settings = {name: str(value) for name, value in vars(chosen).items() if name not in ("out", "pretrained")}
         self.settings |= {"images": str(len(self.records)), "pairs_seen": str(len(self.seen))}
         self.done, self.best = 0, 0.0
@@ -215,7 +215,7 @@ class Study:
                 window = []
 
 
-def main() -> None:
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.study.twins", description=__doc__)
     parser.add_argument("--yards", type=Path, nargs="*", default=[])
     parser.add_argument("--pretrained", type=Path, required=True)
@@ -228,13 +228,17 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--identities", type=float, default=0.3, help="weight of the losses of identities")
     parser.add_argument("--altered", type=int, default=0, help="steps on made twins after each step on real ones")
-    parser.add_argument("--start", type=Path, help="last.pt of another run on the same images: its weights to begin with")
+    parser.add_argument("--start", type=Path, help="another run's last.pt: its weights to begin with")
     parser.add_argument("--held-out", type=int, default=10, help="bundled training pairs to judge by")
     parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(given)
     if chosen.steps < EPOCHS:
         parser.error(f"--steps must be at least {EPOCHS}, the parts that a run is judged after, got {chosen.steps}")
-    Study(chosen).run()
+    return chosen
+
+
+def main() -> None:
+    Study(arguments()).run()
 
 
 if __name__ == "__main__":
