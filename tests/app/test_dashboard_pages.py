@@ -314,6 +314,17 @@ class TestRuns:
         assert not app.exception
         assert "There is no run in the folder `nowhere`." in texts(app) and str(tmp_path) not in texts(app)
 
+    def test_until_there_are_any_it_shows_the_kept_ones(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(RUNS, raising=False)
+        monkeypatch.chdir(tmp_path)
+        app = AppTest.from_function(runs_page, default_timeout=PATIENCE).run()
+        assert not app.exception and "There is no run in the folder `runs` yet" in texts(app)
+        assert len(app.multiselect(key="runs").value) == 4 and "12 epochs" in texts(app)
+        (tmp_path / "runs" / "mine").mkdir(parents=True)
+        (tmp_path / "runs" / "mine" / "log.jsonl").write_text('{"epoch": 0, "step": 10, "loss": 1.5}\n')
+        app = AppTest.from_function(runs_page, default_timeout=PATIENCE).run()
+        assert app.multiselect(key="runs").value == ["mine"] and "kept runs" not in texts(app)
+
 
 class TestTwins:
     def test_every_checkpoint_shows_the_pair(self, reid: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,15 +17,16 @@ from safetensors.torch import save_file
 from dcal.data import DATASETS
 from dcal.errors import DCALError
 from dcal.evaluation.predictions import Predictions
+from dcal.training.run_log import read_run_log
 from tests.fixtures.forked import forked
 from tests.fixtures.tiny_cub import write_cub
 from tools.study import report as reporting
 from tools.study.compare import pairs_of, pooled_of
-from tools.study.curve import slim
+from tools.study.curve import slim, slim_log
 from tools.study.few_shot import few_shot
 from tools.study.plan import PLAN, Run, chosen
 from tools.study.queue import ROOT, Places, collect, state, train, work
-from tools.study.results import Result, read_predictions, read_results, write_predictions
+from tools.study.results import Result, medians, read_predictions, read_results, write_predictions
 from tools.study.statistics import crossed_difference, image_difference, mcnemar, mean_and_deviation
 from tools.study.tables import markdown
 
@@ -131,6 +132,22 @@ def test_curve_weighs_lines_by_their_steps(tmp_path):
     assert (first["epoch"], first["step"], first["eval_top1"]) == (1, 13, 0.25)
     assert (second["epoch"], second["loss_sa"]) == (2, 2.0)
     assert "eval_top1" not in second
+
+
+def test_a_slim_log_is_the_same_log_with_four_digits(tmp_path):
+    lines = [{"epoch": 0, "step": 12345, "losses": {"sa": 1.23456}, "memory_mib": 9.5, "shares": [0.333333, 1]}]
+    (tmp_path / "log.jsonl").write_text(json.dumps(lines[0]) + '\n{"epoch": 1, "st')
+    expected = {"epoch": 0, "step": 12345, "losses": {"sa": 1.235}, "shares": [0.3333, 1]}
+    assert [json.loads(line) for line in slim_log(tmp_path / "log.jsonl").splitlines()] == [expected]
+
+
+def test_the_logs_that_are_kept_are_those_of_the_median_seeds():
+    """With docs/results/study/<run>/log.jsonl the dashboard's page of runs has something to show."""
+    kept = {path.parent.name for path in (ROOT / "docs/results/study").glob("*/log.jsonl")}
+    assert kept == set(medians(read_results(ROOT / "docs/results/study"))) and len(kept) == 4
+    for name in kept:
+        log = read_run_log(ROOT / "docs/results/study" / name)
+        assert not log.note and log.steps and log.evaluations[-1]["exported"]
 
 
 def test_a_table_refuses_a_row_of_another_width():

@@ -1,4 +1,4 @@
-"""A run's log.jsonl, a line every few steps, made slim: one row an epoch."""
+"""A run's log.jsonl, a line every few steps, made slim: one row an epoch, or its lines with fewer digits."""
 
 from __future__ import annotations
 
@@ -20,6 +20,21 @@ def slim(log: Path) -> list[dict[str, float]]:
     """
     lines = list(complete_lines(log))
     return [epoch_row(epoch, lines) for epoch in sorted({line["epoch"] for line in lines})]
+
+
+def slim_log(log: Path) -> str:
+    """The log's lines, all numbers to four significant digits, without what tells of the machine's memory."""
+    lines = ({key: value for key, value in line.items() if key != "memory_mib"} for line in complete_lines(log))
+    return "".join(json.dumps(short(line), separators=(",", ":")) + "\n" for line in lines)
+
+
+def short(value: Any) -> Any:
+    """The same with all floats to four significant digits."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {name: short(each) for name, each in value.items()}
+    return [short(each) for each in value] if isinstance(value, list) else value
 
 
 def complete_lines(log: Path) -> Iterator[dict[str, Any]]:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from dcal.errors import DCALError
-from tools.study.curve import slim
+from tools.study.curve import slim, slim_log
 from tools.study.few_shot import few_shot
 from tools.study.plan import Run, chosen
-from tools.study.results import CURVE, read_about, write_about, write_curve, write_predictions
+from tools.study.results import CURVE, LOG, read_about, replace_text, write_about, write_curve, write_predictions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,8 +87,9 @@ def judge(run: Run, places: Places) -> dict[str, str]:
 
 
 def keep(run: Run, places: Places, images: dict[str, str]) -> None:
-    """Write curve.csv and run.json of a run: with `images`, the digests of its splits, as finished, else as partial."""
-    lines = slim(places.out / run.name / "log.jsonl")
+    """Write curve.csv, a slim log.jsonl and run.json of a run: with `images`, the digests of its splits, as finished,
+    else as partial."""
+    lines = slim(places.out / run.name / LOG)
     about: dict[str, Any] = {
         "name": run.name,
         "tier": run.tier,
@@ -104,6 +105,7 @@ def keep(run: Run, places: Places, images: dict[str, str]) -> None:
     if images:
         about["metrics"] = json.loads((places.out / run.name / "metrics.json").read_text(encoding="utf-8"))
     write_curve(lines, places.results / run.name / CURVE)
+    replace_text(places.results / run.name / LOG, slim_log(places.out / run.name / LOG))
     write_about(about | {"commit": commit_of(places.code)}, places.results / run.name)
 
 

@@ -1,4 +1,8 @@
-"""The results of the study on disk: `<results>/<run>/` holds run.json, curve.csv and one CSV of predictions a split."""
+"""The results of the study on disk: `<results>/<run>/` holds run.json, curve.csv and one CSV of predictions a split.
+
+The median seed of each ablation's base recipe also keeps its slim log.jsonl, which the dashboard shows until there are
+runs of one's own.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,9 @@ import numpy as np
 
 from dcal.errors import DCALError
 from dcal.evaluation.predictions import BRANCHES, Predictions
+from tools.study.plan import BASE
 
-RUN, CURVE = "run.json", "curve.csv"
+RUN, CURVE, LOG = "run.json", "curve.csv", "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,21 @@ def read_about(folder: Path) -> dict[str, Any] | None:
     """The run's run.json; None if there is none yet."""
     path = folder / RUN
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def medians(results: Mapping[str, Result]) -> list[str]:
+    """The run of the median seed, by top-1 on the test images, of each ablation with the base recipe.
+
+    Of each tier in which the ablation's runs are finished; the lower of two in the middle.
+    """
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for one in results.values():
+        if one.finished and one.about["recipe"] == BASE:
+            groups.setdefault((one.about["tier"], one.about["ablation"]), []).append(one)
+    ordered = (
+        sorted(own, key=lambda one: float(one.splits["test"].correct("fused").mean())) for own in groups.values()
+    )
+    return sorted(own[(len(own) - 1) // 2].name for own in ordered)
 
 
 def read_results(results: Path) -> dict[str, Result]:

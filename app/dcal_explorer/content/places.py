@@ -12,6 +12,7 @@ GALLERY_VARIABLE = "DCAL_GALLERY"  # a gallery that `dcal index build` made, bes
 DATA_ROOT_VARIABLE = "DCAL_DATA_ROOT"  # the folder that holds the data set of `dcal eval`, for its images
 RUNS_VARIABLE = "DCAL_RUNS"  # the folder that holds run folders
 CHECKPOINTS = STYLES.parents[2] / "checkpoints"  # of a checkout; a wheel has none
+STUDY_RUNS = STYLES.parents[2] / "docs" / "results" / "study"  # likewise: kept runs, of four of them the log
 
 
 def sample_images() -> list[Path]:

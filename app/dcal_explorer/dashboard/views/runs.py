@@ -23,6 +23,11 @@ NO_RUNS = (
     "There is no run in the folder `{}`. `dcal train` writes to runs/; name another folder under Folders, or with "
     "`dcal dashboard --runs`."
 )
+KEPT_RUNS = (
+    "There is no run in the folder `{}` yet, where `dcal train` writes. Until then these are four kept runs of "
+    "docs/study.md: of each ablation the median of three seeds, on fifty birds with ten images each to train with, "
+    "112 px, 12 epochs. The split that they call test is 1,000 other training images."
+)
 # title → series that start so, and what the axis says
 CHARTS = {
     "Losses": (("loss", "losses/"), "loss"),
@@ -45,11 +50,15 @@ def page() -> None:
     """One run, or several in one chart."""
     root = Path(folder(RUNS) or "runs").expanduser()
     names = run_folders(root)
+    first = names[:1]
+    if not names and not folder(RUNS) and (names := sorted(run_folders(places.STUDY_RUNS))):
+        st.info(KEPT_RUNS.format(root.name))
+        root, first = places.STUDY_RUNS, names
     if not names:
         st.info(NO_RUNS.format(root.name))
         return
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    chosen = left.multiselect("Runs", names, names[:1], key="runs", bind="query-params")
+    chosen = left.multiselect("Runs", names, first, key="runs", bind="query-params")
     live = right.toggle("Read again every 5 s", key="live", bind="query-params")
     if not chosen:
         st.info("Choose at least one run.")
