@@ -35,10 +35,11 @@ types: $(VENV)/.development ## mypy
 audit: $(VENV)/.development ## known vulnerabilities of what is installed; skipped, by name, where advisories cannot be reached
 	$(BIN)/python -m tools.audit
 
+# Bytecode is kept, whatever the environment says: the processes that tests start would compile every module anew.
 test: $(VENV)/.development ## the tests; gets a Chromium for those in the browser if there is none, and axe-core where npm can
 	@[ -f tests/node_modules/axe-core/axe.min.js ] || npm install --prefix tests --no-package-lock --no-audit --no-fund --silent \
 		|| echo "npm cannot get axe-core: the accessibility tests are skipped, and say so." >&2
-	CHROME="$$($(BIN)/python tests/fixtures/find_browser.py --get)" && export CHROME && $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	CHROME="$$($(BIN)/python tests/fixtures/find_browser.py --get)" && export CHROME && PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 stress: $(VENV)/.development ## kills, full disks, hostile files and a crowd, for half an hour: the table of docs/robustness.md
 	DCAL_STRESS=1 $(BIN)/python -m pytest tests/test_bundled_reid.py

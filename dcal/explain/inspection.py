@@ -104,7 +104,7 @@ class Inspection:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, or their numbers where the model has none."""
-        return self.config.classes or tuple(f"class {i}" for i in range(self.config.num_classes))
+        return class_names(self.config)
 
     @property
     def sa_map(self) -> Map:
@@ -292,6 +292,11 @@ class Inspection:
             return cls(**vars(found))
         except DAMAGE as error:
             raise DCALError(f"{path} is not a record that dcal wrote ({error})") from error
+
+
+def class_names(config: ModelConfig) -> tuple[str, ...]:
+    """A model's class names, or their numbers where it has none."""
+    return config.classes or tuple(f"class {i}" for i in range(config.num_classes))
 
 
 def patch_part(tokens: Float32[np.ndarray, "*any n"], layout: TokenLayout) -> Float32[np.ndarray, "*any rows cols"]:

@@ -48,7 +48,7 @@ def folder_images(root: str | Path, pattern: str | None = None) -> Images:
     names = skipped_names(folder)
     kept = [item for item in items if item.path not in names and item.path != SKIP_FILE]
     if not kept:
-        raise DCALError(f"{folder} holds no {'file' if pattern is None else 'image'}: there is nothing to embed")
+        raise DCALError(f"{folder} holds no {'file' if pattern is None else 'image'} that could be read")
     count = sum(item.path in names for item in items)
     return Images(folder, tuple(sorted(kept, key=lambda item: item.path)), (left_out(count),) if count else ())
 

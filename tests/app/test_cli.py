@@ -116,6 +116,11 @@ def test_a_file_that_vanishes_is_one_line_whoever_reads_it(
     assert told == "dcal: images.txt: No such file or directory\n"
 
 
+def test_a_misspelled_action_of_index_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]):
+    assert mistake(capsys, "index", "buidl", "x").startswith("dcal: there is no index 'buidl': did you mean 'build'?")
+    assert "choose one of build, search, group." in mistake(capsys, "index", "xyz")
+
+
 def test_mistakes_about_the_checkpoint(
     root: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -20,6 +20,7 @@ from dcal import draw
 from dcal.analysis.faithfulness import faithfulness
 from dcal.explain.class_maps import contrast
 from dcal.explain.tokens import token_sizes
+from dcal.model.exported_backbone import encoded
 from dcal_explorer.content import captions, markdown
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from dcal_explorer.demo import inspect_tab, program, server
@@ -83,6 +84,22 @@ def key(callbacks: InspectCallbacks, upload: dict[str, Any]) -> str:
     found, _, _ = callbacks.inspect(upload, "cub50-full")
     assert found is not None
     return found
+
+
+def test_what_is_warmed_is_the_engine_that_visitors_get(
+    callbacks: InspectCallbacks, upload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def engine(name: str) -> Any:
+        asked.append(name)
+        return encoded
+
+    monkeypatch.setattr(callbacks.library, "encoder", engine)
+    warmed = callbacks.warm([Path(upload["path"])])
+    found, _, _ = callbacks.inspect(upload, callbacks.library.names()[0])
+    assert asked == [callbacks.library.names()[0]] * 2 and found is not None
+    np.testing.assert_allclose(warmed.rollout, callbacks.records.get(found).seen.rollout, atol=1e-6)
 
 
 @pytest.fixture

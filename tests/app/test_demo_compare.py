@@ -111,6 +111,14 @@ def test_wrong_arguments_are_named_and_the_comparison_stays(
     assert list(callbacks.records.get(key).seen) == ["oak", "ash"]
 
 
+def test_an_unknown_class_is_told_before_any_image_is_inspected(
+    callbacks: CompareCallbacks, image: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks.models, "inspect", lambda *_: pytest.fail("it was inspected"))
+    with pytest.raises(gr.Error, match="no class 'Dodo'"):
+        callbacks.compare_checkpoints(image, ["oak", "ash"], "Dodo")
+
+
 def test_wrong_references_and_maps_are_named(callbacks: CompareCallbacks, image: dict[str, Any]) -> None:
     key, _, _ = callbacks.compare_checkpoints(image, ["oak", "ash"])
     with pytest.raises(gr.Error, match="unknown reference 'elm'"):

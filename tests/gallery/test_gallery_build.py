@@ -261,7 +261,7 @@ def test_what_skip_txt_names_is_left_out(tmp_path: Path, pattern: str | None):
     assert [item.path for item in found.items] == ["ann/1.jpg", "bob/1.jpg"]
     assert found.notes == ("1 image is left out, as skip.txt says",)
     (tmp_path / "skip.txt").write_text("ann/1.jpg\nann/2.jpg\nbob/1.jpg\n")
-    with pytest.raises(DCALError, match="there is nothing to embed"):
+    with pytest.raises(DCALError, match="that could be read"):
         folder_images(tmp_path, pattern)
     (tmp_path / "skip.txt").unlink()
     assert len(folder_images(tmp_path, pattern).items) == 3 and folder_images(tmp_path, pattern).notes == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from dcal.gallery.sources import Images
 
 
+ACTIONS = ("build", "search", "group")
 DCAL = "dcal"  # what a collection is called unless it is named
 DESCRIPTION = """Galleries: embed many images once, find the nearest to a query among them, sort them by identity.
 
@@ -30,6 +32,10 @@ examples:
 
 
 def run(name: str, words: Sequence[str]) -> int:
+    if words and not words[0].startswith("-") and words[0] not in ACTIONS:
+        close = difflib.get_close_matches(words[0], ACTIONS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(ACTIONS)}."
+        raise DCALError(f"there is no {name} {words[0]!r}: {hint} `dcal {name} --help` tells what they do")
     return parsed(index, words, name, DESCRIPTION)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from dcal import DCALError, Inspection, draw
 from dcal.analysis.record_agreement import map_of, record_agreement
 from dcal.errors import check_choice
+from dcal.explain.inspection import class_names
 from dcal_explorer.content import captions, compare_captions
 from dcal_explorer.demo.callbacks.inspect import COMPARED_SIDE, RGB, InspectCallbacks
 from dcal_explorer.demo.inputs import (
@@ -127,13 +128,12 @@ class CompareCallbacks:
         """The records of all checkpoints, explained for one class where they predict classes."""
         if not path.is_file():
             raise DCALError("This image is no longer kept on the server. Upload it again.")
-        seen = {}
-        for name in names:
-            seen[name] = self.models.inspect(name, path)
+        known = (class_names(self.library.model(name).config) for name in names)
+        if target is not None and not any(target in classes for classes in known):  # before anything takes time
+            raise DCALError(f"There is no class {target!r} in any of these checkpoints.")
+        seen = {name: self.models.inspect(name, path) for name in names}
         classes = [record.top(1)[0][0] for record in seen.values() if captions.names_classes(record.config)]
         chosen = target or (Counter(classes).most_common(1)[0][0] if classes else None)
-        if target is not None and not any(target in record.classes for record in seen.values()):
-            raise DCALError(f"There is no class {target!r} in any of these checkpoints.")
         for name, record in seen.items():
             if chosen is not None and captions.names_classes(record.config) and chosen in record.classes:
                 seen[name] = self.models.explain(name, record, chosen)

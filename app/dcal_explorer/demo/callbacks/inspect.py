@@ -16,6 +16,7 @@ import numpy as np
 import dcal
 from dcal import DCALError, Inspection, draw
 from dcal.errors import check_choice
+from dcal.explain.inspect import inspect_prepared, prepare
 from dcal.model.rollout import FUSIONS
 from dcal_explorer.content import captions, map_scores
 from dcal_explorer.content.checkpoints import CheckpointLibrary
@@ -185,9 +186,10 @@ class InspectCallbacks:
         return image(draw.MAX_SIDE), f"{caption} {map_scores.SINGLE}"
 
     def warm(self, samples: Sequence[Path]) -> Inspection:
-        """Load the first checkpoint and inspect one image with it, so that the first visitor need not wait."""
-        model = self.library.model(self.library.names()[0])
-        seen = dcal.inspect(model, samples[0] if samples else np.zeros((64, 64, 3), dtype=np.uint8))
+        """Inspect one image by the first checkpoint and its engine, so that the first visitor need not wait."""
+        name = self.library.names()[0]
+        model, image = self.library.model(name), samples[0] if samples else np.zeros((64, 64, 3), dtype=np.uint8)
+        (seen,) = inspect_prepared(model, [prepare(model.config, image)], encoder=self.library.encoder(name))
         draw.figure(seen, seen.sa_map)
         return seen
 
