@@ -39,12 +39,13 @@ def test_a_run_steps_on_real_and_made_twins_goes_on_and_refuses_other_options(tm
     given = ["--pretrained", str(tmp_path / "weights.safetensors"), "--backbone", "test_vit", "--size", "32"]
     run = [*given, "--pairs", "2", "--steps", "20", "--out", str(tmp_path / "run")]
     (tmp_path / "run").mkdir()
-    study = Study(arguments([*run, "--altered", "1"]))
+    study = Study(arguments([*run, "--altered", "1", "--parts", "1"]))
     first, second = study.step(), study.step()
-    assert set(first) == {"identities", "twins"} and set(second) == {"altered"}
-    assert study.altered_batch(np.random.default_rng(0)).shape == (8, 3, 32, 32)
+    assert set(first) == {"identities", "twins", "parts"} and set(second) == {"altered", "parts"}
+    views, masks, _ = study.altered_batch(np.random.default_rng(0))
+    assert len(views) == len(masks) == 8 and views[0].shape == (32, 32, 3) and masks[0].shape == (32, 32)
     study.keep()
-    again = Study(arguments([*run, "--altered", "1"]))
+    again = Study(arguments([*run, "--altered", "1", "--parts", "1"]))
     assert again.done == 2 and again.step() == study.step()
     with pytest.raises(DCALError, match="altered was '1', now '2'"):
         Study(arguments([*run, "--altered", "2"]))

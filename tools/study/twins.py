@@ -7,7 +7,8 @@ masks say so). Every image is to be nearer to its vehicle by the other camera th
 usual losses of identities come beside it. `--yards` are what `python -m tools.yard OUT --seed N` renders, the training
 half of the bundled yard is always there, but for the pairs that are held out to judge by. With `--altered` every other
 step, and with `--altered 3` three of four, compares vehicles with twins that are made of their own images
-(alteration.py), by the loss of twins alone. Called again it continues; `--start` begins with another run's weights.
+(alteration.py), by the loss of twins alone; with `--parts` the model learns as well to have every part and its colour
+in the class token (parts.py). Called again it continues; `--start` begins with another run's weights.
 """
 
 from __future__ import annotations
@@ -19,33 +20,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 from dcal.analysis.twins import pairs_of, told_apart
 from dcal.data.reid.yard import Yard, YardRecord
-from dcal.data.samples import Augmentation, ReIDSamples
+from dcal.data.samples import ReIDSamples
 from dcal.files import write_whole
 from dcal.model.ablation import branches
+from dcal.model.backbone import encode
 from dcal.model.checkpoint import save_checkpoint
 from dcal.model.dcal import DCAL, create_model
 from dcal.model.embeddings import embed
 from dcal.model.loss import DCALLoss
+from dcal.model.output import Output
+from dcal.model.rollout import class_rollout
 from dcal.preprocess import Preprocess
 from dcal.training.optimizer import learning_rate, make_optimizer, parameter_groups
 from dcal.training.presets import YardConfig
 from dcal.training.snapshots import load_newest, save_state
-from tools.study.alteration import by_vehicle, common_parts, drawn_alteration
+from tools.study.alteration import Pixels, by_vehicle, common_parts, drawn_alteration
+from tools.study.parts import PartReader, part_targets
 
 LOG, CHECKPOINT = "log.jsonl", "checkpoint"
 EPOCHS = 20  # parts of the run: after each one a state, and the held-out pairs are asked
 SHARPNESS = 20.0  # of the comparison of two cosines
 Pair = dict[int, tuple[int, int]]  # {camera: (image of the one, image of the other)}, where both show the part
-PLAIN = Augmentation(flip=0.5, pad=8, erase=0.0)  # erasing could take the part away
+PAD = 8  # pixels by which images are moved at most
+Mask = UInt8[np.ndarray, "height width"]
+Batch = tuple[list[Pixels], list[Mask], list[int]]  # images, their masks, their labels if they have any
 
 
 def seen_pairs(records: Sequence[YardRecord]) -> list[Pair]:
@@ -83,6 +91,19 @@ def twin_loss(embeddings: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
     return F.softplus(SHARPNESS * torch.stack([other - same, backwards - same])).mean()
 
 
+def moved(view: Pixels, mask: Mask, random: np.random.Generator) -> tuple[Pixels, Mask]:
+    """Both mirrored half the time and moved by up to PAD pixels each way, with black background where nothing is left.
+
+    Nothing is erased: it could be the part.
+    """
+    if random.random() < 0.5:
+        view, mask = view[:, ::-1], mask[:, ::-1]
+    height, width = mask.shape
+    top, left = random.integers(0, 2 * PAD + 1, 2)
+    view, mask = np.pad(view, ((PAD, PAD), (PAD, PAD), (0, 0))), np.pad(mask, PAD)
+    return view[top : top + height, left : left + width].copy(), mask[top : top + height, left : left + width].copy()
+
+
 class Study:
     """The data, the model and how far it is."""
 
@@ -105,9 +126,7 @@ class Study:
             for pair in seen_pairs(own)
         ]
         preprocess = Preprocess(size=(chosen.size, chosen.size), crop_fraction=1.0, fit="squash")
-        self.samples = ReIDSamples(
-            self.records, preprocess, [labels[i] for i in identities], True, chosen.seed, augmentation=PLAIN
-        )
+        self.samples = ReIDSamples(self.records, preprocess, [labels[i] for i in identities])
         self.judged = ReIDSamples(self.held, preprocess)
         torch.manual_seed(chosen.seed)
         self.model: DCAL = create_model(
@@ -120,7 +139,10 @@ class Study:
             preprocess=preprocess,
         )
         self.loss = DCALLoss(branches(chosen.ablation), triplet=1.0)
-        self.optimizer = make_optimizer(parameter_groups(self.model, self.loss, self.config), self.config)
+        self.reader = PartReader(self.model.backbone.num_features)
+        groups = parameter_groups(self.model, self.loss, self.config)
+        groups.append({"params": list(self.reader.parameters()), "lr": chosen.rate, "rate": chosen.rate * 2})
+        self.optimizer = make_optimizer(groups, self.config)
         self.vehicles = by_vehicle(self.samples.labels)
         self.settings = {name: str(value) for name, value in vars(chosen).items() if name not in ("out", "pretrained")}
         self.settings |= {"images": str(len(self.records)), "pairs_seen": str(len(self.seen))}
@@ -133,6 +155,7 @@ class Study:
     def restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.loss.load_state_dict(state["loss"])
+        self.reader.load_state_dict(state["reader"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.done, self.best = state["step"], state["best"]
 
@@ -142,17 +165,17 @@ class Study:
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * learning_rate(self.config, self.done, chosen.steps // EPOCHS)
         random = np.random.default_rng((chosen.seed, self.done))
-        self.samples.set_epoch(self.done)
         altered = self.done % (chosen.altered + 1) > 0
         torch.manual_seed(self.done)
-        if altered:
-            losses = {"altered": twin_loss(self.model(self.altered_batch(random)).embedding)}
-        else:
-            read = [self.samples[index] for index in batch_of(self.seen, chosen.pairs, random)]
-            images, targets = torch.stack([image for image, _ in read]), torch.tensor([label for _, label in read])
-            output = self.model(images)
-            losses = {"identities": self.loss(output, targets)[0] * chosen.identities}
-            losses["twins"] = twin_loss(output.embedding)
+        views, masks, targets = self.altered_batch(random) if altered else self.real_batch(random)
+        output, tokens = self.answers(torch.stack([self.samples.preprocess.tensor(Image.fromarray(v)) for v in views]))
+        losses = {"altered" if altered else "twins": twin_loss(output.embedding)}
+        if not altered:
+            losses["identities"] = self.loss(output, torch.tensor(targets))[0] * chosen.identities
+        if chosen.parts:
+            found = part_targets(views, masks, chosen.size // self.model.layout.rows)
+            patches = self.model.backbone.norm(tokens[:, self.model.layout.prefix :])
+            losses["parts"] = self.reader(output.sa_feature, patches, found) * chosen.parts
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0, error_if_nonfinite=True)
@@ -160,22 +183,43 @@ class Study:
         self.done += 1
         return {name: value.item() for name, value in losses.items()}
 
-    def altered_batch(self, random: np.random.Generator) -> Float[Tensor, "b 3 height width"]:
+    def answers(self, images: Float[Tensor, "b 3 height width"]) -> tuple[Output, Float[Tensor, "b n width"]]:
+        """The model's, and its last block's tokens."""
+        x = self.model.embed(images)
+        tokens, layers = encode(self.model.backbone, x, keep_rollout=self.model.glca is not None)
+        rollout = class_rollout(layers, self.model.pooled(tokens)) if layers else None
+        return self.model.read(tokens, rollout), tokens
+
+    def real_batch(self, random: np.random.Generator) -> Batch:
+        """Whole pairs of twins, as `batch_of` orders them."""
+        chosen = batch_of(self.seen, self.chosen.pairs, random)
+        both = [moved(*self.read(index), random) for index in chosen]
+        return [view for view, _ in both], [mask for _, mask in both], [self.samples.labels[index] for index in chosen]
+
+    def altered_batch(self, random: np.random.Generator) -> Batch:
         """As many images as a batch of twins has, in its order; the twin of each vehicle is made of its own images."""
-        images: list[Tensor] = []
-        while len(images) < 4 * self.chosen.pairs:
+        views: list[Pixels] = []
+        parts: list[Mask] = []
+        while len(views) < 4 * self.chosen.pairs:
             own = self.vehicles[random.integers(len(self.vehicles))]
-            records = [self.records[own[place]] for place in random.permutation(len(own))[:2]]
-            masks = [record.parts() for record in records]
-            if not (common := common_parts(*masks)):
+            two = [self.read(own[place]) for place in random.permutation(len(own))[:2]]
+            if not (common := common_parts(*(mask for _, mask in two))):
                 continue
             part = list(common)[random.integers(len(common))]
             alteration = drawn_alteration(part, common[part], random)
-            for record, parts in zip(records, masks, strict=True):
-                image = record.open()
-                changed = Image.fromarray(alteration(np.asarray(image), parts))
-                images += [self.samples.augmented(each, random) for each in (image, changed)]
-        return torch.stack(images)
+            for image, mask in two:
+                gone = np.where(mask == part, 0, mask).astype(np.uint8) if alteration.kind == "gone" else mask
+                for view, its_mask in ((image, mask), (alteration(image, mask), gone)):
+                    view, its_mask = moved(view, its_mask, random)
+                    views.append(view)
+                    parts.append(its_mask)
+        return views, parts, []
+
+    def read(self, index: int) -> tuple[Pixels, Mask]:
+        """The image as the model sees it, and its mask in the same pixels."""
+        size = (self.chosen.size, self.chosen.size)
+        image = self.samples.preprocess.render(self.records[index].open())
+        return np.asarray(image), cv2.resize(self.records[index].parts(), size, interpolation=cv2.INTER_NEAREST)
 
     def held_out(self) -> float:
         """How often the held-out twins are told apart; guessing gives 0.5."""
@@ -188,6 +232,7 @@ class Study:
 
     def keep(self) -> None:
         parts: dict[str, Any] = {"model": self.model, "loss": self.loss, "optimizer": self.optimizer}
+        parts["reader"] = self.reader
         progress = {"step": self.done, "seconds": 0, "best": self.best, "config": self.settings}
         save_state({name: part.state_dict() for name, part in parts.items()} | progress, self.out)
 
@@ -228,6 +273,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--identities", type=float, default=0.3, help="weight of the losses of identities")
     parser.add_argument("--altered", type=int, default=0, help="steps on made twins after each step on real ones")
+    parser.add_argument("--parts", type=float, default=0.0, help="weight of reading the parts off the class token")
     parser.add_argument("--start", type=Path, help="another run's last.pt: its weights to begin with")
     parser.add_argument("--held-out", type=int, default=10, help="bundled training pairs to judge by")
     parser.add_argument("--seed", type=int, default=0)
