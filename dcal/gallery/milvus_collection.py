@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ MOST = 16384  # rows that Milvus gives for one request
 ROW_BYTES = 2**23  # of embeddings in one request: an eighth of what gRPC lets through
 TEXT = 4096  # bytes of a path, an identity or a camera, at most
 FORMAT = 1
+NOT_LOADED = 101  # Milvus' code of a collection that is on disk, and has to be loaded to be searched
+LOADS_WITHIN = 120.0  # seconds for that; a standalone server of 2.3 takes half a minute after it was killed
 
 
 class DatabaseError(DCALError):
@@ -56,6 +58,19 @@ class Collection:
         except (MilvusException, RpcError) as error:
             why = error.message if isinstance(error, MilvusException) else error.details()
             raise DatabaseError(f"Milvus at {self.url}, collection {self.name!r}: {why}") from error
+
+    def _loaded(self, request: Callable[..., Any], **options: Any) -> Any:
+        """The answer to a request of the images, which a server that was started again has to load first."""
+        from pymilvus.exceptions import MilvusException
+
+        with self.requests():
+            try:
+                return request(self.name, **options)
+            except MilvusException as error:
+                if error.code != NOT_LOADED:
+                    raise
+            self.client.load_collection(self.name, timeout=LOADS_WITHIN)
+            return request(self.name, **options)
 
     def close(self) -> None:
         self.client.close()
@@ -134,10 +149,9 @@ class Collection:
     def items(self, count: int) -> tuple[Item, ...]:
         """All images, by index."""
         fields, found = ["id", "path", "identity", "camera"], []
-        with self.requests():
-            for start in range(0, count, MOST):
-                chosen = f"id >= {start} and id < {start + MOST}"
-                found += self.client.query(self.name, filter=chosen, output_fields=fields, limit=MOST)
+        for start in range(0, count, MOST):
+            chosen = f"id >= {start} and id < {start + MOST}"
+            found += self._loaded(self.client.query, filter=chosen, output_fields=fields, limit=MOST)
         found.sort(key=lambda row: row["id"])
         if [row["id"] for row in found] != list(range(count)):
             raise DCALError(
@@ -148,17 +162,14 @@ class Collection:
     def rows(self, indices: Int64[np.ndarray, " m"], width: int) -> Float32[np.ndarray, "m d"]:
         """The embeddings at these indices, each given once."""
         step, found = max(1, min(MOST, ROW_BYTES // (4 * width))), {}
-        with self.requests():
-            for start in range(0, len(indices), step):
-                own = indices[start : start + step].tolist()
-                for row in self.client.get(self.name, ids=own, output_fields=["id", "embedding"]):
-                    found[row["id"]] = row["embedding"]
+        for start in range(0, len(indices), step):
+            own = indices[start : start + step].tolist()
+            for row in self._loaded(self.client.get, ids=own, output_fields=["id", "embedding"]):
+                found[row["id"]] = row["embedding"]
         return np.array([found[index] for index in indices.tolist()], dtype=np.float32).reshape(len(indices), width)
 
     def search(self, queries: Float32[np.ndarray, "q d"], count: int, chosen: str) -> list[list[tuple[float, int]]]:
         """(inner product, index) of each query's `count` nearest rows that the expression `chosen` admits."""
-        with self.requests():
-            found = self.client.search(
-                self.name, data=list(queries), limit=count, filter=chosen, search_params={"metric_type": "IP"}
-            )
+        asked = {"data": list(queries), "limit": count, "filter": chosen, "search_params": {"metric_type": "IP"}}
+        found = self._loaded(self.client.search, **asked)
         return [[(hit["distance"], hit["id"]) for hit in hits] for hits in found]

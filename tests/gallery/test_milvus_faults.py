@@ -24,7 +24,7 @@ from dcal.gallery import open_gallery
 from dcal.gallery.build import build_collection, build_folder
 from dcal.gallery.milvus_collection import Collection, DatabaseError
 from dcal.gallery.sources import folder_images
-from tests.fixtures.tiny_gallery import tiny_model, write_sightings
+from tests.fixtures.tiny_gallery import ORIGIN, N, random_gallery, random_items, tiny_model, write_sightings
 
 
 class Empty(milvus_pb2_grpc.MilvusServiceServicer):
@@ -104,4 +104,28 @@ def test_a_build_whose_server_goes_away_goes_on(failing: str, tmp_path: Path, mo
     found, expected = open_gallery(collection.url), open_gallery(tmp_path / "folder")
     assert found.items == expected.items
     np.testing.assert_array_equal(found.rows(np.arange(9)), expected.rows(np.arange(9)))
+    collection.close()
+
+
+def test_a_collection_that_is_not_loaded_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a server is that was killed and started again, while it recovers."""
+    collection, memory = Collection(str(tmp_path / "gallery.db"), "dcal"), random_gallery()
+    rows = memory.rows(np.arange(N))
+    collection.begin(ORIGIN, Path("/images"), N)
+    collection.add(0, random_items(), rows)
+    collection.finish(ORIGIN, Path("/images"), N)
+    collection.client.release_collection("dcal")
+    assert [index for _, index in collection.search(rows[:1], 1, "")[0]] == [0]
+    collection.client.release_collection("dcal")
+    np.testing.assert_array_equal(collection.rows(np.array([3, 1]), memory.width), rows[[3, 1]])
+    collection.client.release_collection("dcal")
+    assert collection.items(N) == memory.items
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise MilvusException(65535, "no query node")
+
+    collection.client.release_collection("dcal")
+    monkeypatch.setattr(collection.client, "load_collection", refused)
+    with pytest.raises(DatabaseError, match=f"^Milvus at {collection.url}, collection 'dcal': no query node$"):
+        collection.search(rows[:1], 1, "")
     collection.close()
