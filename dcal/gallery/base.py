@@ -100,9 +100,13 @@ class Gallery(ABC):
     def labels(self) -> Labels:
         return Labels(self.items)
 
+    def items_at(self, indices: Int64[np.ndarray, " m"]) -> list[Item]:
+        """The images at these indices; an engine that keeps no list of all asks for these alone."""
+        return [self.items[index] for index in indices.tolist()]
+
     def image_path(self, item: Item | int) -> Path:
         """Where an image's file was when the gallery was built; it may have moved since."""
-        return self.images / (item if isinstance(item, Item) else self.items[item]).path
+        return self.images / (item if isinstance(item, Item) else self.items_at(np.array([item]))[0]).path
 
     def index_of(self, path: str) -> int | None:
         """The index of the image with this path below the image folder; None if there is none."""
@@ -192,8 +196,8 @@ class Gallery(ABC):
         self, cameras: Collection[str | None] | None = None, identities: Collection[str | None] | None = None
     ) -> Choice:
         """Which images filters admit. Raises DCALError, listing the known ones, for a name that no image has."""
-        filters = ((self.labels.cameras, cameras), (self.labels.identities, identities))
-        masks = [column.are(wanted) for column, wanted in filters if wanted is not None]
+        wanted = {"cameras": cameras, "identities": identities}  # labels are of all images: read where one is needed
+        masks = [getattr(self.labels, column).are(names) for column, names in wanted.items() if names is not None]
         mask = np.logical_and.reduce(masks) if masks else None
-        names = [None if wanted is None else tuple(wanted) for _, wanted in filters]
+        names = [None if own is None else tuple(own) for own in wanted.values()]
         return Choice(names[0], names[1], mask, len(self) if mask is None else int(mask.sum()))

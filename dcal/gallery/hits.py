@@ -50,8 +50,9 @@ def probabilities(
         return {}
     found: dict[int, float] = {}
     shown = {True: 0, False: 0}  # images of other cameras, and all, so far
-    for index, similarity in zip(indices.tolist(), similarities.tolist(), strict=True):
-        other = None not in (camera, own := gallery.items[index].camera) and own != camera
+    theirs = [None] * len(indices) if camera is None else [item.camera for item in gallery.items_at(indices)]
+    for index, own, similarity in zip(indices.tolist(), theirs, similarities.tolist(), strict=True):
+        other = None not in (camera, own) and own != camera
         shown[False] += 1
         shown[True] += other
         if shown[other] <= TOP:
@@ -65,12 +66,12 @@ def listed(
     gallery: Gallery, found: Candidates, verdicts: Verdicts | None, probable: Mapping[int, float]
 ) -> tuple[Hit, ...]:
     """Images in order as hits. Ranks count what is no junk."""
-    hits, rank = [], 0
-    for index, similarity in zip(found.indices.tolist(), found.similarities.tolist(), strict=True):
+    hits, rank, items = [], 0, gallery.items_at(found.indices)
+    for index, item, similarity in zip(found.indices.tolist(), items, found.similarities.tolist(), strict=True):
         verdict = None if verdicts is None else verdicts.names[index]
         rank += verdict != "junk"
         own = None if verdict == "junk" else rank
-        hits.append(Hit(index, gallery.items[index], similarity, own, verdict, probable.get(index)))
+        hits.append(Hit(index, item, similarity, own, verdict, probable.get(index)))
     return tuple(hits)
 
 

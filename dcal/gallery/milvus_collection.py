@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ MOST = 16384  # rows that Milvus gives for one request
 ROW_BYTES = 2**23  # of embeddings in one request: an eighth of what gRPC lets through
 TEXT = 4096  # bytes of a path, an identity or a camera, at most
 FORMAT = 1
+LABELS = ("path", "identity", "camera")
 NOT_LOADED = 101  # Milvus' code of a collection that is on disk, and has to be loaded to be searched
 LOADS_WITHIN = 120.0  # seconds for that; a standalone server of 2.3 takes half a minute after it was killed
 
@@ -148,28 +149,53 @@ class Collection:
 
     def items(self, count: int) -> tuple[Item, ...]:
         """All images, by index."""
-        fields, found = ["id", "path", "identity", "camera"], []
+        found = []
         for start in range(0, count, MOST):
             chosen = f"id >= {start} and id < {start + MOST}"
-            found += self._loaded(self.client.query, filter=chosen, output_fields=fields, limit=MOST)
+            found += self._loaded(self.client.query, filter=chosen, output_fields=["id", *LABELS], limit=MOST)
         found.sort(key=lambda row: row["id"])
         if [row["id"] for row in found] != list(range(count)):
             raise DCALError(
                 f"gallery {self.name!r} at {self.url} has {len(found)} of its {count} images: build it again"
             )
-        return tuple(Item(row["path"], row["identity"] or None, row["camera"] or None) for row in found)
+        return tuple(map(item_of, found))
+
+    def items_at(self, indices: Int64[np.ndarray, " m"]) -> list[Item]:
+        """The images at these indices. Raises DCALError if one is not there."""
+        return [item_of(row) for row in self._at(indices, LABELS, MOST)]
+
+    def index_of(self, path: str) -> int | None:
+        """The index of the image with this path; None if there is none."""
+        found = self._loaded(self.client.query, filter=f"path == {quoted(path)}", output_fields=["id"], limit=1)
+        return int(found[0]["id"]) if found else None
 
     def rows(self, indices: Int64[np.ndarray, " m"], width: int) -> Float32[np.ndarray, "m d"]:
-        """The embeddings at these indices, each given once."""
-        step, found = max(1, min(MOST, ROW_BYTES // (4 * width))), {}
+        """The embeddings at these indices. Raises DCALError if one is not there."""
+        rows = self._at(indices, ("embedding",), max(1, min(MOST, ROW_BYTES // (4 * width))))
+        return np.array([row["embedding"] for row in rows], dtype=np.float32).reshape(len(indices), width)
+
+    def _at(self, indices: Int64[np.ndarray, " m"], fields: Sequence[str], step: int) -> list[dict[str, Any]]:
+        """The fields at these indices, in their order, `step` of them a request."""
+        found: dict[int, dict[str, Any]] = {}
         for start in range(0, len(indices), step):
             own = indices[start : start + step].tolist()
-            for row in self._loaded(self.client.get, ids=own, output_fields=["id", "embedding"]):
-                found[row["id"]] = row["embedding"]
-        return np.array([found[index] for index in indices.tolist()], dtype=np.float32).reshape(len(indices), width)
+            answer = self._loaded(self.client.get, ids=own, output_fields=["id", *fields])
+            found |= {row["id"]: row for row in answer}
+        if lacking := [index for index in indices.tolist() if index not in found]:
+            raise DCALError(f"gallery {self.name!r} at {self.url} lacks image {lacking[0]}: build it again")
+        return [found[index] for index in indices.tolist()]
 
     def search(self, queries: Float32[np.ndarray, "q d"], count: int, chosen: str) -> list[list[tuple[float, int]]]:
         """(inner product, index) of each query's `count` nearest rows that the expression `chosen` admits."""
         asked = {"data": list(queries), "limit": count, "filter": chosen, "search_params": {"metric_type": "IP"}}
         found = self._loaded(self.client.search, **asked)
         return [[(hit["distance"], hit["id"]) for hit in hits] for hits in found]
+
+
+def item_of(row: Mapping[str, Any]) -> Item:
+    return Item(row["path"], row["identity"] or None, row["camera"] or None)
+
+
+def quoted(value: str | list[str]) -> str:
+    """Text, or a list of texts, in an expression."""
+    return json.dumps(value, ensure_ascii=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +12,14 @@ from jaxtyping import Float32, Int64
 from dcal.errors import DCALError
 from dcal.gallery.base import Choice, Gallery
 from dcal.gallery.item import Item, Origin
-from dcal.gallery.milvus_collection import MOST, Collection
+from dcal.gallery.milvus_collection import MOST, Collection, quoted
 
 
 class MilvusGallery(Gallery):
-    """A gallery in a collection of a Milvus database. What stays here is the list of items, some 200 bytes an image.
+    """A gallery in a collection of a Milvus database.
+
+    A search or ranking without filters, of a query of unknown identity, asks for the items of its hits alone. Whatever
+    else needs labels reads the list of all items once and keeps it, some 200 bytes an image.
 
     Raises DCALError if there is no such gallery, if it is not complete, and where the database does not answer.
     """
@@ -36,6 +38,12 @@ class MilvusGallery(Gallery):
     @cached_property
     def items(self) -> Sequence[Item]:
         return self.collection.items(self.count)
+
+    def items_at(self, indices: Int64[np.ndarray, " m"]) -> list[Item]:
+        return super().items_at(indices) if "items" in vars(self) else self.collection.items_at(indices)
+
+    def index_of(self, path: str) -> int | None:
+        return super().index_of(path) if "items" in vars(self) else self.collection.index_of(path)
 
     def rows(self, indices: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
         return self.collection.rows(indices, self.width)
@@ -61,7 +69,7 @@ def expressions(choice: Choice, count: int, size: int) -> list[str]:
     """A choice as Milvus reads it; as several, a range of ids each, where one could not give `count` images."""
     named = (("camera", choice.cameras), ("identity", choice.identities))
     wanted = [(field, [name or "" for name in names]) for field, names in named if names is not None]  # "": unknown
-    parts = [f"{field} in {json.dumps(names, ensure_ascii=False)}" for field, names in wanted]
+    parts = [f"{field} in {quoted(names)}" for field, names in wanted]
     if count <= MOST:
         return [" and ".join(parts)]
     return [" and ".join([*parts, f"id >= {start} and id < {start + MOST}"]) for start in range(0, size, MOST)]

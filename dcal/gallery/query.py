@@ -28,7 +28,7 @@ def resolve(
         index = gallery.index_of(query.path)
         if index is None:
             raise DCALError(f"the gallery has no image {query.path}: give the file itself")
-        own = gallery.items[index]
+        (own,) = gallery.items_at(np.array([index]))
         return gallery.rows(np.array([index]))[0], QueryInfo(own.identity, own.camera, own.path, own.viewpoint)
     if isinstance(query, Inspection):
         gallery.check_model(query.fingerprint)
@@ -93,9 +93,8 @@ def probably_new(
         among = (*gallery.cameras, None) if cameras is None else cameras
         cameras = [name for name in among if name != camera]
     best = gallery.search(embedding[None], 1 + len(own), cameras=cameras, identities=identities)
-    for index, similarity in zip(best.indices[0].tolist(), best.similarities[0].tolist(), strict=True):
-        if index < 0:  # nothing is left to compare with
-            return None
-        if gallery.items[index].path not in own:
+    found = best.indices[0][best.indices[0] >= 0]  # fewer where nothing is left to compare with
+    for item, similarity in zip(gallery.items_at(found), best.similarities[0].tolist(), strict=False):
+        if item.path not in own:
             return bool(similarity < gallery.calibration.new_below)
     return None

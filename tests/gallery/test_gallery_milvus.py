@@ -75,6 +75,28 @@ def test_rankings_are_the_same(gallery: MilvusGallery):
     assert found.to_dict() == expected.to_dict() and found.ap is not None
 
 
+def test_only_the_hits_are_asked_for(gallery: MilvusGallery, monkeypatch: pytest.MonkeyPatch):
+    """Of a gallery that was just opened, where nothing needs the labels of all images."""
+    own, query = random_gallery(), random_rows(1, seed=9)[0]
+    fresh = MilvusGallery(gallery.collection.url)
+    monkeypatch.setattr(Collection, "items", lambda *_: pytest.fail("the list of all items was read"))
+    found, expected = (engine.search(query[None], 7) for engine in (fresh, own))
+    assert np.array_equal(found.indices, expected.indices)
+    found, expected = (rank(engine, query, k=9) for engine in (fresh, own))
+    assert found.to_dict() == expected.to_dict()
+    assert fresh.image_path(3) == Path("/images") / own.items[3].path
+    assert fresh.index_of(own.items[5].path) == 5 and fresh.index_of('no"ne.jpg') is None
+    with pytest.raises(DCALError, match=f"gallery 'dcal' at .* lacks image {N}: build it again"):
+        fresh.rows(np.array([3, N]))
+    monkeypatch.undo()
+    assert (
+        fresh.search(query[None], 7, cameras=["c1"]).indices[0, 0]
+        == own.search(query[None], 7, cameras=["c1"]).indices[0, 0]
+    )
+    assert fresh.items_at(np.array([5])) == [own.items[5]]
+    fresh.close()
+
+
 def test_more_than_milvus_gives_at_once(gallery: MilvusGallery, monkeypatch: pytest.MonkeyPatch):
     for module in (collection_module, milvus_module):
         monkeypatch.setattr(module, "MOST", 16)
