@@ -6,11 +6,13 @@ Here from a file; from a server, which keeps nothing else, with its URL in DCAL_
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pymilvus import MilvusClient
 
 from dcal.errors import DCALError
 from dcal.gallery import Item, MilvusGallery, open_gallery, rank
@@ -95,6 +97,28 @@ def test_only_the_hits_are_asked_for(gallery: MilvusGallery, monkeypatch: pytest
     )
     assert fresh.items_at(np.array([5])) == [own.items[5]]
     fresh.close()
+
+
+def test_opening_waits_for_what_was_written_and_searching_does_not(
+    database: Collection, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[tuple[str, str, str | None]] = []
+
+    def noted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(client: MilvusClient, of: str, **options: Any) -> Any:
+            asked.append((real.__name__, of, options.get("consistency_level")))
+            return real(client, of, **options)
+
+        return noting
+
+    for name in ("query", "get", "search"):
+        monkeypatch.setattr(MilvusClient, name, noted(getattr(MilvusClient, name)))
+    gallery = MilvusGallery(database.url)
+    assert asked == [("query", "dcal_about", "Strong"), ("query", "dcal", "Strong")]
+    asked.clear()
+    gallery.search(random_rows(1), 3)
+    assert asked == [("search", "dcal", "Bounded"), ("get", "dcal", "Bounded")]
+    gallery.close()
 
 
 def test_more_than_milvus_gives_at_once(gallery: MilvusGallery, monkeypatch: pytest.MonkeyPatch):

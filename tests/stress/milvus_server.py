@@ -1,6 +1,6 @@
 """A standalone Milvus server in a process of its own, to be killed and started again.
 
-    python -m tests.stress.milvus_server     prints the address of one, which runs until Ctrl+C
+    python -m tests.stress.milvus_server     prints the address of one, which runs until Ctrl+C or SIGTERM
 
 The distribution `milvus` is its binary, packed: etcd is inside, its data are in a folder. It is no dependency: the
 stress run gets it into a temporary folder (58 MB; the last release is of January 2024).
@@ -131,6 +131,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="dcal-milvus-") as name:
         folder = Path(name)
         with Server(package(folder / "package"), folder / "server") as server:
