@@ -31,6 +31,7 @@ from torch import Tensor
 from dcal.analysis.twins import pairs_of, told_apart
 from dcal.data.reid.yard import Yard, YardRecord
 from dcal.data.samples import ReIDSamples
+from dcal.data.yard_table import HOME
 from dcal.files import write_whole
 from dcal.model.ablation import branches
 from dcal.model.backbone import encode
@@ -110,7 +111,7 @@ class Study:
     def __init__(self, chosen: argparse.Namespace) -> None:
         self.chosen, self.out = chosen, chosen.out
         self.config = YardConfig(epochs=EPOCHS, learning_rate=chosen.rate, seed=chosen.seed, ablation=chosen.ablation)
-        records = Yard(split="train").records
+        records = Yard(chosen.yard, split="train").records
         bundled = [[records[index] for index in own] for own in pairs_of(records)]
         order = np.random.default_rng(0).permutation(len(bundled))
         self.held = [record for number in order[: chosen.held_out] for record in bundled[number]]
@@ -144,13 +145,17 @@ class Study:
         groups.append({"params": list(self.reader.parameters()), "lr": chosen.rate, "rate": chosen.rate * 2})
         self.optimizer = make_optimizer(groups, self.config)
         self.vehicles = by_vehicle(self.samples.labels)
-        self.settings = {name: str(value) for name, value in vars(chosen).items() if name not in ("out", "pretrained")}
+        self.settings = {
+            name: str(value) for name, value in vars(chosen).items() if name not in ("out", "pretrained", "start")
+        }
         self.settings |= {"images": str(len(self.records)), "pairs_seen": str(len(self.seen))}
         self.done, self.best = 0, 0.0
         if state := load_newest(self.out, self.settings):
             self.restore(state)
         elif chosen.start:
-            self.model.load_state_dict(torch.load(chosen.start, weights_only=True)["model"])
+            begun = torch.load(chosen.start, weights_only=True)
+            self.model.load_state_dict(begun["model"])
+            self.reader.load_state_dict(begun.get("reader", self.reader.state_dict()))
 
     def restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
@@ -263,6 +268,7 @@ class Study:
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.study.twins", description=__doc__)
     parser.add_argument("--yards", type=Path, nargs="*", default=[])
+    parser.add_argument("--yard", type=Path, default=HOME, help="the bundled yard, or what boxes.py cut of it")
     parser.add_argument("--pretrained", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--backbone", default="deit_tiny_patch16_224")
