@@ -41,7 +41,7 @@ test: $(VENV)/.development ## the tests; gets a Chromium for those in the browse
 		|| echo "npm cannot get axe-core: the accessibility tests are skipped, and say so." >&2
 	CHROME="$$($(BIN)/python tests/fixtures/find_browser.py --get)" && export CHROME && PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-stress: $(VENV)/.development ## kills, full disks, hostile files and a crowd, for half an hour: the table of docs/robustness.md
+stress: $(VENV)/.development ## kills, full disks, hostile files and a crowd, a Milvus server that is killed, for an hour: the table of docs/robustness.md
 	DCAL_STRESS=1 $(BIN)/python -m pytest tests/test_bundled_reid.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.stress --write
 
