@@ -1,8 +1,9 @@
-"""How torch's idle threads wait, and from where threads take memory."""
+"""How torch's idle threads wait, from where threads take memory, and when what nobody uses is given back."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 import threading
@@ -44,22 +45,39 @@ def give_back_memory() -> None:
         trim(0)
 
 
-def give_back_always(seconds: float = 2.0, busy: float = 0.25) -> threading.Thread:
-    """Give memory back again and again, in a thread that ends with the program.
+def give_back_always(seconds: float = 2.0) -> threading.Thread:
+    """Give memory back every `seconds`, in a thread that ends with the program, while it works.
 
-    Every `seconds`, if the process has used `busy` seconds of processor time since: going through the pools takes some
-    60 ms for a gigabyte, which a server that nobody asks anything should not spend.
+    Going through the pools takes some 60 ms for a gigabyte.
+    """
+    return while_busy(give_back_memory, seconds, "memory")
+
+
+def collect_always(seconds: float = 10.0) -> threading.Thread:
+    """Collect all garbage every `seconds`, in a thread that ends with the program, while it works."""
+    return while_busy(collect_garbage, seconds, "garbage")
+
+
+def collect_garbage() -> None:
+    gc.collect()
+
+
+def while_busy(work: Callable[[], None], seconds: float, name: str, busy: float = 0.25) -> threading.Thread:
+    """Do `work` again and again, in a thread that ends with the program.
+
+    Every `seconds`, if the process has used `busy` seconds of processor time since: a server that nobody asks anything
+    should not spend any.
     """
 
-    def work() -> None:
+    def again() -> None:
         used = 0.0
         while True:
             time.sleep(seconds)
             if time.process_time() - used >= busy:
-                give_back_memory()
+                work()
                 used = time.process_time()
 
-    thread = threading.Thread(target=work, name="memory", daemon=True)
+    thread = threading.Thread(target=again, name=name, daemon=True)
     thread.start()
     return thread
 

@@ -71,6 +71,7 @@ def serve_dashboard(options: argparse.Namespace) -> int:
     settings = {
         **{"browser.gatherUsageStats": "false", "client.showErrorDetails": "none", "client.toolbarMode": "minimal"},
         **{
+            "runner.postScriptGC": "false",
             "server.address": "127.0.0.1",
             "server.fileWatcherType": "none",
             "server.maxUploadSize": "20",

@@ -19,6 +19,8 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
+from dcal_explorer.threads import collect_always
+
 HERE = Path(__file__).resolve().parent
 STYLE = f"<style>\n{(HERE / 'frame.css').read_text(encoding='utf-8')}</style>".encode()
 END = b"</head>"
@@ -69,8 +71,12 @@ async def send_styled(start: Message, body: Message, send: Send) -> None:
 
 
 @asynccontextmanager
-async def browser_opened(_: Any) -> AsyncIterator[None]:
-    """Opens the page in the browser, unless the server is headless. Streamlit does so for plain scripts alone."""
+async def started(_: Any) -> AsyncIterator[None]:
+    """Opens the page in the browser, unless the server is headless. Streamlit does so for plain scripts alone.
+
+    And garbage is collected while the server works, where streamlit would do so after every run.
+    """
+    collect_always()
     if not config.get_option("server.headless"):
         url = f"http://{config.get_option('server.address') or 'localhost'}:{config.get_option('server.port')}"
         timer = threading.Timer(BROWSER_AFTER, webbrowser.open, [url])
@@ -79,4 +85,4 @@ async def browser_opened(_: Any) -> AsyncIterator[None]:
     yield
 
 
-app = st.App(HERE / "main.py", lifespan=browser_opened, middleware=[Middleware(Styled)])
+app = st.App(HERE / "main.py", lifespan=started, middleware=[Middleware(Styled)])
