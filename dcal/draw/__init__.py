@@ -3,7 +3,7 @@
 from dcal.draw.colour import COLORMAPS, DIVERGING, colour, difference, is_flat, shared_scale
 from dcal.draw.layout import MAX_SIDE, drawn_size, patch_at, patch_centre, patch_under, place_of
 from dcal.draw.legend import bar, caption, decimal, label, numbers_bar, percent, under
-from dcal.draw.montage import beside, columns_for, figure, grid, png, strip, tile, tile_at, webp
+from dcal.draw.montage import beside, columns_for, figure, grid, jpeg, png, strip, tile, tile_at, webp
 from dcal.draw.overlay import base_image, mark, overlay, patches, selection, surround
 from dcal.draw.pair import LINKS, PAIR_SIDE, PARTNERS, evidence_scale, pair, partners, patch_on_pair
 from dcal.draw.ranked_list import Entry, ranked_list
@@ -31,6 +31,7 @@ __all__ = [
     "figure",
     "grid",
     "is_flat",
+    "jpeg",
     "label",
     "mark",
     "numbers_bar",

@@ -117,6 +117,13 @@ def png(canvas: RGB) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg(canvas: RGB, quality: int = 95) -> bytes:
+    """The image as a JPEG file, its colours not subsampled: thin outlines stay sharp. Other threads run meanwhile."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return cv2.imencode(".jpg", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
+
+
 def webp(canvas: RGB, quality: int = 85) -> bytes:
     """The image as a WebP file: a few kilobytes, for pages with many images."""
     buffer = io.BytesIO()

@@ -114,8 +114,9 @@ def test_why_an_image_matched_by_each_checkpoint(app: AppTest, folder: Path, mon
         dcal.explain_match(dcal.load(folder / name), yard / "0025_c1.webp", yard / "0026_c8.webp") for name in NAMES
     ]
     wanted = [matches[0].evidence("sa"), matches[1].evidence("glca")]  # the first has no other branch
-    for (_, map, _), evidence in zip(drawn[-2:], wanted, strict=True):
-        np.testing.assert_allclose(map, evidence.query_map, atol=1e-6)
+    for evidence in wanted:  # the first's may have been drawn before the branch was chosen
+        assert any(np.allclose(map, evidence.query_map, atol=1e-6) for _, map, _ in drawn)
+    np.testing.assert_allclose(drawn[-1][1], wanted[-1].query_map, atol=1e-6)
     assert texts(app).count("Measured worth: none yet for this checkpoint") == 2
     app.toggle(key="ask_patch").set_value(True).run()
     assert not app.exception

@@ -19,18 +19,20 @@ from dcal_explorer.content.checkpoints import LOADED, CheckpointLibrary, relativ
 FOLDER = "gallery"  # inside a checkpoint's
 OWN = ""  # the checkpoint's own gallery, where another could be named
 ALL = ""  # no filter
+UNKNOWN = "unknown"  # what the images without an identity are listed under
 
 
 @dataclass(frozen=True, eq=False)
 class GalleryWithMetadata:
     """A gallery of embedded images and, where they are the yard's, the yard's records of them.
 
-    `noun` is what an identity is called.
+    `noun` is what an identity is called. `version` changes whenever the files do that it was read from.
     """
 
     embedded: Gallery
     yard: Mapping[Path, YardRecord] = field(default_factory=dict)
     folder: Path | None = None
+    version: str = ""
 
     @property
     def reviews(self) -> Reviews:
@@ -51,6 +53,19 @@ class GalleryWithMetadata:
     def known(self, item: Item) -> YardRecord | None:
         """The yard's record of an image; None where it has none."""
         return self.yard.get(self.embedded.image_path(item))
+
+    @cached_property
+    def real_folder(self) -> Path:
+        """The folder of its images, wherever links lead."""
+        return self.embedded.images.resolve()
+
+    @cached_property
+    def by_identity(self) -> Mapping[str, Sequence[Item]]:
+        """{identity, or UNKNOWN: its images}, in the gallery's order."""
+        found: dict[str, list[Item]] = {}
+        for item in self.embedded.items:
+            found.setdefault(item.identity or UNKNOWN, []).append(item)
+        return found
 
     @cached_property
     def models(self) -> tuple[str, ...]:
@@ -122,9 +137,12 @@ class GalleryWithMetadata:
 
     def own(self, other: GalleryWithMetadata, path: str) -> Item | None:
         """The image here that is `other`'s at this path: the same path and the same file. None if there is none."""
-        index, mine, theirs = self.embedded.index_of(path), self.file_path(path), other.file_path(path)
-        same = mine == theirs or mine.resolve() == theirs.resolve()
-        return self.embedded.items[index] if index is not None and same else None
+        index = self.embedded.index_of(path)
+        if index is None:
+            return None
+        same = self.real_folder == other.real_folder
+        same = same or self.file_path(path).resolve() == other.file_path(path).resolve()
+        return self.embedded.items[index] if same else None
 
 
 class Galleries:
@@ -165,7 +183,7 @@ class Galleries:
         version, folder = self.version(checkpoint, gallery), self._folder(checkpoint, gallery)
         with self._lock, relative_paths(folder.parent), relative_paths(self.library.folder):  # the last is tried first
             if version not in self._open:
-                self._open[version] = self._opened(checkpoint, folder)
+                self._open[version] = self._opened(checkpoint, folder, version)
                 for old in list(self._open)[: -2 * LOADED]:
                     del self._open[old]
             return self._open[version]
@@ -182,7 +200,7 @@ class Galleries:
             raise DCALError(f"there is no gallery {gallery!r} that {checkpoint} embedded; there are {names}")
         return folder
 
-    def _opened(self, checkpoint: str, folder: Path) -> GalleryWithMetadata:
+    def _opened(self, checkpoint: str, folder: Path, version: str) -> GalleryWithMetadata:
         model = self.library.model(checkpoint)
         if model.config.task != "reid":
             raise DCALError(f"{checkpoint} was not trained for re-identification; {', '.join(self.names())} were")
@@ -193,7 +211,7 @@ class Galleries:
             )
         gallery = open_gallery(folder, checkpoint=self.library.folder / checkpoint)
         gallery.check_model(model)
-        return GalleryWithMetadata(gallery, yard_records(gallery.images), folder)
+        return GalleryWithMetadata(gallery, yard_records(gallery.images), folder, version)
 
 
 def yard_records(images: Path) -> dict[Path, YardRecord]:

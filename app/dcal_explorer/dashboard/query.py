@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from dcal import draw
 from dcal.gallery import Item, QueryInfo
 from dcal_explorer.content import cards, places, reid_captions
 from dcal_explorer.content.galleries import OWN, Galleries, GalleryWithMetadata
+from dcal_explorer.dashboard.drawn import drawn
 from dcal_explorer.dashboard.folders import folder
 from dcal_explorer.dashboard.image_bar import KINDS
 from dcal_explorer.dashboard.sidebar import library
 
 SHOWN = 8  # images of every ranking, at first
 SIDE = 384  # pixels of the query's side
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class Filters:
     same_view: bool = False  # only images of the query's viewpoint
     rerank: bool = False
     per_identity: bool = False  # one image of each identity
+
+    def what(self) -> tuple[Hashable, ...]:
+        """What is ranked, whatever number is shown."""
+        return self.across, *self.cameras, None, *self.models, self.same_view, self.rerank, self.per_identity
 
 
 @st.cache_resource(show_spinner=False)
@@ -77,7 +81,8 @@ def choose_query(gallery: GalleryWithMetadata) -> Query:
     if upload is not None:
         image = upload.getvalue()
         left, right = st.columns([1, 3])
-        left.image(draw.tile(np.asarray(dcal.read_image(image).image), SIDE), width="stretch", alt="The query")
+        shown = drawn((image, SIDE), lambda: draw.tile(np.asarray(dcal.read_image(image).image), SIDE))
+        left.image(shown, width="stretch", alt="The query")
         right.markdown(reid_captions.query(gallery, QueryInfo()))
         return Query(image, QueryInfo(), gallery)
     item = chosen_item(gallery)
@@ -86,12 +91,9 @@ def choose_query(gallery: GalleryWithMetadata) -> Query:
 
 def chosen_item(gallery: GalleryWithMetadata) -> Item:
     """An image of the gallery, chosen by identity and camera."""
-    by_identity: dict[str, list[Item]] = {}
-    for item in gallery.embedded.items:
-        by_identity.setdefault(item.identity or UNKNOWN, []).append(item)
     who, which = st.columns([1, 2], vertical_alignment="bottom")
-    identity = who.selectbox(gallery.noun.capitalize(), list(by_identity), key="identity", bind="query-params")
-    own = by_identity[identity]
+    identity = who.selectbox(gallery.noun.capitalize(), list(gallery.by_identity), key="identity", bind="query-params")
+    own = gallery.by_identity[identity]
     number = which.segmented_control(
         "Camera",
         range(len(own)),

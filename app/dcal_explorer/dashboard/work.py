@@ -1,4 +1,4 @@
-"""Long work of a page, part by part: it shows how far it is and can be stopped, and what is done by then is kept.
+"""What pages compute is kept for all visitors. Long work, part by part, shows how far it is and can be stopped.
 
 Streamlit ends a run where it next draws something after a click: between two parts, or where a part says how far it is.
 """
@@ -18,11 +18,11 @@ from dcal.progress import Steps, finished
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
-MOST = 400  # results kept of each kind, for all visitors; the oldest is dropped
+MOST = 400  # results kept of each kind, for all visitors; the one not used for longest is dropped
 
 
 class Results:
-    """What was computed, by its key, the newest `MOST` of it. Threads may share one."""
+    """What was computed, by its key, the `most` last used of it. Threads may share one."""
 
     def __init__(self, most: int = MOST) -> None:
         self.most = most
@@ -34,6 +34,8 @@ class Results:
 
     def get(self, key: Hashable) -> Any:
         with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def keep(self, key: Hashable, value: Any) -> None:
@@ -47,6 +49,16 @@ class Results:
 def results(kind: str, most: int = MOST) -> Results:
     """The results of one kind of work, the same for all visitors."""
     return Results(most)
+
+
+def once(kind: str, key: Hashable, make: Callable[[], T], most: int = MOST) -> T:
+    """What `make` returns, which is not None, by its key: what there is already is not made again."""
+    kept = results(kind, most)
+    found: T | None = kept.get(key)
+    if found is None:
+        found = make()
+        kept.keep(key, found)
+    return found
 
 
 def at_once(make: Callable[[K], T]) -> Callable[[K], Steps[T]]:

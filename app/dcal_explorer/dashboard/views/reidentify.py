@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import streamlit as st
 
 import dcal
 from dcal import draw
-from dcal.gallery import Item, QueryInfo, Ranking, rank
-from dcal.retrieval import Reranking
+from dcal.gallery import Item, Ranking
 from dcal_explorer.content import captions, cards, match_captions, reid_captions
 from dcal_explorer.content.checkpoints import CheckpointLibrary, SideFile
 from dcal_explorer.content.galleries import GalleryWithMetadata
@@ -21,11 +21,13 @@ from dcal_explorer.content.match_explanation import Explanation, yard_pair
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard import errors
 from dcal_explorer.dashboard.choices import choose_checkpoints
+from dcal_explorer.dashboard.drawn import drawn, version_of
 from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.patches import Place, patch_chooser
-from dcal_explorer.dashboard.query import SIDE, Filters, Query, choose_filters, choose_gallery, choose_query, galleries
-from dcal_explorer.dashboard.sidebar import Look, cached_record, library, look, record_of
-from dcal_explorer.dashboard.work import at_once, worked
+from dcal_explorer.dashboard.query import SIDE, Query, choose_filters, choose_gallery, choose_query, galleries
+from dcal_explorer.dashboard.ranked import Ranked, ranked
+from dcal_explorer.dashboard.sidebar import Look, library, look, record_of
+from dcal_explorer.dashboard.work import at_once, once, worked
 
 HERE = Path(__file__)
 CSS = [HERE.with_name("compare.css"), STYLES / "cards.css", HERE.with_name("reidentify.css")]
@@ -78,7 +80,7 @@ def find(compared: list[str], opened: dict[str, GalleryWithMetadata], failed: di
     first = next(iter(opened.values()))
     query, chosen = choose_query(first), choose_filters(first)
     rankings = each(opened, lambda name: ranked(name, opened[name], query, chosen), failed)
-    shown = {name: replace(ranking, hits=ranking.hits[: chosen.most]) for name, ranking in rankings.items()}
+    shown = {name: replace(own.whole, hits=own.whole.hits[: chosen.most]) for name, own in rankings.items()}
     with st.container(key="rankings"):
         for place, name in zip(st.columns(len(compared)), compared, strict=True):
             with place:
@@ -92,35 +94,18 @@ def find(compared: list[str], opened: dict[str, GalleryWithMetadata], failed: di
 
 
 def everywhere(
-    opened: dict[str, GalleryWithMetadata], rankings: dict[str, Ranking], shown: dict[str, Ranking]
+    opened: dict[str, GalleryWithMetadata], rankings: dict[str, Ranked], shown: dict[str, Ranking]
 ) -> dict[str, Item]:
     """{path: image} of the hits shown that are the same file in all galleries, and ranked in all."""
-    ranked = {name: {hit.item.path for hit in ranking.hits} for name, ranking in rankings.items()}
     return {
         hit.item.path: hit.item
         for name, own in shown.items()
         for hit in own.hits
         if all(
-            hit.item.path in ranked[other] and gallery.own(opened[name], hit.item.path)
+            hit.item.path in rankings[other].by_path and gallery.own(opened[name], hit.item.path)
             for other, gallery in opened.items()
         )
     }
-
-
-def ranked(name: str, gallery: GalleryWithMetadata, query: Query, chosen: Filters) -> Ranking:
-    """The whole ranking by one checkpoint. Its gallery's own images are embedded already; another is inspected."""
-    item = query.among(gallery)
-    known = QueryInfo() if item is None else gallery.query_info(item)
-    return rank(
-        gallery.embedded,
-        cached_record(name, library().version(name), query.image) if item is None else item,
-        k=len(gallery.embedded),
-        cameras=gallery.cameras(chosen.cameras, known, chosen.across),
-        identities=gallery.identities(chosen.models),
-        viewpoints=gallery.viewpoints(known, chosen.same_view),
-        reranking=Reranking() if chosen.rerank else None,
-        per_identity=chosen.per_identity,
-    )
 
 
 def column(name: str, gallery: GalleryWithMetadata, query: Query, ranking: Ranking, across: bool) -> None:
@@ -135,7 +120,7 @@ def column(name: str, gallery: GalleryWithMetadata, query: Query, ranking: Ranki
 
 def explain(
     opened: dict[str, GalleryWithMetadata],
-    rankings: dict[str, Ranking],
+    rankings: dict[str, Ranked],
     found: dict[str, Item],
     query: Query,
     style: Look,
@@ -177,17 +162,32 @@ def explain(
         return
     place = chosen_place(next(iter(explained.values())), style)
     branches = {name: kind if kind in why.branches else "fused" for name, why in explained.items()}
-    drawn = style.options() | ({} if place is not None else {"scale": shared_scale(explained, branches)})
+    options = style.options() | ({} if place is not None else {"scale": shared_scale(explained, branches)})
     with st.container(key="explained"):
         for spot, (name, why) in zip(st.columns(len(explained)), explained.items(), strict=True):
             with spot:
-                patch, alt = patch_at(why, place), f"Query and match with the evidence of {name}"
-                head = captions.attentions(library().config(name))
-                st.html(f'<div class="about branch {why.resolved(branches[name])}"><h3>{head}</h3></div>')
-                st.image(why.drawing(branches[name], patch, side=SIDE, **drawn), width="stretch", alt=alt)
-                outside = f" {OUTSIDE}" if place is not None and patch is None else ""
-                st.markdown(why.sentence(branches[name], patch) + outside)
-                st.markdown(why.difference(branches[name]) or match_captions.NO_TWINS)
+                evidence(name, why, asked[name], branches[name], place, options)
+
+
+def evidence(
+    name: str, why: Explanation, asked: Question, branch: str, place: Place | None, options: dict[str, Any]
+) -> None:
+    """One checkpoint's evidence, drawn and in words."""
+    patch, alt = patch_at(why, place), f"Query and match with the evidence of {name}"
+    head = captions.attentions(library().config(name))
+    st.html(f'<div class="about branch {why.resolved(branch)}"><h3>{head}</h3></div>')
+    of = asked, branch, masks(why)
+    drawing = partial(why.drawing, branch, patch, side=SIDE, **options)
+    st.image(drawn((of, patch, tuple(options.items())), drawing), width="stretch", alt=alt)
+    outside = f" {OUTSIDE}" if place is not None and patch is None else ""
+    st.markdown(why.sentence(branch, patch) + outside)
+    difference = once("differences", of, partial(why.difference, branch))
+    st.markdown(difference or match_captions.NO_TWINS)
+
+
+def masks(why: Explanation) -> tuple[Hashable, ...]:
+    """What says where the pair differs, for keys: the records, and the versions of their masks."""
+    return tuple((record, version_of(record.mask)) for record in why.pair or ())
 
 
 def shared_scale(explained: dict[str, Explanation], branches: dict[str, str]) -> tuple[float, float]:
@@ -212,22 +212,21 @@ def patch_at(why: Explanation, place: Place | None) -> int | None:
 
 
 def question(
-    name: str, gallery: GalleryWithMetadata, query: Query, ranking: Ranking, path: str, against: str = NONE
+    name: str, gallery: GalleryWithMetadata, query: Query, ranking: Ranked, path: str, against: str = NONE
 ) -> Question:
     """What `matched` takes: the query, an image of the gallery and, if there is one, the other, at whatever rank."""
-    by_path = {hit.item.path: hit for hit in ranking.hits}
+    by_path = ranking.by_path
     rival = None if against not in by_path else gallery.file_bytes(by_path[against].item)
     return name, library().version(name), query.image, gallery.file_bytes(by_path[path].item), rival
 
 
 def explanation(
-    name: str, gallery: GalleryWithMetadata, ranking: Ranking, path: str, against: str, match: dcal.Match
+    name: str, gallery: GalleryWithMetadata, ranking: Ranked, path: str, against: str, match: dcal.Match
 ) -> Explanation:
     """Why an image of the gallery matches the query, or matches it better than another."""
-    by_path = {hit.item.path: hit for hit in ranking.hits}
-    hit = by_path[path]
-    pair = yard_pair(gallery, ranking.known, hit)
-    return Explanation(hit, match, pair, library().evidence(name), by_path.get(against))
+    hit = ranking.by_path[path]
+    pair = yard_pair(gallery, ranking.whole.known, hit)
+    return Explanation(hit, match, pair, library().evidence(name), ranking.by_path.get(against))
 
 
 def matched(asked: Question) -> dcal.Match:

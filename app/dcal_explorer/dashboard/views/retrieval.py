@@ -14,7 +14,7 @@ from dcal.gallery.survey import CASES, MOST, Comparison, Survey, case_steps, sur
 from dcal.progress import Steps
 from dcal.retrieval import Quality, Reranking
 from dcal_explorer.content import cards, reid_captions
-from dcal_explorer.content.galleries import GalleryWithMetadata
+from dcal_explorer.content.galleries import UNKNOWN, GalleryWithMetadata
 from dcal_explorer.content.markdown import plain
 from dcal_explorer.content.numbers import percent
 from dcal_explorer.content.places import STYLES
@@ -22,7 +22,7 @@ from dcal_explorer.dashboard import retrieval_figures
 from dcal_explorer.dashboard.choices import choose_checkpoint
 from dcal_explorer.dashboard.embedding_map import embedding_map
 from dcal_explorer.dashboard.errors import shows_errors
-from dcal_explorer.dashboard.query import UNKNOWN, choose_gallery, galleries
+from dcal_explorer.dashboard.query import choose_gallery, galleries
 from dcal_explorer.dashboard.sidebar import library
 from dcal_explorer.dashboard.work import worked
 
@@ -150,7 +150,7 @@ def one_ranking(name: str, place: str, gallery: GalleryWithMetadata, index: int,
 def link(name: str, place: str, gallery: GalleryWithMetadata, query: Item, across: bool, hit: Hit | None = None) -> str:
     """The address of the page Re-identify with this query, and a hit explained there."""
     identity = query.identity or UNKNOWN
-    own = [item for item in gallery.embedded.items if (item.identity or UNKNOWN) == identity]
+    own = gallery.by_identity[identity]
     values = {"find_compared": name, "identity": identity, "across": str(across).lower(), "gallery": place}
     values[f"image_of_{identity}"] = query.camera or query.path if own.index(query) else ""
     if hit is not None:
