@@ -50,7 +50,7 @@ class Disagreements:
         split = self.right.any(axis=1) & ~self.right.all(axis=1)
         values = self.spread + split if by == "answers" else self.moved
         order = np.argsort(-values, kind="stable")
-        return [int(row) for row in order if np.isfinite(values[row])]
+        return order[np.isfinite(values[order])].tolist()
 
     def only(self, right: tuple[str, ...]) -> Bool[np.ndarray, " n"]:
         """Where exactly these checkpoints are right."""

@@ -18,7 +18,8 @@ from dcal.model.exported_backbone import Encoder, ExportedBackbone, encoded
 from dcal.retrieval.calibration import CALIBRATION
 
 EVALUATION, ANALYSIS = "evaluation.json", "analysis.json"  # what `dcal eval` writes beside a checkpoint
-LOADED = 4  # models kept in memory: as many as there are ablations to compare
+LOADED = 4  # models kept in memory at least: as many as there are ablations to compare
+LOADED_BYTES = 256 << 20  # up to which more are kept: two tasks' ablations of a small backbone
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class SideFile:
 
 
 class CheckpointLibrary:
-    """The checkpoints below `folder`, loaded when they are first needed; the `LOADED` last used stay in memory.
+    """The checkpoints below `folder`, loaded when they are first needed; the `LOADED` last used stay in memory,
+    and more of them up to `LOADED_BYTES` in all.
 
     Its errors name files from `folder` on: no visitor learns where the server keeps them. `exported`: files of `dcal
     export --inspection` whose checkpoints' inspections ONNX Runtime runs. Raises CheckpointError if there is no
@@ -113,10 +115,16 @@ class CheckpointLibrary:
         with self._lock, relative_paths(self.folder):
             if version not in self._models:
                 self._models[version] = dcal.load(self.folder / name)
+                self._let_go()
             self._models.move_to_end(version)
-            while len(self._models) > LOADED:
-                self._models.popitem(last=False)
             return self._models[version]
+
+    def _let_go(self) -> None:
+        """Keep no more models than there is room for, the last used ones and the one just loaded."""
+        sizes = [size_of(model) for model in self._models.values()]
+        while len(sizes) > LOADED and sum(sizes) > LOADED_BYTES:
+            self._models.popitem(last=False)
+            del sizes[0]
 
     def fingerprint(self, name: str) -> str:
         """That of the checkpoint's weights, `dcal.fingerprint` of the model; this is not loaded."""
@@ -154,7 +162,7 @@ class CheckpointLibrary:
     def _side_file(self, name: str, file: str) -> SideFile:
         path = self.folder / name / file
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = _json(path, file_version(path))
         except FileNotFoundError:
             return SideFile()
         except (OSError, ValueError, RecursionError) as error:  # no JSON, or not in UTF-8
@@ -198,10 +206,21 @@ def relative_paths(folder: Path) -> Iterator[None]:
         raise
 
 
+def size_of(model: dcal.DCAL) -> int:
+    """The bytes that a model's parameters and buffers take."""
+    return sum(own.nbytes for own in (*model.parameters(), *model.buffers()))
+
+
 @lru_cache(256)
 def _config(folder: Path, version: str) -> dcal.ModelConfig:
     """The configuration of a checkpoint; a page asks for each some ten times. `version`: of its file."""
     return dcal.read_config(folder)
+
+
+@lru_cache(64)
+def _json(path: Path, version: str) -> Any:
+    """What a file holds, which is only read; pages ask for each side file several times. `version`: of the file."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @lru_cache(32)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
+from dcal_explorer.dashboard.work import once
+
+MOST = 128  # figures kept for all visitors
 # Okabe and Ito's palette: told apart by colour-blind readers, legible on light and on dark.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b59f00")
 BRANCHES = {"SA": "rgb(67, 133, 190)", "GLCA": "rgb(224, 130, 40)", "SA + GLCA": "rgb(100, 116, 139)"}  # as in bars.css
@@ -20,9 +24,20 @@ OURS = {"hovertemplate", "source"}  # what holds markup of the pages' own, and t
 def chart(figure: go.Figure, key: str, place: Any = st, **options: Any) -> Any:
     """Show a figure at a `place` of the page, every text of it as it is; what Streamlit's `plotly_chart` returns.
 
-    No page shows a figure but by this, so that no name of a class, checkpoint, image or run is ever markup.
+    No page shows a figure but by this or `chart_of`, so that no name of a class, checkpoint, image or run is ever
+    markup.
     """
     return place.plotly_chart(as_text(figure), width="stretch", key=key, **options)
+
+
+def chart_of(make: Callable[..., go.Figure], *data: Any, key: str, place: Any = st, **options: Any) -> Any:
+    """`chart` of `make(*data)`, which is made once for these data: plotly checks every value that it is given.
+
+    `make` is a function of a module, `data` are what JSON can say; {} in another order are other data.
+    """
+    of = make.__module__, make.__qualname__, json.dumps(data)
+    figure = once("figures", of, lambda: as_text(make(*data)), MOST)
+    return place.plotly_chart(figure, width="stretch", key=key, **options)
 
 
 def as_text(figure: go.Figure) -> go.Figure:

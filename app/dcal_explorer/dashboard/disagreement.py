@@ -17,6 +17,7 @@ from dcal_explorer.content.numbers import share
 from dcal_explorer.dashboard import errors
 from dcal_explorer.dashboard.grid import grid, page_of
 from dcal_explorer.dashboard.sidebar import library
+from dcal_explorer.dashboard.work import once
 
 ORDERS = {"answers": "By their answers", "maps": "By their maps"}
 MAPS = {
@@ -24,6 +25,7 @@ MAPS = {
     "raw": "Attention of the last layer",
     "glca_input": "GLCA, carried to the input",
 }
+MOST = 8  # kept for all visitors
 ANY, NONE, ALL = "any", "none of them", "all of them"
 NO_RESULTS = (
     "Which images they disagree on is not known: `dcal eval --checkpoint …` keeps each image's answer "
@@ -51,7 +53,8 @@ def section(results: Mapping[str, ImageResults], chosen: Sequence[str]) -> None:
     maps = [map for map in MAPS if sum(map in found.maps for found in results.values()) > 1]
     map = middle.selectbox("Map", maps, format_func=MAPS.__getitem__, key="disagree_map", bind="query-params")
     who = right.selectbox("Right are exactly", [ANY, *results, NONE, ALL], key="disagree_right", bind="query-params")
-    found = disagreements(results, map or "rollout")
+    of = map, *((name, library().version(name)) for name in results)
+    found = once("disagreements", of, lambda: disagreements(results, map or "rollout"), MOST)
     rows = chosen_rows(found, order or "answers", who)
     if not rows:
         st.info("No image is left: choose another filter.")

@@ -12,6 +12,7 @@ from dcal_explorer.content import cards, reid_captions
 from dcal_explorer.content.galleries import GalleryWithMetadata
 from dcal_explorer.content.numbers import percent
 from dcal_explorer.dashboard import charts
+from dcal_explorer.dashboard.markup import Html
 from dcal_explorer.dashboard.query import galleries
 from dcal_explorer.dashboard.work import worked
 
@@ -53,7 +54,7 @@ def embedding_map(name: str, place: str, version: str, gallery: GalleryWithMetad
         return
     more = f", the first {SHOWN} of them shown" if len(chosen) > SHOWN else ""
     st.markdown(f"**{len(chosen):,} images chosen{more}.**")
-    st.html(cards.captioned(gallery, chosen[:SHOWN]))
+    st.html(Html(cards.captioned(gallery, chosen[:SHOWN])))
 
 
 def projected(key: tuple[str, str, str, str]) -> Steps[Projection]:

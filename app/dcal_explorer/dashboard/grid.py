@@ -63,6 +63,6 @@ def cell(name: str, path: Path | None, words: str, button: str, to: str, keeps: 
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
-def thumbnail(path: str, version: str) -> np.ndarray:
-    """The image, small. `version`: of the file."""
-    return draw.tile(np.asarray(dcal.read_image(path).image), SIDE)
+def thumbnail(path: str, version: str) -> bytes:
+    """The image, small, as a JPEG file. `version`: of the file."""
+    return draw.jpeg(draw.tile(np.asarray(dcal.read_image(path).image), SIDE))

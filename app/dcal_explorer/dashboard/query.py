@@ -18,6 +18,7 @@ from dcal_explorer.content.galleries import OWN, Galleries, GalleryWithMetadata
 from dcal_explorer.dashboard.drawn import drawn
 from dcal_explorer.dashboard.folders import folder
 from dcal_explorer.dashboard.image_bar import KINDS
+from dcal_explorer.dashboard.markup import Html
 from dcal_explorer.dashboard.sidebar import library
 
 SHOWN = 8  # images of every ranking, at first
@@ -103,7 +104,7 @@ def chosen_item(gallery: GalleryWithMetadata) -> Item:
         bind="query-params",
     )
     item = own[number or 0]
-    st.html(cards.views(gallery, own, item))
+    st.html(Html(cards.views(gallery, own, item)))
     st.markdown(reid_captions.query(gallery, gallery.query_info(item)))
     return item
 

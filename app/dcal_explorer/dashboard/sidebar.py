@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Look:
         return {"colormap": self.colormap, "opacity": self.opacity, "smooth": self.smooth}
 
 
-@st.cache_resource(show_spinner="Opening the checkpoints …")
+@lru_cache(8)  # a page asks for it some forty times, and Streamlit's cache takes longer than what is asked for
 def opened_library(folder: str) -> CheckpointLibrary:
     """The checkpoints of a folder, loaded once for all visitors."""
     return CheckpointLibrary(folder)

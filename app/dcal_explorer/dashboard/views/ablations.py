@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from dcal.evaluation.comparison import changes
@@ -18,6 +19,7 @@ from dcal_explorer.content.markdown import message, plain
 from dcal_explorer.dashboard import charts, disagreement
 from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.errors import shows_errors
+from dcal_explorer.dashboard.rows import table
 from dcal_explorer.dashboard.sidebar import library
 
 TASKS = {"fgvc": "Classification", "reid": "Re-identification"}
@@ -72,10 +74,8 @@ def page() -> None:
     map_scores(analyses, "maps" if task == "fgvc" else "twins")
     training(chosen)
     st.subheader("Cost of training")
-    st.dataframe(
-        [tables.cost_row(name, library().config(name), library().metrics(name).values) for name in chosen],
-        hide_index=True,
-    )
+    costs = [tables.cost_row(name, library().config(name), library().metrics(name).values) for name in chosen]
+    st.dataframe(table(costs), hide_index=True)
 
 
 def training(names: Sequence[str]) -> None:
@@ -90,20 +90,17 @@ def training(names: Sequence[str]) -> None:
             curves[name] = list(steps), losses
     if curves:
         st.subheader("Training")
-        charts.chart(charts.lines(curves, "step", "loss"), key="training_chart")
+        charts.chart_of(charts.lines, curves, "step", "loss", key="training_chart")
 
 
 def classification(evaluations: Files, results: Results) -> None:
     """Accuracies with intervals, and calibration."""
     st.subheader("Accuracy and calibration")
     rows = {name: file.values for name, file in evaluations.items() if file.values}
-    charts.chart(
-        charts.intervals({name: with_intervals(own, tables.CLASSIFIER) for name, own in rows.items()}, percent=True),
-        key="accuracy_chart",
-    )
-    st.dataframe(
-        [tables.accuracy_row(name, library().config(name), own) for name, own in rows.items()], hide_index=True
-    )
+    found = {name: with_intervals(own, tables.CLASSIFIER) for name, own in rows.items()}
+    charts.chart_of(charts.intervals, found, True, key="accuracy_chart")
+    accuracies = [tables.accuracy_row(name, library().config(name), own) for name, own in rows.items()]
+    st.dataframe(table(accuracies), hide_index=True)
     reliability(results)
     st.caption(CALIBRATION)
 
@@ -116,10 +113,14 @@ def reliability(results: Results) -> None:
             own = found.answers.reliability()
             curves[name] = own.confidence.tolist(), own.accuracy.tolist()
     if curves:
-        figure = charts.lines(curves, "confidence", "share that is right", percent=True)
-        figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"dash": "dot", "color": charts.COLOURS[6]})
-        figure.update_xaxes(tickformat=".0%", range=[0, 1])
-        charts.chart(figure, key="reliability_chart")
+        charts.chart_of(reliability_diagram, curves, key="reliability_chart")
+
+
+def reliability_diagram(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> go.Figure:
+    """{checkpoint: (confidences, shares that are right)} beside the line of calibrated answers."""
+    figure = charts.lines(curves, "confidence", "share that is right", percent=True)
+    figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"dash": "dot", "color": charts.COLOURS[6]})
+    return figure.update_xaxes(tickformat=".0%", range=[0, 1])
 
 
 def ranking(evaluations: Files, results: Results) -> None:
@@ -143,11 +144,8 @@ def ranking(evaluations: Files, results: Results) -> None:
         return
     left, right = st.columns(2)
     names = {"mAP": "mAP", "rank1": "rank-1", "mINP": "mINP"}
-    charts.chart(
-        charts.intervals({name: with_intervals(own, names) for name, own in found.items()}, percent=True),
-        key="ranking_chart",
-        place=left,
-    )
+    figures = {name: with_intervals(own, names) for name, own in found.items()}
+    charts.chart_of(charts.intervals, figures, True, key="ranking_chart", place=left)
     curves = {}
     for name, own in found.items():
         answers = results[name].answers if protocol == "standard" and name in results else None
@@ -157,12 +155,10 @@ def ranking(evaluations: Files, results: Results) -> None:
         else:
             ranks = {rank: own[key] for key, rank in tables.RANKS.items() if key in own}
             curves[name] = list(ranks), list(ranks.values())
-    charts.chart(
-        charts.lines(curves, "rank k", "queries with a match within k", percent=True), key="cmc_chart", place=right
-    )
-    st.dataframe(
-        [reid_captions.figures_row(name, library().config(name), own) for name, own in found.items()], hide_index=True
-    )
+    words = "rank k", "queries with a match within k"
+    charts.chart_of(charts.lines, curves, *words, True, key="cmc_chart", place=right)
+    rows = [reid_captions.figures_row(name, library().config(name), own) for name, own in found.items()]
+    st.dataframe(table(rows), hide_index=True)
     st.caption(reid_captions.FIGURES)
 
 
@@ -185,7 +181,7 @@ def gains(evaluations: Files, group: str) -> None:
     found = changes(evaluations[before].values, evaluations[after].values, group)
     better, worse = sum(change.gain > 0 for change in found), sum(change.gain < 0 for change in found)
     st.markdown(f"**{better} gain, {worse} lose, {len(found) - better - worse} are equal**, of {len(found)}.")
-    st.dataframe(tables.change_rows(found), hide_index=True, height=min(420, 38 * (len(found) + 1)))
+    st.dataframe(table(tables.change_rows(found)), hide_index=True, height=min(420, 38 * (len(found) + 1)))
 
 
 def map_scores(analyses: Files, kind: str) -> None:
@@ -209,6 +205,6 @@ def map_scores(analyses: Files, kind: str) -> None:
     if not groups:
         st.info("This was not measured for these checkpoints.")
         return
-    charts.chart(charts.intervals(groups), key="map_scores_chart")
+    charts.chart_of(charts.intervals, groups, key="map_scores_chart")
     datasets = dict.fromkeys(str(file.values.get("dataset")) for file in analyses.values() if file.values)
     st.caption(plain(" · ".join(datasets)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from dcal_explorer.content.map_scores import MapScores
 from dcal_explorer.content.markdown import plain
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard.choices import choose_checkpoints
+from dcal_explorer.dashboard.drawn import drawn
 from dcal_explorer.dashboard.errors import shows_errors
 from dcal_explorer.dashboard.image_bar import image
 from dcal_explorer.dashboard.live import live
+from dcal_explorer.dashboard.rows import table
 from dcal_explorer.dashboard.sidebar import library, record_of
-from dcal_explorer.dashboard.work import at_once, worked
+from dcal_explorer.dashboard.work import at_once, once, worked
 
 CSS = [Path(__file__).with_name("compare.css"), STYLES / "bars.css"]
 MOST = 4  # checkpoints
@@ -62,13 +65,9 @@ def page() -> None:
         st.caption(captions.NO_CLASSES)
     views(seen, f"{hash((data, target)):x}")
     predictions = [compare_captions.prediction_row(name, record) for name, record in seen.items()]
-    columns = dict.fromkeys(column for row in predictions for column in row)
-    st.dataframe(
-        [{column: row.get(column, compare_captions.NONE) for column in columns} for row in predictions],
-        hide_index=True,
-    )
+    st.dataframe(table(predictions), hide_index=True)
     if len(seen) > 1:
-        agreement(seen)
+        agreement(seen, (data, target, *((name, library().version(name)) for name in seen)))
 
 
 def inspected(names: list[str], data: bytes) -> dict[str, dcal.Inspection]:
@@ -131,8 +130,11 @@ def packed_for(
     return live_payload(_seen, key, name, of, _scales, has_model=True, scores=scores, checkpoint=name)
 
 
-def agreement(seen: Seen) -> None:
-    """How far each checkpoint agrees with a reference, in numbers and in the difference of a map."""
+def agreement(seen: Seen, of: Hashable) -> None:
+    """How far each checkpoint agrees with a reference, in numbers and in the difference of a map.
+
+    `of` stands for the records.
+    """
     st.subheader("Agreement with a reference")
     left, right = st.columns(2, vertical_alignment="bottom")
     reference = left.selectbox("Reference", list(seen), key="reference", bind="query-params")
@@ -144,17 +146,21 @@ def agreement(seen: Seen) -> None:
         key="difference_map",
         bind="query-params",
     )
-    own = seen[reference]
-    rows = [
-        compare_captions.agreement_row(name, record, record_agreement(record, own)) for name, record in seen.items()
-    ]
-    st.dataframe(rows, hide_index=True)
+    rows = once("agreement", (of, reference), lambda: agreement_rows(seen, seen[reference]))
+    st.dataframe(table(rows), hide_index=True)
     st.caption(compare_captions.AGREEMENT)
-    differences(seen, reference, kind or "rollout")
+    differences(seen, of, reference, kind or "rollout")
 
 
-def differences(seen: Seen, reference: str, kind: str) -> None:
-    """Each other checkpoint's map minus the reference's, all on one scale."""
+def agreement_rows(seen: Seen, reference: dcal.Inspection) -> list[dict[str, str]]:
+    return [
+        compare_captions.agreement_row(name, record, record_agreement(record, reference))
+        for name, record in seen.items()
+    ]
+
+
+def differences(seen: Seen, of: Hashable, reference: str, kind: str) -> None:
+    """Each other checkpoint's map minus the reference's, all on one scale. `of` stands for the records."""
     own = seen[reference]
     first, found = map_of(own, kind), {}
     for name, record in seen.items():
@@ -167,6 +173,7 @@ def differences(seen: Seen, reference: str, kind: str) -> None:
         return
     most = max(float(np.abs(delta).max()) for delta in found.values())
     for place, (name, delta) in zip(st.columns(MOST), found.items(), strict=False):
-        drawn = draw.figure(seen[name], delta, colormap=draw.DIVERGING, low=-most, high=most, max_side=SIDE)
+        scaled = {"colormap": draw.DIVERGING, "low": -most, "high": most, "max_side": SIDE}
+        image = drawn((of, reference, kind, name), partial(draw.figure, seen[name], delta, **scaled))
         caption = f"{plain(f'{name} − {reference}')} · {compare_captions.UNITS[kind]}"
-        place.image(drawn, width="stretch", caption=caption, alt="Difference of maps")
+        place.image(image, width="stretch", caption=caption, alt="Difference of maps")

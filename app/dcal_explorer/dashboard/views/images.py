@@ -18,7 +18,9 @@ from dcal_explorer.content.numbers import share
 from dcal_explorer.content.places import STYLES
 from dcal_explorer.dashboard import evaluated
 from dcal_explorer.dashboard.choices import choose_checkpoint
+from dcal_explorer.dashboard.drawn import drawn, version_of
 from dcal_explorer.dashboard.errors import shows_errors
+from dcal_explorer.dashboard.markup import Html
 from dcal_explorer.dashboard.sidebar import library, look, record_of
 
 CSS = [STYLES / "cards.css"]
@@ -27,6 +29,7 @@ SPLITS = {"query": "Test", "train": "Training"}  # the yard's test images are qu
 ANNOTATIONS = {"none": "Nothing", "parts": "Parts", "difference": "Differing part"}
 PAGE = 24  # images at once
 SIDE = 224  # pixels of an image in the grid
+LARGE = 512  # of the one image
 ALL = "all"
 ABOUT = (
     "The yard: rendered vehicles in pairs of twins, each in front of eight cameras. Twins are equal except for one "
@@ -71,7 +74,7 @@ def yard() -> None:
     number = st.number_input(label, 1, pages, 1, key=f"page_of_{pages}", bind="query-params") if pages > 1 else 1
     shown = found[(number - 1) * PAGE : number * PAGE]
     st.markdown(f"**{len(found):,} images**, {(number - 1) * PAGE + 1} to {(number - 1) * PAGE + len(shown)} shown.")
-    st.html(cards.drawn([(alt_text(r), thumbnail(str(r.path), annotation, r), lines(r)) for r in shown]))
+    st.html(Html(cards.drawn([(alt_text(r), thumbnail(str(r.path), annotation, r), lines(r)) for r in shown])))
     one_image(split, found, annotation)
 
 
@@ -139,14 +142,17 @@ def one_image(split: str, found: Sequence[YardRecord], annotation: str) -> None:
     )
     checkpoint = choose_checkpoint("Checkpoint", library().names(), "image_checkpoint", right)
     record, style = by_name[name], look()
-    left.image(draw.tile(painted(record, annotation), 512), width="stretch", alt=alt_text(record))
+    of = record, version_of(record.path), version_of(record.mask)
+    large = drawn((of, annotation), lambda: draw.tile(painted(record, annotation), LARGE))
+    left.image(large, width="stretch", alt=alt_text(record))
     if annotation == "parts":
         left.html(legend(record.parts()))
     owner = record.identity if record.present else record.twin
     left.markdown(f"Its twin is vehicle {record.twin}. Vehicle {owner} has {match_captions.PARTS[record.differs]}.")
     seen = record_of(checkpoint, record.path.read_bytes())
-    drawn = draw.figure(seen, seen.sa_map, max_side=512, **style.options())
-    right.image(drawn, width="stretch", alt=f"SA's map over {alt_text(record)}")
+    key = of, checkpoint, library().version(checkpoint), style
+    map = drawn(key, lambda: draw.figure(seen, seen.sa_map, max_side=LARGE, **style.options()))
+    right.image(map, width="stretch", alt=f"SA's map over {alt_text(record)}")
     right.markdown(energy(record, seen))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -47,7 +48,7 @@ def choices(seen: dcal.Inspection) -> tuple[str | None, str | None, float | None
     """
     target, rival, ratio = None, None, None
     if captions.names_classes(seen.config):
-        charts.chart(predictions(seen), key="predictions")
+        charts.chart_of(predictions, probabilities(seen), key="predictions")
         shown = {name: text for text, name in captions.choices(seen)}
         first = str(captions.first_choice(seen))
         ordered = [first, *(name for name in shown if name != first)]
@@ -94,23 +95,30 @@ def explain(before: dcal.Inspection, seen: dcal.Inspection, scores: MapScores) -
     st.caption(map_scores.SINGLE.strip("*"))
 
 
-def predictions(seen: dcal.Inspection) -> go.Figure:
-    """The five most probable classes by SA and GLCA together, with each branch's probability beside."""
+def probabilities(seen: dcal.Inspection) -> dict[str, list[tuple[str, float]]]:
+    """{branch: (class, probability)} of the five most probable classes by SA and GLCA together."""
     names = [name for name, _ in seen.top(5)]
-    places = [seen.classes.index(name) for name in names]
     branches = {"SA": seen.sa_probabilities, "GLCA": seen.glca_probabilities}
     if seen.glca_probabilities is not None:
         branches["SA + GLCA"] = seen.probabilities
+    return {
+        branch: [(captions.readable(name), float(values[seen.classes.index(name)])) for name in names]
+        for branch, values in branches.items()
+        if values is not None
+    }
+
+
+def predictions(branches: Mapping[str, Sequence[tuple[str, float]]]) -> go.Figure:
+    """`probabilities` as bars, each branch's beside the others'."""
     bars = [
         go.Bar(
             name=branch,
-            y=[captions.readable(name) for name in names],
-            x=[float(values[i]) for i in places],
+            y=[name for name, _ in own],
+            x=[probability for _, probability in own],
             orientation="h",
             marker_color=charts.BRANCHES[branch],
         )
-        for branch, values in branches.items()
-        if values is not None
+        for branch, own in branches.items()
     ]
     figure = go.Figure(bars)
     figure.update_xaxes(range=[0, 1], tickformat=".0%")

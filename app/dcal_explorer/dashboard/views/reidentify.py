@@ -23,9 +23,11 @@ from dcal_explorer.dashboard import errors
 from dcal_explorer.dashboard.choices import choose_checkpoints
 from dcal_explorer.dashboard.drawn import drawn, version_of
 from dcal_explorer.dashboard.errors import shows_errors
+from dcal_explorer.dashboard.markup import Html
 from dcal_explorer.dashboard.patches import Place, patch_chooser
 from dcal_explorer.dashboard.query import SIDE, Query, choose_filters, choose_gallery, choose_query, galleries
 from dcal_explorer.dashboard.ranked import Ranked, ranked
+from dcal_explorer.dashboard.rows import table
 from dcal_explorer.dashboard.sidebar import Look, library, look, record_of
 from dcal_explorer.dashboard.work import at_once, once, worked
 
@@ -115,7 +117,7 @@ def column(name: str, gallery: GalleryWithMetadata, query: Query, ranking: Ranki
     measured = library().evaluation(name).values.get("similarities", {})
     new = reid_captions.newness(gallery, ranking, measured)
     st.markdown(reid_captions.worth(gallery, ranking, across) + elsewhere + (f"\n\n{new}" if new else ""))
-    st.html(cards.hits(gallery, ranking, clickable=False))
+    st.html(Html(cards.hits(gallery, ranking, clickable=False)))
 
 
 def explain(
@@ -246,9 +248,8 @@ def figures(checkpoints: CheckpointLibrary, names: list[str]) -> None:
     for heading, own in (("Among the images of the other cameras", across), ("By the standard protocol", kept)):
         if own:
             st.markdown(f"**{heading}**")
-            st.table(
-                [reid_captions.figures_row(name, checkpoints.config(name), values) for name, values in own.items()]
-            )
+            rows = [reid_captions.figures_row(name, checkpoints.config(name), values) for name, values in own.items()]
+            st.table(table(rows), hide_index=True)
     for file in found.values():
         if file.note:
             st.warning(message(file.note))

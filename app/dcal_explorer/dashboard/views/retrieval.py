@@ -22,6 +22,7 @@ from dcal_explorer.dashboard import retrieval_figures
 from dcal_explorer.dashboard.choices import choose_checkpoint
 from dcal_explorer.dashboard.embedding_map import embedding_map
 from dcal_explorer.dashboard.errors import shows_errors
+from dcal_explorer.dashboard.markup import Html
 from dcal_explorer.dashboard.query import choose_gallery, galleries
 from dcal_explorer.dashboard.sidebar import library
 from dcal_explorer.dashboard.work import worked
@@ -142,9 +143,9 @@ def one_ranking(name: str, place: str, gallery: GalleryWithMetadata, index: int,
     facts = ", ".join(reid_captions.facts(gallery, item)) or item.path
     st.markdown(f"**{plain(facts)}** · average precision {percent(ap)} · first correct image at rank {ranking.first}")
     left, right = st.columns([1, HITS])
-    left.html(cards.views(gallery, [item], item, links=[link(name, place, gallery, item, across)]))
+    left.html(Html(cards.views(gallery, [item], item, links=[link(name, place, gallery, item, across)])))
     links = [link(name, place, gallery, item, across, hit) for hit in ranking.hits]
-    right.html(cards.hits(gallery, ranking, clickable=False, links=links))
+    right.html(Html(cards.hits(gallery, ranking, clickable=False, links=links)))
 
 
 def link(name: str, place: str, gallery: GalleryWithMetadata, query: Item, across: bool, hit: Hit | None = None) -> str:

@@ -81,10 +81,10 @@ def show(root: Path, chosen: Sequence[str]) -> None:
         if series := series_of(logs, prefixes):
             with columns[number % 2]:
                 st.markdown(f"**{title}**")
-                charts.chart(charts.lines(series, "step", axis), key=f"chart-{title}")
+                charts.chart_of(charts.lines, series, "step", axis, key=f"chart-{title}")
     if series := series_of(logs, (DISTRACTOR,), last_only=True):
         st.markdown("**PWCA's attention on the distractor**")
-        charts.chart(charts.lines(series, "layer", "share", percent=True), key="distractor")
+        charts.chart_of(charts.lines, series, "layer", "share", True, key="distractor")
         st.caption(ABOUT_DISTRACTOR)
     for name in chosen:
         shows_errors(maps)(root / name, name)
