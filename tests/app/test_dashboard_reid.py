@@ -19,7 +19,9 @@ import dcal
 from dcal import draw
 from dcal.gallery.build import build_folder
 from dcal.gallery.sources import dataset_images
-from dcal_explorer.content import captions, reid_captions
+from dcal.gallery.storage import ITEMS
+from dcal_explorer.content import captions, match_explanation, reid_captions
+from dcal_explorer.dashboard import ranked
 from dcal_explorer.dashboard.sidebar import CHECKPOINTS
 from tests.app.test_dashboard import PATIENCE, parts, texts
 from tests.fixtures.tiny_reid import write_yard
@@ -256,3 +258,40 @@ def test_the_other_pages_show_such_checkpoints_without_classes(
     said = texts(app) + "".join(parts(app))
     assert "it predicts no class" in said
     assert "class " not in said.replace("class token", "").replace('class="', "").replace("predicts no class", "")
+
+
+def test_a_run_computes_nothing_that_was_there(app: AppTest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def counted(module: Any, name: str) -> None:
+        own = getattr(module, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls.append(name)
+            return own(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, call)
+
+    counted(ranked, "rank")
+    counted(draw, "pair")
+    counted(match_explanation, "on_part")
+    before = texts(app), rankings(app)
+    app.run()
+    other = AppTest.from_function(find_page, default_timeout=PATIENCE).run()  # another visitor
+    assert not app.exception and (texts(app), rankings(app)) == before == (texts(other), rankings(other))
+    assert calls == []
+    app.slider(key="find_most").set_value(3).run()  # fewer of the same ranking
+    assert calls == []
+    app.slider(key="opacity").set_value(0.3).run()
+    assert calls == ["pair"] * 2
+    app.toggle(key="rerank").set_value(True).run()
+    assert calls[2:4] == ["rank"] * 2
+    calls.clear()
+    app.toggle(key="rerank").set_value(False).run()
+    assert "rank" not in calls
+    place = folder / "reid-full" / "gallery"
+    (copy := place.with_name("copy")).write_bytes((place / ITEMS).read_bytes())
+    copy.replace(place / ITEMS)  # the gallery was built again
+    calls.clear()
+    app.run()
+    assert not app.exception and calls.count("rank") == 1

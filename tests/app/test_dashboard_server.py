@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dcal_explorer.dashboard import main
+from dcal_explorer.dashboard import main, server
 from dcal_explorer.dashboard.server import HERE, Styled
 
 PAGE = b"<!DOCTYPE html><html><head><title>Streamlit</title></head><body></body></html>"
@@ -59,6 +59,18 @@ def test_the_styles_are_in_the_head() -> None:
 def test_what_is_no_page_stays_as_it_is(kind: str, accept: str) -> None:
     headers, body, _ = served(PAGE, kind, accept)
     assert body == PAGE and headers["etag"] == '"file"' and int(headers["content-length"]) == len(PAGE)
+
+
+def test_the_server_collects_garbage_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(server, "collect_always", lambda: begun.append("collecting"))
+    monkeypatch.setattr(server.config, "get_option", lambda name: {"server.headless": True}[name])
+
+    async def serve() -> None:
+        async with server.started(None):
+            assert begun == ["collecting"]
+
+    asyncio.run(serve())
 
 
 def test_what_a_page_imports_is_left_out_of_the_garbage_collections_after_every_run(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dcal.gallery.survey import CASES
-from dcal_explorer.dashboard import work
+from dcal_explorer.dashboard import charts, work
+from dcal_explorer.dashboard.rows import table
 from dcal_explorer.dashboard.views import retrieval
 from tests.app.test_dashboard import texts
 from tests.app.test_dashboard_pages import opened, retrieval_page
@@ -61,11 +64,52 @@ def test_a_stop_ends_it_and_keeps_what_is_done() -> None:
     assert app.session_state["done"] == list(range(9))  # what was there was not computed again
 
 
-def test_the_oldest_result_is_dropped() -> None:
+def test_the_result_not_used_for_longest_is_dropped() -> None:
     kept = work.Results(most=2)
-    for key in "abc":
+    for key in "ab":
         kept.keep(key, key.upper())
-    assert "a" not in kept and kept.get("b") == "B" and kept.get("c") == "C" and kept.get("a") is None
+    assert kept.get("a") == "A"
+    kept.keep("c", "C")
+    assert "b" not in kept and kept.get("a") == "A" and kept.get("c") == "C" and kept.get("b") is None
+
+
+def test_what_is_there_is_not_made_again() -> None:
+    st.cache_resource.clear()
+    made: list[str] = []
+
+    def length(of: str) -> int:
+        made.append(of)
+        return len(of)
+
+    assert [work.once("lengths", of, lambda of=of: length(of)) for of in ("", "ab", "", "ab")] == [0, 2, 0, 2]
+    assert made == ["", "ab"]  # also what is false
+    assert work.once("other lengths", "ab", lambda: 7) == 7
+
+
+def test_a_figure_is_made_once_for_its_data() -> None:
+    st.cache_resource.clear()
+    shown: list[Any] = []
+    place = SimpleNamespace(plotly_chart=lambda figure, **options: shown.append((figure, options)))
+    one, two = {"a": ([0, 1], [0.5, 0.25]), "<b>": ([0], [1.0])}, {"a": ([0, 1], [0.5, 0.75])}
+    for data in (one, two, dict(one), dict(reversed(one.items()))):
+        charts.chart_of(charts.lines, data, "x", "y", key="lines", place=place)
+    charts.chart_of(charts.lines, one, "x", "y", True, key="lines", place=place)
+    figures = [figure for figure, _ in shown]
+    assert figures[0] is figures[2] and len({id(figure) for figure in figures}) == 4
+    assert [trace.name for trace in figures[0].data] == ["a", "&lt;b>"]
+    assert figures[1].data[0].y == (0.5, 0.75) and figures[3].data[0].name == "&lt;b>"
+    assert shown[0][1] == {"width": "stretch", "key": "lines"}
+
+
+def test_a_table_has_the_columns_of_all_rows() -> None:
+    rows = [{"name": "owl", "top": "1"}, {"name": "kiwi", "last": "2"}]
+    assert table(rows).to_pydict() == {"name": ["owl", "kiwi"], "top": ["1", "–"], "last": ["–", "2"]}
+
+
+def test_no_module_of_the_dashboard_hides_one_of_pythons() -> None:
+    """Streamlit puts the script's folder first among the places where modules are looked for."""
+    own = {path.stem for path in Path(work.__file__).parent.glob("*.py")}
+    assert len(own) > 10 and not own & set(sys.stdlib_module_names)
 
 
 def test_stopped_work_keeps_what_is_done_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from dcal.explain.class_maps import contrast
 from dcal.explain.tokens import token_sizes
 from dcal.model.exported_backbone import encoded
 from dcal_explorer.content import captions, markdown
-from dcal_explorer.content.checkpoints import CheckpointLibrary
+from dcal_explorer.content.checkpoints import LOADED_BYTES, CheckpointLibrary
 from dcal_explorer.demo import inspect_tab, program, server
 from dcal_explorer.demo.address import Wanted, wanted
 from dcal_explorer.demo.callbacks.inspect import InspectCallbacks
@@ -535,6 +535,8 @@ class TestCheckpointLibrary:
             return object()
 
         monkeypatch.setattr(dcal, "load", load)
+        monkeypatch.setattr("dcal_explorer.content.checkpoints.size_of", lambda _: size[0])
+        size = [LOADED_BYTES]
         for name in "abcde":
             shutil.copytree(checkpoints / "other", tmp_path / name)
         library = CheckpointLibrary(tmp_path)
@@ -548,6 +550,10 @@ class TestCheckpointLibrary:
         for name in "cdaeb":
             library.model(name)
         assert loaded == list("abcdeb")
+        size[0] = LOADED_BYTES // 5  # small ones are all kept
+        for name in "cabedc":
+            library.model(name)
+        assert loaded == list("abcdebc")
 
     def test_an_empty_folder_says_what_to_do(self, tmp_path: Path) -> None:
         with pytest.raises(dcal.CheckpointError, match=r"dcal train.*--checkpoints"):

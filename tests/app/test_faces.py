@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from safetensors.torch import save_file
 
 import dcal
 from dcal.errors import DCALError
-from dcal_explorer.cli.faces import dashboard_options, demo, folders_given, refuse_both
+from dcal_explorer.cli.faces import dashboard_options, demo, folders_given, refuse_both, serve_dashboard
 from dcal_explorer.cli.shown_models import gathered
 from dcal_explorer.content.checkpoints import CheckpointLibrary
 from tests.fixtures.ablations import write_ablations
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,19 @@ def test_what_cannot_be_shown(folder: Path, tmp_path: Path) -> None:
         refuse_both("checkpoints")
     with pytest.raises(DCALError, match="give one kind"):
         demo(["--checkpoint", str(folder / "oak"), "--checkpoints", str(folder)])
+
+
+def test_the_dashboard_is_served_as_the_checkouts_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installed elsewhere there is no .streamlit/config.toml: the command says the same."""
+    flags: list[str] = []
+    monkeypatch.setattr("streamlit.web.cli.main", lambda words, **_: flags.extend(words[2:]))
+    serve_dashboard(dashboard_options(["--no-browser"]))
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    kept = {f"{part}.{name}": value for part, own in settings.items() for name, value in own.items() if part != "theme"}
+    kept |= {f"theme.{kind}.{name}": value for kind, own in settings["theme"].items() for name, value in own.items()}
+    written = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in kept.items()}
+    assert dict(flag.removeprefix("--").split("=", 1) for flag in flags) == written
+    assert written["runner.postScriptGC"] == "false"
 
 
 def test_the_dashboards_folders(folder: Path, tmp_path: Path) -> None:

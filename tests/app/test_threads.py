@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import tomllib
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,10 +95,15 @@ def test_memory_goes_back_to_the_system_whatever_stays_behind_it() -> None:
     assert left < 30 < 100 < kept  # MiB that a process has more after 180 MiB were taken and let go of
 
 
-def test_an_idle_program_does_not_go_through_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("work", "always"), [("give_back_memory", "give_back_always"), ("collect_garbage", "collect_always")]
+)
+def test_an_idle_program_does_not_go_through_its_memory(
+    work: str, always: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given: list[float] = []
     now = [1.0]
-    monkeypatch.setattr(threads, "give_back_memory", lambda: given.append(now[0]))
+    monkeypatch.setattr(threads, work, lambda: given.append(now[0]))
     monkeypatch.setattr("dcal_explorer.threads.time.process_time", lambda: now[0])
 
     class Ended(Exception):
@@ -111,8 +118,21 @@ def test_an_idle_program_does_not_go_through_its_memory(monkeypatch: pytest.Monk
     monkeypatch.setattr("dcal_explorer.threads.time.sleep", sleep)
     monkeypatch.setattr("dcal_explorer.threads.threading.Thread", lambda target, **_: Direct(target))
     with pytest.raises(Ended):
-        threads.give_back_always()
+        getattr(threads, always)()
     assert given == pytest.approx([1.0, 1.3, 4.3])
+
+
+def test_garbage_is_collected_in_whatever_generation_it_is() -> None:
+    class Ring:
+        """Refers to itself, so that only a collection lets it go."""
+
+    ring = Ring()
+    ring.own = ring
+    gc.collect()  # it is old now
+    gone = weakref.ref(ring)
+    del ring
+    threads.collect_garbage()
+    assert gone() is None
 
 
 class Direct:

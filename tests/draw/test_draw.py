@@ -354,3 +354,11 @@ class TestLegend:
         assert changed[:15, :40].any()
         assert not changed[60:].any()
         assert not changed[:, 120:].any()
+
+
+def test_a_jpeg_file_has_the_image_in_its_colours() -> None:
+    canvas = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
+    canvas[:, : WIDTH // 2], canvas[:, WIDTH // 2 :] = (220, 40, 10), (10, 60, 200)
+    with Image.open(io.BytesIO(draw.jpeg(canvas))) as found:
+        assert found.format == "JPEG" and found.size == (WIDTH, HEIGHT)
+        assert np.abs(np.asarray(found).astype(int) - canvas).max() <= 6  # also at the edge between the colours
