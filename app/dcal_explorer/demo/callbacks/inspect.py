@@ -300,8 +300,7 @@ class InspectCallbacks:
             asked = checked_number("R", ratio, 0, 1)
             chosen = seen if asked == seen.top_ratio else self.models.reselect(entry.checkpoint, seen, asked)
             entry.top_ratio = float(ratio)
-            moved = captions.selected(chosen, seen)
-            seen = chosen
+            moved, seen = captions.selected(chosen, seen), chosen
         packed = live_payload(
             seen,
             record,
@@ -347,6 +346,5 @@ class InspectCallbacks:
         return str(seen.to_npz(self._place(record) / "dcal-record.npz"))
 
     def _place(self, record: str) -> Path:
-        place = self.folder / record
-        place.mkdir(parents=True, exist_ok=True)
+        (place := self.folder / record).mkdir(parents=True, exist_ok=True)
         return place
