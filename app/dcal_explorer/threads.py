@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 M_ARENA_MAX = -8  # malloc.h
 
@@ -22,6 +23,17 @@ def sleep_when_idle() -> None:
     the choice would hold for everything else in the user's process.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def yield_to_others(by: int = 10) -> None:
+    """The calling thread, and those that it starts from here on, get the processors after the process's others.
+
+    Where a thread has no priority of its own (elsewhere than on Linux), or the system refuses to change it, it keeps
+    the others': what it computes is the same, and the others wait longer.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + by)
 
 
 def few_arenas() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -160,3 +162,34 @@ def test_the_place_in_the_queue_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     first.join(PATIENCE)
     second.join(PATIENCE)
     assert heard[0] == (1, 0.5)
+
+
+def batch_threads(queue: ModelQueue) -> list[tuple[int, int]]:
+    """(thread, its priority) that computed each of three visitors' items."""
+
+    def together(items: Sequence[int]) -> list[tuple[int, int]]:
+        own = threading.get_native_id()
+        return [(own, os.getpriority(os.PRIO_PROCESS, own)) for _ in items]
+
+    return crowd([partial(queue.run, str(kind), kind, together) for kind in range(3)])
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only there has each thread a priority of its own")
+
+
+@linux
+def test_models_run_in_one_thread_after_those_that_answer() -> None:
+    own, queue = os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), ModelQueue()
+    assert {priority for _, priority in batch_threads(queue)} == {min(19, own + 10)}
+    assert len({*batch_threads(queue), *batch_threads(queue)}) == 1
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
+
+
+@linux
+def test_a_system_that_refuses_the_priority_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: int) -> None:
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr(os, "setpriority", refused)
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert {priority for _, priority in batch_threads(ModelQueue())} == {own}

@@ -1,6 +1,7 @@
 """Visitors' work for the models: in the order of arrival, what is alike together in one batch, too much of it refused.
 
-Only one batch at a time is in a model: several would share the same processors and each take longer.
+Only one batch at a time is in a model: several would share the same processors and each take longer. All are computed
+in one thread, which yields the processors to those that answer visitors.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from dcal import DCALError
+from dcal_explorer.threads import yield_to_others
 
 TOGETHER = 4  # most items of a batch; of eight, each takes a twelfth less, and 100 MB more are needed
 MOST_SECONDS = 20.0  # estimated wait from which on a visitor is asked to come back
@@ -58,6 +61,7 @@ class ModelQueue:
         self._waiting: list[Job] = []
         self._running: list[Job] = []
         self._seconds: dict[Hashable, float] = {}  # by kind, one item's
+        self._worker = ThreadPoolExecutor(1, "models", yield_to_others)
 
     def run(
         self,
@@ -120,7 +124,7 @@ class ModelQueue:
                     batch = self._running = [job for job in self._waiting if job.kind == kind][: self.together]
                     self._waiting = [job for job in self._waiting if job not in batch]
                 start = time.perf_counter()
-                compute(batch)
+                self._worker.submit(compute, batch).result()
                 taken = (time.perf_counter() - start) / len(batch)
         finally:
             with self._changed:
