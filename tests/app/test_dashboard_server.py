@@ -64,7 +64,9 @@ def test_what_is_no_page_stays_as_it_is(kind: str, accept: str) -> None:
 def test_the_server_collects_garbage_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
     monkeypatch.setattr(server, "collect_always", lambda: begun.append("collecting"))
-    monkeypatch.setattr(server.config, "get_option", lambda name: {"server.headless": True}[name])
+    monkeypatch.setattr(
+        "dcal_explorer.dashboard.server.config.get_option", lambda name: {"server.headless": True}[name]
+    )
 
     async def serve() -> None:
         async with server.started(None):

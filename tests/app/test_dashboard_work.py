@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -81,7 +82,7 @@ def test_what_is_there_is_not_made_again() -> None:
         made.append(of)
         return len(of)
 
-    assert [work.once("lengths", of, lambda of=of: length(of)) for of in ("", "ab", "", "ab")] == [0, 2, 0, 2]
+    assert [work.once("lengths", of, partial(length, of)) for of in ("", "ab", "", "ab")] == [0, 2, 0, 2]
     assert made == ["", "ab"]  # also what is false
     assert work.once("other lengths", "ab", lambda: 7) == 7
 

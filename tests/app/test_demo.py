@@ -535,8 +535,8 @@ class TestCheckpointLibrary:
             return object()
 
         monkeypatch.setattr(dcal, "load", load)
-        monkeypatch.setattr("dcal_explorer.content.checkpoints.size_of", lambda _: size[0])
-        size = [LOADED_BYTES]
+        monkeypatch.setattr("dcal_explorer.content.checkpoints.size_of", lambda _: each[0])
+        each = [LOADED_BYTES]
         for name in "abcde":
             shutil.copytree(checkpoints / "other", tmp_path / name)
         library = CheckpointLibrary(tmp_path)
@@ -550,7 +550,7 @@ class TestCheckpointLibrary:
         for name in "cdaeb":
             library.model(name)
         assert loaded == list("abcdeb")
-        size[0] = LOADED_BYTES // 5  # small ones are all kept
+        each[0] = LOADED_BYTES // 5  # small ones are all kept
         for name in "cabedc":
             library.model(name)
         assert loaded == list("abcdebc")

@@ -126,8 +126,10 @@ def test_garbage_is_collected_in_whatever_generation_it_is() -> None:
     class Ring:
         """Refers to itself, so that only a collection lets it go."""
 
+        def __init__(self) -> None:
+            self.own = self
+
     ring = Ring()
-    ring.own = ring
     gc.collect()  # it is old now
     gone = weakref.ref(ring)
     del ring

@@ -173,7 +173,7 @@ def differences(seen: Seen, of: Hashable, reference: str, kind: str) -> None:
         return
     most = max(float(np.abs(delta).max()) for delta in found.values())
     for place, (name, delta) in zip(st.columns(MOST), found.items(), strict=False):
-        scaled = {"colormap": draw.DIVERGING, "low": -most, "high": most, "max_side": SIDE}
+        scaled: dict[str, Any] = {"colormap": draw.DIVERGING, "low": -most, "high": most, "max_side": SIDE}
         image = drawn((of, reference, kind, name), partial(draw.figure, seen[name], delta, **scaled))
         caption = f"{plain(f'{name} − {reference}')} · {compare_captions.UNITS[kind]}"
         place.image(image, width="stretch", caption=caption, alt="Difference of maps")
