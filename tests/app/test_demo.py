@@ -535,8 +535,8 @@ class TestCheckpointLibrary:
             return object()
 
         monkeypatch.setattr(dcal, "load", load)
-        monkeypatch.setattr("dcal_explorer.content.checkpoints.size_of", lambda _: each[0])
         each = [LOADED_BYTES]
+        monkeypatch.setattr("dcal_explorer.content.checkpoints.size_of", lambda _: each[0])
         for name in "abcde":
             shutil.copytree(checkpoints / "other", tmp_path / name)
         library = CheckpointLibrary(tmp_path)
