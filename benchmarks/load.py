@@ -180,8 +180,11 @@ def main() -> None:
     parser.add_argument("--think", type=float, default=0, help="seconds between two light calls")
     parser.add_argument("--evidence", action="store_true", help="a class's evidence after each inspection as well")
     parser.add_argument("--checkpoint", default="cub50-full")
+    parser.add_argument(
+        "--onnx", action="append", default=[], help="files of `dcal export --inspection`, as the demo's"
+    )
     options = parser.parse_args()
-    with demo() as (port, process):
+    with demo(*(word for file in options.onnx for word in ("--onnx", file))) as (port, process):
         found = load(
             port,
             process.pid,

@@ -1,6 +1,7 @@
 """Faults on purpose, longer than CI has time for: `make stress`, or `python -m tests.stress [--short] [PART …]`.
 
-Prints a table of figures, and with `--write` puts it into docs/robustness.md. Exit status 1 if a promise was broken.
+Prints a table of figures, each part's rows as soon as it ends, and with `--write` puts the table into
+docs/robustness.md. Exit status 1 if a promise was broken.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ def main() -> int:
     for name in options.parts or PARTS:
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="dcal-stress-") as folder:
-            found += PARTS[name](options.short, Path(folder))
-        print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+            own = PARTS[name](options.short, Path(folder))
+        found += own
+        print(f"{name}: {time.perf_counter() - began:.0f} s", *rows_of(own), sep="\n", file=sys.stderr, flush=True)
     print(table := written(found, options.short))
     if options.write:
         text = DOCUMENT.read_text(encoding="utf-8")
@@ -66,8 +68,11 @@ def written(found: list[Figure], short: bool) -> str:
         f"{hardware(torch.device('cpu'))}; {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the end"
     )
     head = f"{date.today()}, {'short form, ' if short else ''}{machine}."
-    rows = [f"| {figure.what} | {figure.value} | {figure.promised} |" for figure in found]
-    return "\n".join([head, "", "| what | measured | promised |", "|---|---|---|", *rows])
+    return "\n".join([head, "", "| what | measured | promised |", "|---|---|---|", *rows_of(found)])
+
+
+def rows_of(found: list[Figure]) -> list[str]:
+    return [f"| {figure.what} | {figure.value} | {figure.promised} |" for figure in found]
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "similarities": reid.similarities,
     "twins": lambda: reid.twins("density", 1.0, 2),
     "twins, shares": lambda: reid.twins("share", 100.0, 2),
+    "twins, trained": reid.twins_trained,
 }
 TABLE = re.compile(r"(<!-- table: (?P<name>[^>]+?) -->\n)(?:\|[^\n]*\n)*(<!-- end of table -->)")
 

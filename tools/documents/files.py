@@ -27,6 +27,12 @@ def read_result(folder: str, name: str) -> dict[str, Any]:
     return found
 
 
+def read_lines(folder: str, name: str) -> list[dict[str, Any]]:
+    """The same of a .jsonl file, line by line."""
+    text = (ROOT / "docs" / "results" / folder / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
 def number(value: float, digits: int) -> str:
     """With a minus sign where it is negative; −0.00 keeps its sign, which says that it was not exactly 0."""
     return f"{value:.{digits}f}".replace("-", "−")

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.documents.files import ABLATIONS, NONE, interval, minutes, number, percent, read, read_result, share
+from tools.documents.files import (
+    ABLATIONS,
+    NONE,
+    interval,
+    minutes,
+    number,
+    percent,
+    read,
+    read_lines,
+    read_result,
+    share,
+)
 from tools.study.tables import markdown
 
 BRANCHES = {"sa": "SA", "glca": "GLCA", "fused": "SA + GLCA"}
@@ -16,6 +27,13 @@ TWINS = {
     "same/fused": "evidence: same vehicle",
     "twin/fused": "evidence: twin",
     "rather/fused": "evidence: same vehicle rather than twin",
+}
+
+TRAINED = {
+    "real": "real pairs",
+    "altered": "and made ones, three of four steps, from the former's end",
+    "parts": "every other step, and parts read off, from the former's end",
+    "boxes": "the same on images cut to their vehicles, from the former's end",
 }
 
 
@@ -136,6 +154,19 @@ def twins(measure: str, scale: float, digits: int) -> str:
         centre = interval(read("reid-sa_only", "analysis")["density"]["centre"], digits)
         rows.append(("control: centre prior", "", centre, *[""] * 4))
     return markdown(header, rows)
+
+
+def twins_trained() -> str:
+    """The runs that were trained to tell twins apart (tools/study/twins.py), by their kept logs."""
+    rows = []
+    for name, about in TRAINED.items():
+        lines = read_lines("twins", name)
+        losses = [number(lines[-1][loss], 2) if loss in lines[-1] else NONE for loss in ("twins", "altered")]
+        held_out = [line["told_apart_held_out"] for line in lines]
+        last = sum(held_out[-4:]) / len(held_out[-4:])
+        each = " ".join(f"{value:.2f}"[1:] for value in held_out)
+        rows.append((about, str(lines[-1]["step"]), *losses, number(last, 2), each))
+    return markdown(("trained on", "steps", "loss, real", "made", "held out, last four", "each in turn"), rows)
 
 
 def methods() -> str:

@@ -48,7 +48,7 @@ from dcal.training.snapshots import load_newest, save_state
 from tools.study.alteration import Pixels, by_vehicle, common_parts, drawn_alteration
 from tools.study.parts import PartReader, part_targets
 
-LOG, CHECKPOINT = "log.jsonl", "checkpoint"
+LOG, CHECKPOINT, BEST = "log.jsonl", "checkpoint", "best"  # the last weights, and those best on the held-out pairs
 EPOCHS = 20  # parts of the run: after each one a state, and the held-out pairs are asked
 SHARPNESS = 20.0  # of the comparison of two cosines
 Pair = dict[int, tuple[int, int]]  # {camera: (image of the one, image of the other)}, where both show the part
@@ -256,13 +256,17 @@ class Study:
                 line |= {"step": self.done, "told_apart_held_out": self.held_out(), "seconds": seconds}
                 if line["told_apart_held_out"] > self.best:
                     self.best = line["told_apart_held_out"]
-                    save_checkpoint(self.model.eval(), self.out / CHECKPOINT)
-                    self.model.train()
+                    self.save(BEST)
                 self.keep()
                 with (self.out / LOG).open("a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
                 print(line, flush=True)
                 window = []
+        self.save(CHECKPOINT)
+
+    def save(self, name: str) -> None:
+        save_checkpoint(self.model.eval(), self.out / name)
+        self.model.train()
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
