@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from dcal.errors import DCALError
+from dcal_explorer.cli.main import meant
 from dcal_explorer.cli.parsing import parsed, show_json, without_effect
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ examples:
 
 def run(name: str, words: Sequence[str]) -> int:
     if words and not words[0].startswith("-") and words[0] not in ACTIONS:
-        close = difflib.get_close_matches(words[0], ACTIONS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(ACTIONS)}."
+        hint = meant(words[0], ACTIONS)
         raise DCALError(f"there is no {name} {words[0]!r}: {hint} `dcal {name} --help` tells what they do")
     return parsed(index, words, name, DESCRIPTION)
 

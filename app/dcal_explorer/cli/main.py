@@ -6,7 +6,7 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 # Subcommand → (its module, whose `run` takes the words after its name and returns the exit status; what it does).
 COMMANDS = {
@@ -65,11 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else 2
 
 
+def meant(word: str, known: Collection[str]) -> str:
+    """Which of the `known` words a misspelled one may be, or all of them, as a sentence."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(known)}."
+
+
 def run(name: str, words: Sequence[str]) -> int:
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(COMMANDS)}."
-        print(f"dcal: there is no command {name!r}: {hint} `dcal --help` lists them", file=sys.stderr)
+        print(f"dcal: there is no command {name!r}: {meant(name, COMMANDS)} `dcal --help` lists them", file=sys.stderr)
         return 2
     from dcal.data import load_entry_points
 
